@@ -1,0 +1,33 @@
+//! What is wrong with one field of an input, in words its author can act on.
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a violation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The request is refused.
+    Deny,
+    /// The request goes on; the warning is reported with the answer.
+    Warn,
+}
+
+/// One thing wrong with an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The field as its author wrote it, for example `limits.memoryMb` or `plan.stages[0].steps[2].run.argv`.
+    pub path: String,
+    /// A stable slug for programs, for example `too-long`.
+    pub code: String,
+    /// What was wrong and what to do, for people.
+    pub message: String,
+    /// Whether it refuses the request.
+    pub severity: Severity,
+}
+
+impl Violation {
+    /// A violation that refuses the request.
+    pub fn deny(path: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), code: code.into(), message: message.into(), severity: Severity::Deny }
+    }
+}

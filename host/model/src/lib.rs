@@ -1,0 +1,24 @@
+//! The nouns of Convergence: plain data and pure decisions.
+//!
+//! Every other room of the host may use this one; it uses none of them. It never does IO, never reads a
+//! clock, never draws a random number: what changes from call to call comes in as a parameter.
+
+pub mod build;
+pub mod field;
+pub mod ids;
+pub mod limits;
+pub mod operation;
+pub mod plan;
+pub mod policy;
+pub mod scope;
+pub mod secret;
+pub mod spec;
+pub mod tenant;
+pub mod workload;
+
+pub use field::{Severity, Violation};
+pub use ids::{EnvId, OperationId, OrgId, RevisionNumber, TenantId};
+pub use limits::Limits;
+pub use scope::Scope;
+pub use secret::Secret;
+pub use spec::{EnvName, TenantName, TenantSpec};

@@ -1,0 +1,121 @@
+//! A tenant, what is bound to it, and its revisions.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::build::BaseImage;
+use crate::ids::{EnvId, OrgId, RevisionNumber, TenantId};
+use crate::limits::Limits;
+use crate::plan::BuildPlan;
+use crate::spec::TenantSpec;
+use crate::workload::Subnet;
+
+/// What a tenant is doing, as clients see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantStatus {
+    /// Its first revision is being built and started.
+    Provisioning,
+    /// A revision is running.
+    Running,
+    /// Its container does not run.
+    Stopped,
+    /// Its container is being removed.
+    Destroying,
+    /// What was asked for did not work, and undoing it did not either.
+    Failed,
+}
+
+impl TenantStatus {
+    /// As stored and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Destroying => "destroying",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The inverse of [`TenantStatus::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Provisioning, Self::Running, Self::Stopped, Self::Destroying, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+/// One isolated app of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// The row.
+    pub id: TenantId,
+    /// As clients know it.
+    pub env_id: EnvId,
+    /// Who owns it.
+    pub org: OrgId,
+    /// What it should be.
+    pub spec: TenantSpec,
+    /// What it is doing.
+    pub status: TenantStatus,
+    /// The revision that runs, once one does.
+    pub current_revision: Option<RevisionNumber>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What belongs to a tenant through all revisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The host port, leased for the tenant's whole life.
+    pub port: u16,
+    /// The tenant's own network.
+    pub subnet: Subnet,
+    /// Which version of its key is in use, from 1.
+    pub key_version: u32,
+}
+
+/// One plan of one tenant and what was built from it. Free of secrets, ports and container names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number within the tenant.
+    pub number: RevisionNumber,
+    /// What the template returned, after the guard.
+    pub plan: BuildPlan,
+    /// Which components decided: plugin id → version and digest.
+    pub plugins: BTreeMap<String, PluginPin>,
+    /// Limits after policies tightened them.
+    pub limits: Limits,
+    /// What the build made of it; absent until the build has succeeded.
+    pub built: Option<Built>,
+    /// When it was planned.
+    pub created_at: Timestamp,
+}
+
+/// The exact component that made a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginPin {
+    /// Its semantic version.
+    pub version: String,
+    /// `sha256:…` of its bytes.
+    pub digest: String,
+}
+
+/// What a build made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Built {
+    /// `repository:tag` of the image.
+    pub tag: String,
+    /// The engine's id of the image, `sha256:…`.
+    pub image_id: String,
+    /// The text that was built.
+    pub dockerfile: String,
+    /// What its stages started from.
+    pub bases: Vec<BaseImage>,
+}

@@ -1,0 +1,1 @@
+//! Plan to guard to Dockerfile and Compose text. Pure.

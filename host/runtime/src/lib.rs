@@ -1,0 +1,1 @@
+//! Runs containers. The only user of bollard.

@@ -1,0 +1,1 @@
+//! Runs untrusted WebAssembly components under hard limits. The only user of wasmtime.

@@ -1,0 +1,1 @@
+//! How a Go application becomes an image and a service.

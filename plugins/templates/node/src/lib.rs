@@ -1,0 +1,1 @@
+//! How a Node.js application becomes an image and a service.

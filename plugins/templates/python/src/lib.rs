@@ -1,0 +1,1 @@
+//! How a Python application becomes an image and a service.

@@ -1,0 +1,1 @@
+//! One integration binary: the whole product, as its users meet it.
