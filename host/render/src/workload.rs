@@ -1,0 +1,152 @@
+//! What runs: a tenant, its binding and a checked plan, put together.
+//!
+//! The one place that decides what a tenant's container is called and which variables it sees. Runtimes create
+//! containers from the result, and [`crate::compose`] shows it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use convergence_model::tenant::{Binding, Tenant};
+use convergence_model::workload::{EnvValue, LogRotation, Mount, Network, Published, Tmpfs, Workload, label};
+use convergence_model::{EnvId, Limits, OperationId, RevisionNumber, Secret};
+
+use crate::guard::GuardedPlan;
+
+/// The home of a tenant's user: scratch space, since the root file system is read-only.
+pub(crate) const HOME: &str = "/tmp";
+/// MiB of it, where the plan does not say.
+const HOME_MB: u32 = 64;
+/// What asks a service to stop, where the plan does not say.
+pub(crate) const STOP_SIGNAL: &str = "SIGTERM";
+
+/// What is the same for all tenants of an installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// The server as tenants reach it.
+    pub api_url: String,
+    /// Where tenants' ports are published; loopback unless the operator says otherwise.
+    pub publish_address: IpAddr,
+    /// Names that resolve to the machine the engine runs on.
+    pub host_aliases: Vec<String>,
+}
+
+/// What a workload is projected from.
+#[derive(Debug, Clone)]
+pub struct Projection<'a> {
+    /// Which installation it belongs to.
+    pub instance: &'a str,
+    /// Before the tenant's id in names, normally `convergence-tenant`.
+    pub name_prefix: &'a str,
+    /// Whose it is.
+    pub tenant: &'a Tenant,
+    /// What stays the same through all revisions.
+    pub binding: &'a Binding,
+    /// Which revision.
+    pub revision: RevisionNumber,
+    /// Which operation makes it.
+    pub operation: OperationId,
+    /// `repository:tag` of the image.
+    pub image: &'a str,
+    /// The limits of the revision.
+    pub limits: Limits,
+    /// What is the same for all tenants.
+    pub platform: &'a Platform,
+    /// The tenant's key.
+    pub api_key: Secret,
+}
+
+/// Names in an engine, for those who clean up without a plan.
+pub mod names {
+    use super::EnvId;
+
+    /// Of a tenant's container, and of its network.
+    pub fn container(prefix: &str, tenant: EnvId) -> String {
+        format!("{prefix}-{tenant}")
+    }
+
+    /// Of one of its volumes.
+    pub fn volume(prefix: &str, tenant: EnvId, volume: &str) -> String {
+        format!("{}-{volume}", container(prefix, tenant))
+    }
+}
+
+/// Puts a workload together. Variables of the template come first, then those of the tenant, then the platform's:
+/// the last one wins.
+pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
+    let service = &guarded.plan().service;
+    let Projection { tenant, binding, platform, .. } = projection;
+    let name = names::container(projection.name_prefix, tenant.env_id);
+
+    let mut env: BTreeMap<String, EnvValue> = BTreeMap::new();
+    for variable in &service.env {
+        env.insert(variable.key.clone(), EnvValue::Literal(variable.value.clone()));
+    }
+    for (name, value) in &tenant.spec.env {
+        env.insert(name.as_str().to_owned(), EnvValue::Literal(value.clone()));
+    }
+    env.extend(platform_variables(projection, service.port));
+
+    let mut tmpfs: Vec<Tmpfs> = service
+        .writable
+        .iter()
+        .map(|w| Tmpfs { path: w.path.clone(), size_mb: w.size_mb, executable: w.executable })
+        .collect();
+    if !tmpfs.iter().any(|tmpfs| tmpfs.path == HOME) {
+        tmpfs.push(Tmpfs { path: HOME.to_owned(), size_mb: HOME_MB, executable: false });
+    }
+    tmpfs.sort_by(|a, b| a.path.cmp(&b.path));
+
+    let volumes = service.volumes.iter().map(|volume| Mount {
+        volume: names::volume(projection.name_prefix, tenant.env_id, &volume.name),
+        path: volume.path.clone(),
+    });
+
+    Workload {
+        image: projection.image.to_owned(),
+        labels: labels(projection),
+        command: service.command.clone(),
+        env,
+        container_port: service.port,
+        published: Published { address: platform.publish_address, port: binding.port },
+        network: Network { name: name.clone(), subnet: binding.subnet },
+        volumes: volumes.collect(),
+        tmpfs,
+        limits: projection.limits,
+        health: service.health.clone(),
+        stop_signal: service.stop_signal.clone().unwrap_or_else(|| STOP_SIGNAL.to_owned()),
+        stop_grace_seconds: service.stop_grace_seconds,
+        host_aliases: platform.host_aliases.clone(),
+        log_rotation: LogRotation::DEFAULT,
+        name,
+    }
+}
+
+fn platform_variables(projection: &Projection<'_>, port: u16) -> BTreeMap<String, EnvValue> {
+    let tenant = projection.tenant;
+    let literals = [
+        ("CONVERGENCE_API_URL", projection.platform.api_url.clone()),
+        ("CONVERGENCE_ORG_ID", tenant.org.to_string()),
+        ("CONVERGENCE_ENV_ID", tenant.env_id.to_string()),
+        ("TENANT_ID", format!("tenant_{}", tenant.env_id)),
+        ("TENANT_NAME", tenant.spec.name.to_string()),
+        ("NODE_ENV", "production".to_owned()),
+        ("LOG_LEVEL", "info".to_owned()),
+        ("PORT", port.to_string()),
+        ("HOME", HOME.to_owned()),
+    ];
+    let secret = ("CONVERGENCE_API_KEY".to_owned(), EnvValue::Secret(projection.api_key.clone()));
+    literals.into_iter().map(|(name, value)| (name.to_owned(), EnvValue::Literal(value))).chain([secret]).collect()
+}
+
+fn labels(projection: &Projection<'_>) -> BTreeMap<String, String> {
+    [
+        (label::INSTANCE, projection.instance.to_owned()),
+        (label::TENANT, projection.tenant.env_id.to_string()),
+        (label::ORGANIZATION, projection.tenant.org.to_string()),
+        (label::OPERATION, projection.operation.to_string()),
+        (label::REVISION, projection.revision.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
