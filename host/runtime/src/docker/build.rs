@@ -1,0 +1,191 @@
+//! Builds an image with BuildKit.
+//!
+//! The request is made here and not by bollard: bollard's BuildKit needs a session, which leaks a socket in this
+//! process and one in the engine with every build (measured), and is slower. Without a session the engine takes
+//! the context from the body, and everything a build of ours needs works. The connection lives inside the
+//! future of the build: dropping that hangs up, and the engine cancels the step.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use bytes::Bytes;
+use convergence_model::build::ImageBuild;
+use futures_util::future::{Either, select};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::connect::{Address, Docker, Fault, bounded};
+use super::context::{DOCKERFILE, archive};
+use super::progress::BuildProgress;
+use crate::error::RuntimeError;
+use crate::runtime::Progress;
+
+/// Bytes of one line of the engine's answer. One carries at most a few kilobytes of output.
+const LONGEST_FRAME: usize = 4 * 1024 * 1024;
+/// Bytes of a refusal.
+const LONGEST_REFUSAL: usize = 64 * 1024;
+
+impl Docker {
+    pub(super) async fn build_image(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {
+        let limit = self.config.build_limit;
+        let answer = match tokio::time::timeout(limit, self.try_build(build, progress)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                return Err(RuntimeError::Timeout { what: format!("build the image {}", build.tag), after: limit });
+            }
+        };
+        match answer {
+            Err(Fault::Lost(cause)) => {
+                // The image may be there all the same. Its tag is the hash of everything that went in.
+                if let Some(found) = self.find_image(&build.tag).await?
+                    && has_labels(&found, &build.labels)
+                {
+                    return Ok(found.id.unwrap_or_default());
+                }
+                Err(Fault::Lost(cause).into_error(self))
+            }
+            answer => answer.map_err(|fault| fault.into_error(self)),
+        }
+    }
+
+    async fn try_build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, Fault> {
+        let version = self.client().await?.client_version();
+        let uri = format!("/v{version}/build?{}", self.query(build));
+        let context = archive(build).map_err(|error| {
+            Fault::Failed(RuntimeError::BuildFailed {
+                instruction: "the build context".to_owned(),
+                exit_code: None,
+                message: error.to_string(),
+                log: Vec::new(),
+            })
+        })?;
+        let request = Request::post(uri)
+            .header(header::HOST, "docker")
+            .header(header::CONTENT_TYPE, "application/x-tar")
+            .header(header::CONNECTION, "close")
+            .body(Full::new(Bytes::from(context)))
+            .map_err(|error| Fault::Refused { status: 0, message: format!("build {}: {error}", build.tag) })?;
+        match &self.address {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(|error| self.no_connection(&error))?;
+                self.exchange(TokioIo::new(stream), request, progress).await
+            }
+            Address::Tcp(host) => {
+                let stream = TcpStream::connect(host).await.map_err(|error| self.no_connection(&error))?;
+                self.exchange(TokioIo::new(stream), request, progress).await
+            }
+            Address::Unsupported(text) => Err(Fault::Failed(self.unreachable(text, None))),
+        }
+    }
+
+    fn no_connection(&self, error: &std::io::Error) -> Fault {
+        Fault::Failed(self.unreachable(&error.to_string(), Some(error.kind())))
+    }
+
+    fn query(&self, build: &ImageBuild) -> String {
+        let arguments = BTreeMap::from([("BUILDKIT_CACHE_MOUNT_NS", build.cache_namespace.as_str())]);
+        // Maps of text always serialize.
+        let json = |map: &BTreeMap<&str, &str>| serde_json::to_string(map).unwrap_or_default();
+        let labels = build.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        [
+            ("version", "2"),
+            ("t", &build.tag),
+            ("dockerfile", DOCKERFILE),
+            ("networkmode", &self.config.build_network),
+            ("buildargs", &json(&arguments)),
+            ("labels", &json(&labels)),
+            ("rm", "1"),
+            ("forcerm", "1"),
+        ]
+        .map(|(name, value)| format!("{name}={}", escape(value)))
+        .join("&")
+    }
+
+    async fn exchange<S>(
+        &self,
+        stream: TokioIo<S>,
+        request: Request<Full<Bytes>>,
+        progress: Progress<'_>,
+    ) -> Result<String, Fault>
+    where
+        TokioIo<S>: Read + Write + Unpin,
+    {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(stream).await.map_err(|error| Fault::Lost(error.to_string()))?;
+        let answer = pin!(async {
+            let response = sender.send_request(request).await.map_err(|error| Fault::Lost(error.to_string()))?;
+            self.follow(response, progress).await
+        });
+        // The connection moves the bytes, and must not be a task of its own: it has to end with this future.
+        match select(answer, pin!(connection)).await {
+            Either::Left((answer, _)) => answer,
+            // What arrived before its end is still to be read; a broken end shows up there.
+            Either::Right((_, answer)) => answer.await,
+        }
+    }
+
+    async fn follow(&self, response: Response<Incoming>, progress: Progress<'_>) -> Result<String, Fault> {
+        let status = response.status();
+        let mut body = response.into_body();
+        let mut build = BuildProgress::default();
+        let mut pending = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Fault::Lost(error.to_string()))?;
+            let Some(data) = frame.data_ref() else { continue };
+            pending.extend_from_slice(data);
+            if status != StatusCode::OK {
+                if pending.len() > LONGEST_REFUSAL {
+                    break;
+                }
+                continue;
+            }
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                build.take(&line, progress);
+            }
+            if build.printed() > self.config.build_output_limit || pending.len() > LONGEST_FRAME {
+                let message = format!("it printed more than {} bytes and was stopped", self.config.build_output_limit);
+                return Err(Fault::Failed(build.failure(&message)));
+            }
+        }
+        if status != StatusCode::OK {
+            let message = refusal(&pending);
+            return Err(match status.as_u16() {
+                // The Dockerfile or its base is at fault, and the engine says so before it begins.
+                400 => Fault::Failed(build.failure(&message)),
+                status => Fault::Refused { status, message },
+            });
+        }
+        build.take(&pending, progress);
+        build.finish().map_err(Fault::Failed)
+    }
+}
+
+/// The engine's words in an answer that is not 200.
+fn refusal(body: &[u8]) -> String {
+    let json = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let message = json.as_ref().and_then(|json| json.get("message")?.as_str());
+    bounded(message.unwrap_or(&String::from_utf8_lossy(body)))
+}
+
+fn has_labels(image: &bollard::models::ImageInspect, wanted: &BTreeMap<String, String>) -> bool {
+    let labels = image.config.as_ref().and_then(|config| config.labels.as_ref());
+    wanted.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+}
+
+/// A value of a query, percent-encoded.
+fn escape(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}

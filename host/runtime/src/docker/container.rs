@@ -1,0 +1,279 @@
+//! Containers: their hardened body, and their life.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
+use convergence_model::workload::{EnvValue, Tmpfs, USER, Workload, label};
+
+use super::connect::{Docker, Fault};
+use super::network::belongs_with;
+use crate::error::RuntimeError;
+use crate::fingerprint::fingerprint;
+use crate::runtime::Ensured;
+
+/// Open files one process may have: enough for a busy server, too few to exhaust the machine.
+const OPEN_FILES: i64 = 65_536;
+
+impl Docker {
+    pub(super) async fn make_sure_of_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError> {
+        let name = &workload.name;
+        if self.create_container(workload).await? {
+            return Ok(Ensured::Created);
+        }
+        if let Some(found) = self.look(name).await? {
+            let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+            if !belongs_with(labels, &workload.labels) {
+                return Err(RuntimeError::Conflict {
+                    what: format!("container {name}"),
+                    message: "a container of that name exists and is not this tenant's".to_owned(),
+                });
+            }
+            // The label says what it was created from; only an inspection says what has become of it.
+            let same = labels.and_then(|labels| labels.get(label::SPEC)) == Some(&fingerprint(workload));
+            if same && super::verify::deviations(workload, &found).is_empty() {
+                return Ok(Ensured::Adopted);
+            }
+            self.delete_container(name).await?;
+        }
+        if self.create_container(workload).await? {
+            return Ok(Ensured::Replaced);
+        }
+        Err(RuntimeError::Conflict {
+            what: format!("container {name}"),
+            message: "somebody else keeps creating a container of that name".to_owned(),
+        })
+    }
+
+    /// Whether it was created; `false` where the name is taken.
+    async fn create_container(&self, workload: &Workload) -> Result<bool, RuntimeError> {
+        let name = &workload.name;
+        let what = format!("create container {name}");
+        let body = &body(workload);
+        let made = self
+            .call(&what, |client| async move {
+                let options = CreateContainerOptionsBuilder::new().name(name).build();
+                client.create_container(Some(options), body.clone()).await
+            })
+            .await;
+        match made {
+            Ok(_) => Ok(true),
+            Err(Fault::Refused { status: 409, .. }) => Ok(false),
+            Err(Fault::Refused { status: 404, message }) => Err(RuntimeError::NotFound { what: message }),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
+    pub(super) async fn start_container(&self, name: &str) -> Result<(), RuntimeError> {
+        let what = format!("start container {name}");
+        match self.call(&what, |client| async move { client.start_container(name, None).await }).await {
+            Ok(()) | Err(Fault::Refused { status: 304, .. }) => Ok(()),
+            Err(Fault::Refused { message, .. }) if is_port_taken(&message) => {
+                Err(RuntimeError::PortTaken { port: self.published_port(name).await?.unwrap_or_default() })
+            }
+            // Docker also answers 404 where the container's network or program is missing: pass its words on.
+            Err(Fault::Refused { status: 404, message }) => Err(RuntimeError::NotFound { what: message }),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
+    async fn published_port(&self, name: &str) -> Result<Option<u16>, RuntimeError> {
+        let found = self.look(name).await?;
+        let bindings = found.and_then(|found| found.host_config).and_then(|host| host.port_bindings);
+        let binding = bindings.into_iter().flatten().find_map(|(_, bindings)| bindings?.into_iter().next());
+        Ok(binding.and_then(|binding| binding.host_port?.parse().ok()))
+    }
+
+    pub(super) async fn stop_container(&self, name: &str, grace: Duration) -> Result<(), RuntimeError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let limit = grace.saturating_add(self.config.call_limit);
+        let stopped = self
+            .call_within(&format!("stop container {name}"), limit, |client| async move {
+                client.stop_container(name, Some(StopContainerOptionsBuilder::new().t(seconds).build())).await
+            })
+            .await;
+        match stopped {
+            Ok(()) | Err(Fault::Refused { status: 304 | 404, .. }) => Ok(()),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
+    pub(super) async fn delete_container(&self, name: &str) -> Result<(), RuntimeError> {
+        let removed = self
+            .call(&format!("remove container {name}"), |client| async move {
+                // Anonymous volumes go with it; the named ones of a tenant stay.
+                let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+                client.remove_container(name, Some(options)).await
+            })
+            .await;
+        match removed {
+            Ok(()) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
+            // Another call is removing it at this moment: it is gone when its name is.
+            Err(Fault::Refused { status: 409, message }) if message.contains("already in progress") => {
+                self.wait_until_gone(name).await
+            }
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
+    async fn wait_until_gone(&self, name: &str) -> Result<(), RuntimeError> {
+        let limit = self.config.call_limit;
+        let gone = async {
+            while self.look(name).await?.is_some() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(limit, gone).await {
+            Ok(gone) => gone,
+            Err(_) => Err(RuntimeError::Timeout { what: format!("remove container {name}"), after: limit }),
+        }
+    }
+}
+
+/// How Docker says that a published port is taken: the first by itself, the second through its port proxy.
+fn is_port_taken(message: &str) -> bool {
+    message.contains("port is already allocated") || message.contains("address already in use")
+}
+
+/// What is asked of the engine, field by field: whatever is not named here stays at the engine's default.
+pub(super) fn body(workload: &Workload) -> models::ContainerCreateBody {
+    let mut labels: HashMap<_, _> = workload.labels.clone().into_iter().collect();
+    labels.insert(label::SPEC.to_owned(), fingerprint(workload));
+    let network = workload.network.name.clone();
+    models::ContainerCreateBody {
+        hostname: Some(workload.name.clone()),
+        user: Some(user()),
+        attach_stdin: Some(false),
+        attach_stdout: Some(false),
+        attach_stderr: Some(false),
+        tty: Some(false),
+        open_stdin: Some(false),
+        exposed_ports: Some(vec![inner_port(workload)]),
+        env: Some(env(workload)),
+        // Empty and not absent: absent would leave the image's own in place.
+        entrypoint: Some(Vec::new()),
+        cmd: Some(workload.command.clone()),
+        healthcheck: Some(health_check(workload)),
+        image: Some(workload.image.clone()),
+        labels: Some(labels),
+        stop_signal: Some(workload.stop_signal.clone()),
+        stop_timeout: Some(i64::from(workload.stop_grace_seconds)),
+        host_config: Some(host_config(workload)),
+        networking_config: Some(models::NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network, models::EndpointSettings::default())])),
+        }),
+        ..Default::default()
+    }
+}
+
+fn host_config(workload: &Workload) -> models::HostConfig {
+    let limits = &workload.limits;
+    let memory = i64::from(limits.memory_mb) * 1024 * 1024;
+    models::HostConfig {
+        // What it may do: nothing that needs a capability, and nothing it did not have at its start.
+        privileged: Some(false),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        readonly_rootfs: Some(true),
+        ipc_mode: Some("private".to_owned()),
+        // How much it may use. Swap equal to memory means no swap.
+        memory: Some(memory),
+        memory_swap: Some(memory),
+        nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
+        pids_limit: Some(i64::from(limits.pids)),
+        oom_kill_disable: Some(false),
+        ulimits: Some(vec![ulimit("nofile", OPEN_FILES), ulimit("core", 0)]),
+        // Where it may write.
+        tmpfs: Some(workload.tmpfs.iter().map(|tmpfs| (tmpfs.path.clone(), tmpfs_options(tmpfs))).collect()),
+        mounts: Some(
+            workload
+                .volumes
+                .iter()
+                .map(|mount| models::Mount {
+                    target: Some(mount.path.clone()),
+                    source: Some(mount.volume.clone()),
+                    typ: Some(models::MountType::VOLUME),
+                    read_only: Some(false),
+                    ..Default::default()
+                })
+                .collect(),
+        ),
+        log_config: Some(models::HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), format!("{}m", workload.log_rotation.max_size_mb)),
+                ("max-file".to_owned(), workload.log_rotation.max_files.to_string()),
+            ])),
+        }),
+        // Whom it may talk to.
+        network_mode: Some(workload.network.name.clone()),
+        port_bindings: Some(HashMap::from([(
+            inner_port(workload),
+            Some(vec![models::PortBinding {
+                host_ip: Some(workload.published.address.to_string()),
+                host_port: Some(workload.published.port.to_string()),
+            }]),
+        )])),
+        publish_all_ports: Some(false),
+        extra_hosts: Some(extra_hosts(workload)),
+        // How it lives. An init reaps zombies and passes signals on: without one, stopping takes the whole grace.
+        init: Some(true),
+        auto_remove: Some(false),
+        restart_policy: Some(models::RestartPolicy {
+            name: Some(models::RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn user() -> String {
+    format!("{USER}:{USER}")
+}
+
+pub(super) fn inner_port(workload: &Workload) -> String {
+    format!("{}/tcp", workload.container_port)
+}
+
+pub(super) fn env(workload: &Workload) -> Vec<String> {
+    workload
+        .env
+        .iter()
+        .map(|(name, value)| match value {
+            EnvValue::Literal(text) => format!("{name}={text}"),
+            EnvValue::Secret(secret) => format!("{name}={}", secret.expose()),
+        })
+        .collect()
+}
+
+pub(super) fn extra_hosts(workload: &Workload) -> Vec<String> {
+    workload.host_aliases.iter().map(|alias| format!("{alias}:host-gateway")).collect()
+}
+
+pub(super) fn tmpfs_options(tmpfs: &Tmpfs) -> String {
+    let execution = if tmpfs.executable { "exec" } else { "noexec" };
+    format!("rw,{execution},nosuid,nodev,size={}m,mode=1777", tmpfs.size_mb)
+}
+
+fn ulimit(name: &str, most: i64) -> models::ResourcesUlimits {
+    models::ResourcesUlimits { name: Some(name.to_owned()), soft: Some(most), hard: Some(most) }
+}
+
+fn health_check(workload: &Workload) -> models::HealthConfig {
+    let health = &workload.health;
+    let Some(command) = &health.in_container else {
+        // The image's own check is not ours to trust.
+        return models::HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() };
+    };
+    let nanos = |seconds: u32| Some(i64::from(seconds) * 1_000_000_000);
+    models::HealthConfig {
+        test: Some(std::iter::once("CMD".to_owned()).chain(command.iter().cloned()).collect()),
+        interval: nanos(health.interval_seconds),
+        timeout: nanos(health.timeout_seconds),
+        retries: Some(i64::from(health.retries)),
+        start_period: nanos(health.start_period_seconds),
+        start_interval: None,
+    }
+}

@@ -1,0 +1,158 @@
+//! Images: looking them up, pulling bases, removing them.
+
+use bollard::models;
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
+use convergence_model::build::{BaseImage, BuildLine};
+use futures_util::StreamExt;
+
+use super::connect::{Docker, Fault, bounded};
+use crate::error::RuntimeError;
+use crate::runtime::{ImageRemoval, Progress};
+
+impl Docker {
+    pub(super) async fn find_image(&self, reference: &str) -> Result<Option<models::ImageInspect>, RuntimeError> {
+        let what = format!("inspect image {reference}");
+        match self.call(&what, |client| async move { client.inspect_image(reference).await }).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Fault::Refused { status: 404, .. }) => Ok(None),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
+    pub(super) async fn resolve_base_image(
+        &self,
+        reference: &str,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
+        if let Some(found) = self.find_image(reference).await? {
+            return Ok(as_base(reference, found));
+        }
+        progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
+        let limit = self.config.pull_limit;
+        match tokio::time::timeout(limit, self.pull(reference, progress)).await {
+            Ok(pulled) => pulled?,
+            Err(_) => return Err(RuntimeError::Timeout { what: format!("pull {reference}"), after: limit }),
+        }
+        match self.find_image(reference).await? {
+            Some(found) => Ok(as_base(reference, found)),
+            None => Err(RuntimeError::PullFailed {
+                reference: reference.to_owned(),
+                message: "the engine says it was pulled, and does not have it".to_owned(),
+            }),
+        }
+    }
+
+    async fn pull(&self, reference: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        let client = self.client().await.map_err(|fault| fault.into_error(self))?;
+        let options = CreateImageOptionsBuilder::new().from_image(&with_tag(reference)).build();
+        let mut lines = std::pin::pin!(client.create_image(Some(options), None, None));
+        let mut last = String::new();
+        while let Some(line) = lines.next().await {
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    return Err(match self.fault(error, &format!("pull {reference}")) {
+                        Fault::Refused { message, .. } => {
+                            RuntimeError::PullFailed { reference: reference.to_owned(), message: bounded(&message) }
+                        }
+                        fault => fault.into_error(self),
+                    });
+                }
+            };
+            if let Some(message) = line.error_detail.and_then(|detail| detail.message) {
+                return Err(RuntimeError::PullFailed { reference: reference.to_owned(), message: bounded(&message) });
+            }
+            // Layers report every few kilobytes; what they are doing is news, how far they are is not.
+            let status = bounded(&line.status.unwrap_or_default());
+            let text = line.id.map(|id| format!("{id}: {status}")).unwrap_or(status);
+            if text != last && !text.is_empty() {
+                progress(BuildLine { step: format!("pull {reference}"), text: text.clone() });
+                last = text;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete_image(&self, reference: &str) -> Result<ImageRemoval, RuntimeError> {
+        let what = format!("remove image {reference}");
+        let removed = self
+            .call(&what, |client| async move { client.remove_image(reference, None::<RemoveImageOptions>, None).await })
+            .await;
+        match removed {
+            Ok(_) => Ok(ImageRemoval::Removed),
+            Err(Fault::Refused { status: 404, .. }) => Ok(ImageRemoval::Absent),
+            Err(Fault::Refused { status: 409, .. }) => Ok(ImageRemoval::InUse),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+}
+
+/// A reference with neither tag nor digest means `latest`; the engine would pull every tag there is.
+fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+}
+
+fn as_base(reference: &str, found: models::ImageInspect) -> BaseImage {
+    let config = found.config.unwrap_or_default();
+    let mut volumes = config.volumes.unwrap_or_default();
+    volumes.sort();
+    let repository = repository(reference);
+    let digests = found.repo_digests.unwrap_or_default();
+    // One image may have digests of several repositories: only that of the one asked for can be pulled again.
+    let pinned = digests
+        .iter()
+        .find(|digest| digest.split('@').next().is_some_and(|name| familiar(name) == familiar(repository)))
+        .cloned();
+    BaseImage {
+        reference: reference.to_owned(),
+        pinned: pinned.unwrap_or_else(|| reference.to_owned()),
+        id: found.id.unwrap_or_default(),
+        on_build: config.on_build.is_some_and(|triggers| !triggers.is_empty()),
+        volumes,
+    }
+}
+
+/// A reference without its tag and digest.
+fn repository(reference: &str) -> &str {
+    let name = reference.split('@').next().unwrap_or(reference);
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    }
+}
+
+/// A repository as Docker abbreviates it.
+fn familiar(repository: &str) -> &str {
+    let name = repository.strip_prefix("docker.io/").unwrap_or(repository);
+    name.strip_prefix("library/").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    //! How references are read.
+
+    use super::*;
+
+    #[test]
+    fn a_tag_is_not_mistaken_for_a_port() {
+        assert_eq!(repository("node:22"), "node");
+        assert_eq!(repository("registry.example:5000/node"), "registry.example:5000/node");
+        assert_eq!(repository("registry.example:5000/node:22@sha256:ab"), "registry.example:5000/node");
+        assert_eq!(with_tag("node"), "node:latest");
+        assert_eq!(with_tag("registry.example:5000/node"), "registry.example:5000/node:latest");
+        assert_eq!(with_tag("node@sha256:ab"), "node@sha256:ab");
+    }
+
+    #[test]
+    fn pins_by_the_digest_of_the_repository_asked_for() {
+        let image = |digests: &[&str]| models::ImageInspect {
+            id: Some("sha256:1".to_owned()),
+            repo_digests: Some(digests.iter().map(ToString::to_string).collect()),
+            ..Default::default()
+        };
+        let both = image(&["mirror.example/node@sha256:aa", "node@sha256:bb"]);
+        assert_eq!(as_base("docker.io/library/node:22", both).pinned, "node@sha256:bb");
+        assert_eq!(as_base("local:1", image(&[])).pinned, "local:1");
+    }
+}

@@ -1,0 +1,89 @@
+//! Everything of one installation, found by its label.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+};
+use convergence_model::workload::label;
+
+use super::connect::Docker;
+use crate::error::RuntimeError;
+use crate::runtime::{Owned, OwnedItem};
+
+impl Docker {
+    pub(super) async fn list_owned(&self, instance: &str) -> Result<Owned, RuntimeError> {
+        let filters = &HashMap::from([("label".to_owned(), vec![format!("{}={instance}", label::INSTANCE)])]);
+        let containers = self
+            .call("list containers", |client| async move {
+                let options = ListContainersOptionsBuilder::new().all(true).filters(filters).build();
+                client.list_containers(Some(options)).await
+            })
+            .await
+            .map_err(|fault| fault.into_error(self))?;
+        let networks = self
+            .call("list networks", |client| async move {
+                client.list_networks(Some(ListNetworksOptionsBuilder::new().filters(filters).build())).await
+            })
+            .await
+            .map_err(|fault| fault.into_error(self))?;
+        let volumes = self
+            .call("list volumes", |client| async move {
+                client.list_volumes(Some(ListVolumesOptionsBuilder::new().filters(filters).build())).await
+            })
+            .await
+            .map_err(|fault| fault.into_error(self))?;
+        let images = self
+            .call("list images", |client| async move {
+                client.list_images(Some(ListImagesOptionsBuilder::new().filters(filters).build())).await
+            })
+            .await
+            .map_err(|fault| fault.into_error(self))?;
+
+        let mut owned = Owned {
+            containers: containers
+                .into_iter()
+                .map(|found| {
+                    let id = found.id.unwrap_or_default();
+                    let name = found.names.unwrap_or_default().into_iter().next();
+                    let name = name.map(|name| name.trim_start_matches('/').to_owned());
+                    OwnedItem { name: name.unwrap_or_else(|| id.clone()), id, labels: sorted(found.labels) }
+                })
+                .collect(),
+            networks: networks
+                .into_iter()
+                .map(|found| OwnedItem {
+                    name: found.name.unwrap_or_default(),
+                    id: found.id.unwrap_or_default(),
+                    labels: sorted(found.labels),
+                })
+                .collect(),
+            volumes: volumes
+                .volumes
+                .unwrap_or_default()
+                .into_iter()
+                .map(|found| OwnedItem { id: found.name.clone(), name: found.name, labels: sorted(Some(found.labels)) })
+                .collect(),
+            images: images
+                .into_iter()
+                .flat_map(|found| {
+                    let labels = sorted(Some(found.labels));
+                    let mut names: Vec<_> =
+                        found.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect();
+                    if names.is_empty() {
+                        names.push(found.id.clone());
+                    }
+                    names.into_iter().map(move |name| OwnedItem { name, id: found.id.clone(), labels: labels.clone() })
+                })
+                .collect(),
+        };
+        for list in [&mut owned.containers, &mut owned.networks, &mut owned.volumes, &mut owned.images] {
+            list.sort();
+        }
+        Ok(owned)
+    }
+}
+
+pub(super) fn sorted(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+    labels.unwrap_or_default().into_iter().collect()
+}

@@ -1,0 +1,2 @@
+//! What needs no engine.
+#![allow(clippy::unwrap_used)]

@@ -1,0 +1,163 @@
+//! Waiting until a started container is ready.
+//!
+//! The host dials the container's own address, the one the engine reports: never a name and never an address
+//! that a tenant chose. It follows no redirect, reads at most 64 KiB and takes at most two seconds a try.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use convergence_model::plan::Probe;
+use convergence_model::workload::Workload;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::error::RuntimeError;
+use crate::runtime::{LogQuery, Observed, Ready, Runtime, State};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_TRY: Duration = Duration::from_secs(2);
+const MOST_BYTES: usize = 64 * 1024;
+const LOG_LINES: u32 = 20;
+
+/// Asks again and again, 25 ms to 250 ms apart, until the workload's probe succeeds.
+///
+/// # Errors
+/// As [`Runtime::wait_ready`].
+pub async fn wait_ready(
+    runtime: &dyn Runtime,
+    workload: &Workload,
+    patience: Duration,
+) -> Result<Ready, RuntimeError> {
+    let name = &workload.name;
+    let began = Instant::now();
+    let one_try = Duration::from_secs(u64::from(workload.health.timeout_seconds.max(1))).min(LONGEST_TRY);
+    let mut pause = FIRST_PAUSE;
+    let mut attempts = 0u32;
+    let mut restarts = None;
+    loop {
+        let Some(seen) = runtime.inspect(name).await? else {
+            return Err(RuntimeError::NotFound { what: format!("container {name}") });
+        };
+        // One that restarted long ago and runs since is no failure; one that restarts while we wait is.
+        let before = *restarts.get_or_insert(seen.restart_count);
+        if let Some((code, oom)) = ended(&seen, before) {
+            return Err(RuntimeError::Exited { code, oom, log: last_lines(runtime, name).await });
+        }
+        attempts = attempts.saturating_add(1);
+        let last = match attempt(runtime, workload, &seen, one_try).await {
+            Ok(()) => return Ok(Ready { after: began.elapsed(), attempts }),
+            Err(reason) => reason,
+        };
+        if began.elapsed().saturating_add(pause) >= patience {
+            return Err(RuntimeError::NotReady { after: patience, last, log: last_lines(runtime, name).await });
+        }
+        sleep(pause).await;
+        pause = pause.saturating_mul(3).checked_div(2).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+    }
+}
+
+/// Exit code and whether memory was the reason, where the container ended since it was first seen.
+fn ended(seen: &Observed, restarts_before: u64) -> Option<(Option<i64>, bool)> {
+    match seen.state {
+        State::Exited { code, oom } => Some((Some(code), oom)),
+        State::Restarting { code } => Some((Some(code), false)),
+        State::Dead | State::Removing => Some((None, false)),
+        State::Running | State::Paused | State::Created if seen.restart_count > restarts_before => Some((None, false)),
+        State::Running | State::Paused | State::Created => None,
+    }
+}
+
+async fn last_lines(runtime: &dyn Runtime, name: &str) -> Vec<String> {
+    let query = LogQuery { tail: Some(LOG_LINES), ..LogQuery::default() };
+    // They explain an error; without them the error is still the one to report.
+    let lines = runtime.logs(name, &query).await.unwrap_or_default();
+    lines.into_iter().map(|line| line.text).collect()
+}
+
+/// One probe; the error is what it saw, for people.
+async fn attempt(
+    runtime: &dyn Runtime,
+    workload: &Workload,
+    seen: &Observed,
+    limit: Duration,
+) -> Result<(), String> {
+    if seen.state != State::Running {
+        return Err(format!("the container is {:?}", seen.state).to_lowercase());
+    }
+    let address = |address: Option<IpAddr>| {
+        address
+            .map(|address| SocketAddr::new(address, workload.container_port))
+            .ok_or_else(|| "the container has no address yet".to_owned())
+    };
+    match &workload.health.probe {
+        Probe::Http(path) => get(address(seen.address)?, path, limit).await,
+        Probe::Tcp => dial(address(seen.address)?, limit).await.map(drop),
+        Probe::Command(command) => match runtime.exec(&workload.name, command, limit).await {
+            Ok(0) => Ok(()),
+            Ok(code) => Err(format!("the probe's command ended with exit code {code}")),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream, String> {
+    match timeout(limit, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(format!("port {}: {error}", address.port())),
+        Err(_) => Err(format!("port {}: no answer in {} s", address.port(), limit.as_secs_f32())),
+    }
+}
+
+/// `GET`; success is any 2xx.
+async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<(), String> {
+    if !path.starts_with('/') || path.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(format!("{path:?} is not the path of a URL"));
+    }
+    let mut stream = dial(address, limit).await?;
+    let mut answer = Vec::new();
+    let exchange = timeout(limit, async {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: convergence-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut chunk = [0; 4096];
+        // Read to the end where it is near, so that the application sees no broken connection.
+        while answer.len() < MOST_BYTES && !is_whole(&answer) {
+            let read = stream.read(&mut chunk).await?;
+            if read == 0 {
+                break;
+            }
+            answer.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        }
+        Ok::<_, std::io::Error>(())
+    })
+    .await;
+    match (status(&answer), exchange) {
+        (Some(200..=299), _) => Ok(()),
+        (Some(code @ 300..=399), _) => Err(format!("GET {path} answered {code}; redirects are not followed")),
+        (Some(code), _) => Err(format!("GET {path} answered {code}")),
+        (None, Err(_)) => Err(format!("GET {path}: no answer in {} s", limit.as_secs_f32())),
+        (None, Ok(Err(error))) => Err(format!("GET {path}: {error}")),
+        (None, Ok(Ok(()))) => Err(format!("GET {path}: the answer is not HTTP")),
+    }
+}
+
+/// The status code, once its line is whole.
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\n').next().filter(|line| line.len() < answer.len())?;
+    let line = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether head and body have arrived, as far as the head says how long the body is.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len().saturating_sub(end.saturating_add(4)) >= length)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Probes against small servers of the test's own.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Answers one connection with `answer`, and hangs up.
+async fn server(answer: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).await;
+        let _ = stream.write_all(&answer).await;
+    });
+    address
+}
+
+async fn ask(answer: &[u8]) -> Result<(), String> {
+    get(server(answer.to_vec()).await, "/health", Duration::from_secs(2)).await
+}
+
+#[tokio::test]
+async fn only_2xx_is_ready() {
+    assert_eq!(ask(b"HTTP/1.1 204 No Content\r\n\r\n").await, Ok(()));
+    assert_eq!(ask(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").await, Ok(()));
+    let moved = ask(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n").await.unwrap_err();
+    assert!(moved.contains("302") && moved.contains("not followed"), "{moved}");
+    assert!(ask(b"HTTP/1.1 503 Busy\r\n\r\n").await.unwrap_err().contains("503"));
+    assert!(ask(b"SSH-2.0-thing\r\n").await.unwrap_err().contains("not HTTP"));
+    assert!(ask(b"").await.unwrap_err().contains("not HTTP"));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_read_only_so_far() {
+    let mut endless = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    endless.resize(4 * MOST_BYTES, b'x');
+    assert_eq!(ask(&endless).await, Ok(()));
+    assert!(ask(&vec![b'x'; 4 * MOST_BYTES]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_path_cannot_smuggle_a_second_request() {
+    let address = server(Vec::new()).await;
+    let refused = get(address, "/ HTTP/1.1\r\nX: y", Duration::from_secs(2)).await.unwrap_err();
+    assert!(refused.contains("not the path"), "{refused}");
+}
