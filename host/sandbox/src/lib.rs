@@ -1,1 +1,32 @@
 //! Runs untrusted WebAssembly components under hard limits. The only user of wasmtime.
+//!
+//! A [`Sandbox`] owns one engine. [`Sandbox::load`] takes the bytes of a component, refuses what is not a plugin of
+//! a kind and version this server knows, compiles it (or finds the native code of an earlier run in an
+//! authenticated cache) and asks it what it is. The [`Component`] it gives is called through [`Template`] or
+//! [`Policy`]: every call runs in a fresh instance with its own memory, fuel and deadline, so nothing survives a call
+//! and no guest can take more than its share.
+//!
+//! The crate knows the contract in `wit/` and the nouns of `convergence-model`; types of wasmtime never leave it. It
+//! does not know which plugins exist, what their configuration means or what a plan is good for, and it gives a
+//! guest nothing but a log: no clock, no randomness, no files, no network.
+
+mod cache;
+mod call;
+mod component;
+mod config;
+mod engine;
+mod error;
+mod guest_log;
+mod limiter;
+mod sandbox;
+mod structure;
+mod v0_1;
+
+pub use call::{CallReport, Reported};
+pub use component::{Component, Description, Example, Kind};
+pub use config::{CallLimits, Pooling, SandboxConfig};
+pub use error::{CallError, LoadError, PluginError, PluginFieldError, SandboxError};
+pub use guest_log::{GuestLog, LogLevel, LogLine};
+pub use sandbox::Sandbox;
+pub use v0_1::policy::Policy;
+pub use v0_1::template::Template;

@@ -1,0 +1,288 @@
+//! One call of a guest: a fresh store, its limits, and where it runs.
+//!
+//! A typical call takes some ten microseconds, less than waking another thread would. So a call starts on the task
+//! that asks for it, and moves to a thread of its own when it is still running after a tick or two of the clock: then
+//! it is long, and must not keep other tasks waiting. It moves without being interrupted, which is also how a caller
+//! that goes away cannot leave a guest half way: the call ends by itself, within its deadline.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
+
+use crate::config::CallLimits;
+use crate::engine::Ticker;
+use crate::error::CallError;
+use crate::guest_log::GuestLog;
+use crate::limiter::{MemoryExhausted, MemoryLimiter};
+
+/// Ticks after which a call moves to a thread of its own: at least one whole tick.
+const FIRST_SLICE_TICKS: u64 = 2;
+/// Resources a guest may hold. The contract has none; its types may grow some.
+const MAX_HANDLES: usize = 1000;
+/// Functions shown with a trap.
+const MAX_FRAMES: usize = 5;
+
+/// What a store holds for its guest.
+pub(crate) struct CallState {
+    pub(crate) log: GuestLog,
+    limiter: MemoryLimiter,
+}
+
+/// What a call took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallReport {
+    /// Time in the queue.
+    pub queued: Duration,
+    /// From leaving the queue to the answer, instantiation included.
+    pub duration: Duration,
+    /// Instructions, roughly.
+    pub fuel_used: u64,
+    /// Bytes of linear memory at the end, which is the most there ever was.
+    pub memory_bytes: usize,
+    /// What the guest wrote. It is in the operator's log already.
+    pub log: GuestLog,
+}
+
+/// An answer with what it took. There is no report for a call that never left the queue.
+#[derive(Debug)]
+pub struct Reported<T> {
+    /// The answer.
+    pub result: Result<T, CallError>,
+    /// What it took.
+    pub report: Option<CallReport>,
+}
+
+impl<T> Reported<T> {
+    /// Goes on with the answer.
+    pub(crate) fn and_then<U>(self, f: impl FnOnce(T) -> Result<U, CallError>) -> Reported<U> {
+        Reported { result: self.result.and_then(f), report: self.report }
+    }
+}
+
+/// What to ask a guest: one implementation for each exported function.
+pub(crate) trait Question: Send + 'static {
+    /// What comes back across the border.
+    type Answer: Send + 'static;
+    /// The exported function, for messages.
+    const FUNCTION: &'static str;
+    /// About how many bytes go in; they buy fuel.
+    fn input_bytes(&self) -> usize {
+        0
+    }
+    /// Instantiates the guest in the store and calls it.
+    fn ask(
+        self,
+        store: &mut Store<CallState>,
+    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+}
+
+/// What all calls of a sandbox share.
+pub(crate) struct Calls {
+    engine: Engine,
+    limits: CallLimits,
+    slots: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+    /// Held during a call made while loading: the pool has one slot for these.
+    loading: std::sync::Mutex<()>,
+    /// Every component holds its `Calls`, so the clock goes on while any may be called.
+    _ticker: Ticker,
+}
+
+impl Calls {
+    pub(crate) fn new(
+        engine: Engine,
+        limits: CallLimits,
+        max_concurrent: usize,
+        max_waiting: usize,
+        ticker: Ticker,
+    ) -> Self {
+        Self {
+            engine,
+            limits,
+            slots: Arc::new(Semaphore::new(max_concurrent.clamp(1, Semaphore::MAX_PERMITS))),
+            waiting: AtomicUsize::new(0),
+            max_waiting,
+            loading: std::sync::Mutex::new(()),
+            _ticker: ticker,
+        }
+    }
+
+    /// Asks from a task of the server. Needs a Tokio runtime for the calls that take long.
+    pub(crate) async fn ask<Q: Question>(&self, plugin: &str, question: Q) -> Reported<Q::Answer> {
+        let arrived = Instant::now();
+        let permit = match self.enter().await {
+            Ok(permit) => permit,
+            Err(error) => return Reported { result: Err(error), report: None },
+        };
+        let mut call = Box::pin(run(self.engine.clone(), self.limits, arrived, question, Some(permit)));
+        let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        let reported = match first {
+            Poll::Ready(reported) => reported,
+            // No await lies between the poll above and the move, so a caller that is dropped never drops the call.
+            Poll::Pending => match tokio::task::spawn_blocking(move || drive(call)).await {
+                Ok(reported) => reported,
+                Err(error) => {
+                    let error = CallError::Host(format!("its thread ended early: {error}"));
+                    return Reported { result: Err(error), report: None };
+                }
+            },
+        };
+        if let Some(report) = &reported.report {
+            report.log.emit(plugin, Q::FUNCTION);
+        }
+        reported
+    }
+
+    /// Asks from a thread that may wait, one at a time: for what is asked once, at load.
+    pub(crate) fn ask_blocking<Q: Question>(&self, plugin: &str, question: Q) -> Result<Q::Answer, CallError> {
+        let arrived = Instant::now();
+        // Nothing is behind the lock that a panic could have left half done.
+        let _turn = self.loading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let reported = drive(Box::pin(run(self.engine.clone(), self.limits, arrived, question, None)));
+        if let Some(report) = &reported.report {
+            report.log.emit(plugin, Q::FUNCTION);
+        }
+        reported.result
+    }
+
+    /// Waits for a slot, unless too many wait already.
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let waiting = Waiting::begin(&self.waiting);
+        if waiting.before >= self.max_waiting {
+            return Err(CallError::Overloaded(waiting.before));
+        }
+        let closed = |_| CallError::Host("the sandbox is closing".to_owned());
+        Arc::clone(&self.slots).acquire_owned().await.map_err(closed)
+    }
+}
+
+/// Counts one who waits, also when it stops waiting.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        Self { count, before: count.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs a call to its end on this thread. A guest is only ever not ready because a tick has passed, so it is asked
+/// again at once.
+fn drive<T>(mut call: Pin<Box<impl Future<Output = T>>>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match call.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => thread::yield_now(),
+        }
+    }
+}
+
+/// The call itself. The deadline is armed here, after the queue.
+async fn run<Q: Question>(
+    engine: Engine,
+    limits: CallLimits,
+    arrived: Instant,
+    question: Q,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Reported<Q::Answer> {
+    let started = Instant::now();
+    let input = u64::try_from(question.input_bytes()).unwrap_or(u64::MAX);
+    let fuel = limits.fuel.saturating_add(input.saturating_mul(limits.fuel_per_input_byte));
+    let mut store = match open(&engine, &limits, fuel, started) {
+        Ok(store) => store,
+        Err(error) => return Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None },
+    };
+    let result = question.ask(&mut store).await;
+    let fuel_used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    let state = store.into_data();
+    // The slot is free once the instance is gone.
+    drop(permit);
+    let result = result.map_err(|error| explain(&error, &limits, fuel, &state.log));
+    let report = CallReport {
+        queued: started.duration_since(arrived),
+        duration: started.elapsed(),
+        fuel_used,
+        memory_bytes: state.limiter.used(),
+        log: state.log,
+    };
+    Reported { result, report: Some(report) }
+}
+
+/// A store with every limit armed.
+fn open(engine: &Engine, limits: &CallLimits, fuel: u64, started: Instant) -> wasmtime::Result<Store<CallState>> {
+    let state = CallState {
+        log: GuestLog::new(limits.log_lines, limits.log_line_bytes),
+        limiter: MemoryLimiter::new(limits.memory_bytes),
+    };
+    let mut store = Store::try_new(engine, state)?;
+    store.limiter(|state| &mut state.limiter);
+    store.set_fuel(fuel)?;
+    store.set_hostcall_fuel(limits.output_bytes);
+    store.set_max_component_handles(MAX_HANDLES);
+    let deadline = limits.deadline;
+    store.epoch_deadline_callback(move |_| {
+        if started.elapsed() >= deadline {
+            return Err(DeadlinePassed.into());
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store.set_epoch_deadline(FIRST_SLICE_TICKS);
+    Ok(store)
+}
+
+/// Marks the error with which a guest is stopped that takes too long.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the deadline of the call has passed")]
+struct DeadlinePassed;
+
+/// Says what ended a call.
+fn explain(error: &wasmtime::Error, limits: &CallLimits, fuel: u64, log: &GuestLog) -> CallError {
+    if error.is::<DeadlinePassed>() {
+        return CallError::DeadlineExceeded(limits.deadline);
+    }
+    if error.is::<MemoryExhausted>() {
+        return CallError::OutOfMemory(limits.memory_bytes);
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return CallError::Host(format!("the pool of instances is used up: {error:#}"));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return CallError::OutOfFuel(fuel),
+        Some(Trap::Interrupt) => return CallError::DeadlineExceeded(limits.deadline),
+        _ => {}
+    }
+    let root = error.root_cause().to_string();
+    // The engine's type for this is private; a test holds on to the text.
+    if root.contains("fuel allocated for hostcalls") {
+        return CallError::OutputTooLarge(limits.output_bytes);
+    }
+    let mut message = root;
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+        let names: Vec<&str> = backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(MAX_FRAMES).collect();
+        if !names.is_empty() {
+            message.push_str(" in ");
+            message.push_str(&names.join(", called by "));
+        }
+    }
+    CallError::Trap { message, panic: log.last_error().map(str::to_owned) }
+}

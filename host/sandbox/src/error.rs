@@ -1,0 +1,230 @@
+//! What can go wrong, in words for an operator.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::component::Kind;
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine refused its configuration, or the machine has no room for the pool that was insisted on.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+    /// The folder for native code cannot be used.
+    #[error("cannot use {path} as the cache of compiled plugins: {source}; make it writable or configure another folder", path = .path.display())]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The thread that measures time for guests could not be started.
+    #[error("cannot start the thread that ends runaway plugin calls: {0}")]
+    Ticker(std::io::Error),
+}
+
+/// Why a component was not accepted. Each message says what is wrong with the file and what its author can do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Too many bytes.
+    #[error("the component has {found} bytes, more than the {limit} that are allowed; strip debug information or raise the limit")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Not WebAssembly at all.
+    #[error("this is not WebAssembly: it does not begin with `\\0asm`; put a component (`.wasm`) here")]
+    NotWasm,
+    /// WebAssembly, but not a component.
+    #[error("this is a core WebAssembly module, not a component; turn it into one (`wasm-tools component new`, or what the plugin guide says for its language)")]
+    CoreModule,
+    /// A binary that does not parse or does not validate.
+    #[error("the component is damaged: {0}")]
+    Malformed(String),
+    /// Parses, and has more parts than any honest plugin.
+    #[error("the component has {found} {what}, more than the {limit} that are allowed")]
+    TooComplex {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// No known kind is exported.
+    #[error("this is a component but not a plugin of a kind this server knows: it exports {}; a template exports `convergence:template/generator@0.1.0`, a policy `convergence:policy/evaluator@0.1.0`", list(exports))]
+    UnknownKind {
+        /// What it exports.
+        exports: Vec<String>,
+    },
+    /// More than one kind is exported.
+    #[error("the component exports both a template and a policy; a plugin is one of them")]
+    SeveralKinds,
+    /// A known interface in a version this server does not speak.
+    #[error("the component exports `{found}`, and this server speaks {supported} of it; rebuild the plugin against that version")]
+    UnsupportedVersion {
+        /// The export.
+        found: String,
+        /// For example `0.1`.
+        supported: &'static str,
+    },
+    /// A plugin must say what it is.
+    #[error("the component does not export `convergence:plugin/metadata@0.1.0`; every plugin must")]
+    NoMetadata,
+    /// WASI is imported.
+    #[error("the component imports WASI ({}), which is not supported yet; build it without (see the plugin guide for its language)", list(imports))]
+    WasiUnsupported {
+        /// Which parts of it.
+        imports: Vec<String>,
+    },
+    /// Something is imported that this kind is not given.
+    #[error("the component imports {}, which a {kind} is not given; it may import `convergence:host/log@0.1.0` only", list(imports))]
+    ImportNotGranted {
+        /// The kind.
+        kind: Kind,
+        /// What it wants, beyond what it may have.
+        imports: Vec<String>,
+    },
+    /// The compiler refused it.
+    #[error("the component cannot be compiled: {0}")]
+    Compile(String),
+    /// Names fit and types do not.
+    #[error("the component does not fit the {kind} contract of version {version}: {reason}; rebuild it against that version")]
+    WrongTypes {
+        /// The kind.
+        kind: Kind,
+        /// For example `0.1`.
+        version: &'static str,
+        /// What differs.
+        reason: String,
+    },
+    /// One of the functions called at install failed.
+    #[error("the plugin failed in `{function}`: {error}")]
+    Call {
+        /// `describe`, `languages` or `wants`.
+        function: &'static str,
+        /// How.
+        error: CallError,
+    },
+    /// What the plugin says about itself cannot be.
+    #[error("the plugin describes itself wrongly: `{field}` {reason}")]
+    Description {
+        /// The field of `description`.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The guest broke. It counts against the plugin.
+    #[error("the plugin broke: {message}{}", panic.as_ref().map(|text| format!("; its last words: {text}")).unwrap_or_default())]
+    Trap {
+        /// What the engine saw, with the innermost functions where the component names them.
+        message: String,
+        /// What the guest wrote to its log as an error before: the text of a panic.
+        panic: Option<String>,
+    },
+    /// The clock ran out.
+    #[error("the plugin did not answer within {0:?}")]
+    DeadlineExceeded(Duration),
+    /// The instructions ran out.
+    #[error("the plugin did not answer within {0} instructions")]
+    OutOfFuel(u64),
+    /// The guest wanted more memory than a call may have.
+    #[error("the plugin needs more than the {0} bytes of memory a call may use")]
+    OutOfMemory(usize),
+    /// The answer, or a line of the log, is too long.
+    #[error("the plugin handed over more than {0} bytes at once")]
+    OutputTooLarge(usize),
+    /// The answer has a meaning, and it is one the contract forbids.
+    #[error("the plugin's answer breaks the contract: {0}")]
+    InvalidAnswer(String),
+    /// The plugin foresaw the failure.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// Too many calls wait already.
+    #[error("too many plugin calls are waiting ({0}); try again in a moment")]
+    Overloaded(usize),
+    /// The host failed, not the plugin.
+    #[error("the plugin could not be called: {0}")]
+    Host(String),
+}
+
+impl CallError {
+    /// Whether the plugin itself is broken, so that a breaker should count it. A foreseen failure and an overloaded
+    /// host are not that.
+    #[must_use]
+    pub fn is_plugins_fault(&self) -> bool {
+        match self {
+            Self::Trap { .. }
+            | Self::DeadlineExceeded(_)
+            | Self::OutOfFuel(_)
+            | Self::OutOfMemory(_)
+            | Self::OutputTooLarge(_)
+            | Self::InvalidAnswer(_) => true,
+            Self::Plugin(error) => matches!(error, PluginError::Internal(_)),
+            Self::Overloaded(_) | Self::Host(_) => false,
+        }
+    }
+}
+
+/// A failure the plugin foresaw: `plugin-error` of the contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginError {
+    /// The configuration makes no sense to it.
+    #[error("the plugin's configuration is wrong: {}", fields(.0))]
+    InvalidConfig(Vec<PluginFieldError>),
+    /// The request makes no sense to it.
+    #[error("the request is wrong: {}", fields(.0))]
+    InvalidInput(Vec<PluginFieldError>),
+    /// Reasonable, and not served by this plugin.
+    #[error("not supported by this plugin: {0}")]
+    Unsupported(String),
+    /// The plugin's own fault.
+    #[error("the plugin failed: {0}")]
+    Internal(String),
+}
+
+/// One field a plugin objects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginFieldError {
+    /// Where, in the configuration or the request; empty for the whole.
+    pub path: String,
+    /// What and why, for a person.
+    pub message: String,
+}
+
+fn fields(errors: &[PluginFieldError]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        if !error.path.is_empty() {
+            text.push_str(&error.path);
+            text.push_str(": ");
+        }
+        text.push_str(&error.message);
+    }
+    text
+}
+
+/// Names in backticks, at most eight: a hostile file may hold thousands.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    let mut text =
+        names.iter().take(SHOWN).map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

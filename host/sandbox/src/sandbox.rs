@@ -1,0 +1,134 @@
+//! The sandbox: one engine, its cache, and the way a component becomes callable.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+
+use crate::cache::{Cache, Found};
+use crate::call::Calls;
+use crate::component::{Component, Face, Kind, Loaded};
+use crate::config::SandboxConfig;
+use crate::engine::{self, Ticker};
+use crate::error::{LoadError, SandboxError};
+use crate::structure;
+use crate::v0_1;
+
+/// Where guests run. Cheap to clone; a [`Component`] outlives it.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    pooled: bool,
+    cache: Option<Cache>,
+    calls: Arc<Calls>,
+    max_component_bytes: usize,
+}
+
+impl Sandbox {
+    /// Builds the engine, opens the cache and starts the clock. Blocks for some milliseconds.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let engine::Built { engine, pooled } = engine::build(&config)?;
+        let cache = match config.cache_dir {
+            Some(folder) => Some(Cache::open(folder, config.cache_key, engine::compatibility(&engine))?),
+            None => None,
+        };
+        let ticker = Ticker::start(&engine)?;
+        let calls =
+            Calls::new(engine.clone(), config.limits, config.max_concurrent_calls, config.max_waiting_calls, ticker);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                pooled,
+                cache,
+                calls: Arc::new(calls),
+                max_component_bytes: config.max_component_bytes,
+            }),
+        })
+    }
+
+    /// Whether instances come from a pool.
+    #[must_use]
+    pub fn is_pooled(&self) -> bool {
+        self.inner.pooled
+    }
+
+    /// Takes a component in: looks at it, compiles it or finds its native code, and asks it what it is. Blocks, for a
+    /// large component and without a cache for seconds: call it from a thread that may.
+    pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        let kind = structure::inspect(bytes, self.inner.max_component_bytes)?;
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let compiled = self.compile(bytes, &digest)?;
+        let digest = format!("sha256:{}", HEXLOWER.encode(&digest));
+        let calls = Arc::clone(&self.inner.calls);
+        let wrong_types = |error: wasmtime::Error| LoadError::WrongTypes {
+            kind,
+            version: v0_1::VERSION,
+            reason: format!("{error:#}"),
+        };
+        let (description, face) = match kind {
+            Kind::Template => {
+                let pre = v0_1::template::link(&compiled).map_err(wrong_types)?;
+                let description = v0_1::template::describe(&calls, &digest, &pre)?.check(kind)?;
+                let face = v0_1::template::face(&calls, &description.id, pre)?;
+                (description, Face::TemplateV0_1(face))
+            }
+            Kind::Policy => {
+                let pre = v0_1::policy::link(&compiled).map_err(wrong_types)?;
+                let description = v0_1::policy::describe(&calls, &digest, &pre)?.check(kind)?;
+                (description, Face::PolicyV0_1(v0_1::policy::Face { pre }))
+            }
+        };
+        Ok(Component::new(Loaded { digest, description, face, calls }))
+    }
+
+    /// Native code, from the cache where it holds some we wrote.
+    fn compile(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<wasmtime::component::Component, LoadError> {
+        let engine = &self.inner.engine;
+        let name = HEXLOWER.encode(digest);
+        if let Some(cache) = &self.inner.cache {
+            match cache.read(digest) {
+                Found::Code(code) => match deserialize(engine, &code) {
+                    Ok(component) => return Ok(component),
+                    Err(error) => tracing::warn!(component = name, %error, "cached native code is of no use; compiling anew"),
+                },
+                Found::Nothing => {}
+                Found::Unusable(reason) => {
+                    let folder = cache.folder().display();
+                    tracing::warn!(component = name, %folder, reason, "cached native code was rejected; compiling anew");
+                }
+            }
+        }
+        let started = Instant::now();
+        let component = wasmtime::component::Component::from_binary(engine, bytes)
+            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        tracing::info!(component = name, bytes = bytes.len(), took = ?started.elapsed(), "compiled a plugin");
+        if let Some(cache) = &self.inner.cache {
+            let written = component.serialize().map_err(std::io::Error::other).and_then(|code| cache.write(digest, &code));
+            if let Err(error) = written {
+                tracing::warn!(component = name, folder = %cache.folder().display(), %error, "native code cannot be kept; the next start compiles again");
+            }
+        }
+        Ok(component)
+    }
+}
+
+/// Loads native code that [`Cache::read`] has authenticated.
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
+    // SAFETY: the bytes are the output of `Component::serialize`, since they carry our own authentication code over
+    // them; and they were read into our memory before that was checked, so nobody can change them now.
+    unsafe { wasmtime::component::Component::deserialize(engine, code) }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("pooled", &self.inner.pooled).finish_non_exhaustive()
+    }
+}

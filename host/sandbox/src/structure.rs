@@ -1,0 +1,224 @@
+//! A look at a component before anything expensive is done with it: is it one, what kind of plugin is it, and does it
+//! import only what that kind is given?
+
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
+
+use crate::component::Kind;
+use crate::error::LoadError;
+use crate::limiter::MAX_PARTS;
+use crate::v0_1;
+
+/// Components inside the component (toolchains nest a few).
+const MAX_NESTED_COMPONENTS: usize = 128;
+/// Imports and exports of the component itself.
+const MAX_NAMES: usize = 256;
+/// Functions of all core modules together; a Python interpreter has some 15 000.
+const MAX_FUNCTIONS: usize = 100_000;
+
+const METADATA: &str = "convergence:plugin/metadata";
+const GENERATOR: &str = "convergence:template/generator";
+const EVALUATOR: &str = "convergence:policy/evaluator";
+/// What every kind may import. The interfaces of types appear as imports because the exports use them; they hold
+/// nothing that could be called.
+const GRANTED: [&str; 2] = ["convergence:host/log", "convergence:plugin/plugin-types"];
+
+/// Tells the kind of a plugin, or why it is none.
+pub(crate) fn inspect(bytes: &[u8], max_bytes: usize) -> Result<Kind, LoadError> {
+    if bytes.len() > max_bytes {
+        return Err(LoadError::TooLarge { found: bytes.len(), limit: max_bytes });
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(LoadError::NotWasm);
+    }
+    let names = Names::read(bytes)?;
+    let kind = kind(&names.exports)?;
+    check_imports(kind, names.imports)?;
+    Ok(kind)
+}
+
+/// What a component imports and exports by name.
+#[derive(Default)]
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Names {
+    fn read(bytes: &[u8]) -> Result<Self, LoadError> {
+        let malformed = |error: wasmparser::BinaryReaderError| LoadError::Malformed(error.to_string());
+        let mut names = Self::default();
+        let (mut depth, mut modules, mut components, mut functions) = (0_usize, 0_usize, 0_usize, 0_usize);
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(malformed)? {
+                Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(LoadError::CoreModule),
+                Payload::ModuleSection { .. } => {
+                    depth += 1;
+                    modules += 1;
+                    bound("core modules", modules, MAX_PARTS)?;
+                }
+                Payload::ComponentSection { .. } => {
+                    depth += 1;
+                    components += 1;
+                    bound("nested components", components, MAX_NESTED_COMPONENTS)?;
+                }
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::CodeSectionStart { count, .. } => {
+                    functions = functions.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+                    bound("functions", functions, MAX_FUNCTIONS)?;
+                }
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        names.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                        bound("imports", names.imports.len(), MAX_NAMES)?;
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        let export = export.map_err(malformed)?;
+                        if export.kind == ComponentExternalKind::Instance {
+                            names.exports.push(export.name.name.to_owned());
+                            bound("exports", names.exports.len(), MAX_NAMES)?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn bound(what: &'static str, found: usize, limit: usize) -> Result<(), LoadError> {
+    if found > limit { Err(LoadError::TooComplex { what, found, limit }) } else { Ok(()) }
+}
+
+fn kind(exports: &[String]) -> Result<Kind, LoadError> {
+    let template = exported(exports, GENERATOR)?;
+    let policy = exported(exports, EVALUATOR)?;
+    let kind = match (template, policy) {
+        (true, false) => Kind::Template,
+        (false, true) => Kind::Policy,
+        (true, true) => return Err(LoadError::SeveralKinds),
+        (false, false) => return Err(LoadError::UnknownKind { exports: exports.to_vec() }),
+    };
+    if exported(exports, METADATA)? { Ok(kind) } else { Err(LoadError::NoMetadata) }
+}
+
+/// Whether `interface` is exported, in a version that is spoken here.
+fn exported(exports: &[String], interface: &str) -> Result<bool, LoadError> {
+    let found: Vec<&String> = exports.iter().filter(|name| split(name).0 == interface).collect();
+    if found.iter().any(|name| spoken(name)) {
+        return Ok(true);
+    }
+    match found.first() {
+        Some(name) => Err(LoadError::UnsupportedVersion { found: (*name).clone(), supported: v0_1::VERSION }),
+        None => Ok(false),
+    }
+}
+
+fn check_imports(kind: Kind, imports: Vec<String>) -> Result<(), LoadError> {
+    let types = match kind {
+        Kind::Template => "convergence:template/template-types",
+        Kind::Policy => "convergence:policy/policy-types",
+    };
+    let foreign: Vec<String> = imports
+        .into_iter()
+        .filter(|name| {
+            let interface = split(name).0;
+            !(spoken(name) && (interface == types || GRANTED.contains(&interface)))
+        })
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let (wasi, others): (Vec<_>, Vec<_>) = foreign.into_iter().partition(|name| name.starts_with("wasi:"));
+    if others.is_empty() {
+        Err(LoadError::WasiUnsupported { imports: wasi })
+    } else {
+        Err(LoadError::ImportNotGranted { kind, imports: others })
+    }
+}
+
+/// `convergence:host/log@0.1.0` → (`convergence:host/log`, `0.1.0`).
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+/// Whether the version in a name is one of the minor that is spoken here.
+fn spoken(name: &str) -> bool {
+    semver::Version::parse(split(name).1)
+        .is_ok_and(|version| version.pre.is_empty() && version.major == 0 && version.minor == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn inspect_text(text: &str) -> Result<Kind, LoadError> {
+        inspect(&wat::parse_str(text).unwrap(), 1 << 20)
+    }
+
+    /// A component whose exports are empty instances: enough to be told apart by name.
+    fn exporting(names: &[&str]) -> String {
+        let mut text = "(component (instance $i)".to_owned();
+        for name in names {
+            text.push_str(&format!("(export \"{name}\" (instance $i))"));
+        }
+        text.push(')');
+        text
+    }
+
+    #[test]
+    fn kinds_are_told_by_their_exports() {
+        let template = exporting(&["convergence:plugin/metadata@0.1.0", "convergence:template/generator@0.1.0"]);
+        assert_eq!(inspect_text(&template).unwrap(), Kind::Template);
+        let policy = exporting(&["convergence:plugin/metadata@0.1.3", "convergence:policy/evaluator@0.1.3"]);
+        assert_eq!(inspect_text(&policy).unwrap(), Kind::Policy);
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_named() {
+        assert!(matches!(inspect(b"#!/bin/sh\n", 100), Err(LoadError::NotWasm)));
+        assert!(matches!(inspect(b"", 100), Err(LoadError::NotWasm)));
+        assert!(matches!(inspect(&[0; 101], 100), Err(LoadError::TooLarge { found: 101, limit: 100 })));
+        assert!(matches!(inspect_text("(module)"), Err(LoadError::CoreModule)));
+        assert!(matches!(inspect(b"\0asm\x0d\0\x01\0garbage", 100), Err(LoadError::Malformed(_))));
+        let error = inspect_text(&exporting(&["example:other/thing@1.0.0"])).unwrap_err();
+        assert!(error.to_string().contains("`example:other/thing@1.0.0`"), "{error}");
+    }
+
+    #[test]
+    fn versions_that_are_not_spoken_are_named() {
+        let next = exporting(&["convergence:plugin/metadata@0.2.0", "convergence:template/generator@0.2.0"]);
+        let error = inspect_text(&next).unwrap_err();
+        assert!(matches!(&error, LoadError::UnsupportedVersion { found, .. } if found == "convergence:template/generator@0.2.0"), "{error}");
+        let mixed = exporting(&["convergence:template/generator@0.1.0"]);
+        assert!(matches!(inspect_text(&mixed), Err(LoadError::NoMetadata)));
+    }
+
+    #[test]
+    fn imports_beyond_the_grant_are_named() {
+        let importing = |import: &str| {
+            format!(
+                "(component (import \"{import}\" (instance)) (instance $i)
+                   (export \"convergence:plugin/metadata@0.1.0\" (instance $i))
+                   (export \"convergence:policy/evaluator@0.1.0\" (instance $i)))"
+            )
+        };
+        assert_eq!(inspect_text(&importing("convergence:host/log@0.1.0")).unwrap(), Kind::Policy);
+        let wasi = inspect_text(&importing("wasi:cli/environment@0.2.6")).unwrap_err();
+        assert!(matches!(&wasi, LoadError::WasiUnsupported { imports } if imports == &["wasi:cli/environment@0.2.6"]));
+        let other = inspect_text(&importing("evil:host/shell@1.0.0")).unwrap_err();
+        assert!(other.to_string().contains("`evil:host/shell@1.0.0`"), "{other}");
+        // A policy has no business with the types of a template.
+        assert!(inspect_text(&importing("convergence:template/template-types@0.1.0")).is_err());
+    }
+
+    #[test]
+    fn nested_parts_are_bounded() {
+        let modules = format!("(component {})", "(core module)".repeat(MAX_PARTS + 1));
+        assert!(matches!(inspect_text(&modules), Err(LoadError::TooComplex { what: "core modules", .. })));
+    }
+}

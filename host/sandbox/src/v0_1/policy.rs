@@ -1,0 +1,120 @@
+//! Validation policies: `evaluate` at each call.
+
+use std::sync::Arc;
+
+use convergence_model::limits::Limits;
+use convergence_model::policy::{Review, Verdict};
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::bindings::policy::convergence::policy::policy_types as wit;
+use super::bindings::policy::{ValidationPolicy, ValidationPolicyPre};
+use super::bindings::template::convergence::plugin::plugin_types;
+use super::convert;
+use crate::call::{CallState, Calls, Question, Reported};
+use crate::component::{self, Loaded, RawDescription};
+use crate::error::{CallError, LoadError};
+
+type Pre = ValidationPolicyPre<CallState>;
+
+/// A policy ready to be called.
+pub(crate) struct Face {
+    pub(crate) pre: Pre,
+}
+
+/// Links a component of kind policy.
+pub(crate) fn link(component: &Component) -> wasmtime::Result<Pre> {
+    let mut linker = Linker::new(component.engine());
+    ValidationPolicy::add_to_linker::<CallState, HasSelf<_>>(&mut linker, |state| state)?;
+    ValidationPolicyPre::new(linker.instantiate_pre(component)?)
+}
+
+/// Asks what it is.
+pub(crate) fn describe(calls: &Calls, plugin: &str, pre: &Pre) -> Result<RawDescription, LoadError> {
+    let answer = calls.ask_blocking(plugin, Describe(pre.clone()));
+    Ok(convert::description(answer.map_err(|error| LoadError::Call { function: "describe", error })?))
+}
+
+/// A component of kind policy.
+#[derive(Clone)]
+pub struct Policy {
+    loaded: Arc<Loaded>,
+}
+
+impl Policy {
+    pub(crate) fn new(loaded: Arc<Loaded>) -> Self {
+        Self { loaded }
+    }
+
+    /// Judges a change. Every error refuses it. Limits in the verdict are never above those of the review.
+    pub async fn evaluate(&self, review: &Review) -> Result<Verdict, CallError> {
+        self.evaluate_reported(review).await.result
+    }
+
+    /// As [`Self::evaluate`], with what the call took.
+    pub async fn evaluate_reported(&self, review: &Review) -> Reported<Verdict> {
+        let component::Face::PolicyV0_1(face) = &self.loaded.face else {
+            return Reported { result: Err(CallError::Host("it is not a policy".to_owned())), report: None };
+        };
+        let question = Evaluate(face.pre.clone(), convert::review(review));
+        let reported = self.loaded.calls.ask(&self.loaded.description.id, question).await;
+        let asked = review.limits;
+        reported.and_then(|answer| {
+            let verdict = answer.map(convert::verdict).map_err(convert::plugin_error)?;
+            match verdict.tightened {
+                Some(limits) if widens(limits, asked) => Err(CallError::InvalidAnswer(format!(
+                    "a policy may tighten limits, never widen them: asked for {asked:?}, answered {limits:?}"
+                ))),
+                _ => Ok(verdict),
+            }
+        })
+    }
+}
+
+/// Whether any limit is above what was asked for.
+fn widens(limits: Limits, asked: Limits) -> bool {
+    limits.tightened_by(asked) != limits
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Policy").field(&self.loaded.description.id).finish()
+    }
+}
+
+struct Describe(Pre);
+struct Evaluate(Pre, wit::Review);
+
+impl Question for Describe {
+    type Answer = plugin_types::Description;
+    const FUNCTION: &'static str = "describe";
+    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+        let guest = self.0.instantiate_async(&mut *store).await?;
+        guest.convergence_plugin_metadata().call_describe(store).await
+    }
+}
+
+impl Question for Evaluate {
+    type Answer = Result<wit::Verdict, plugin_types::PluginError>;
+    const FUNCTION: &'static str = "evaluate";
+    fn input_bytes(&self) -> usize {
+        convert::review_bytes(&self.1)
+    }
+    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+        let guest = self.0.instantiate_async(&mut *store).await?;
+        guest.convergence_policy_evaluator().call_evaluate(store, &self.1).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wider_limit_among_tighter_ones_is_wider() {
+        let asked = Limits::DEFAULT;
+        assert!(!widens(asked, asked));
+        assert!(!widens(Limits { memory_mb: 1, ..asked }, asked));
+        assert!(widens(Limits { memory_mb: 1, pids: asked.pids + 1, ..asked }, asked));
+    }
+}
