@@ -1,0 +1,148 @@
+//! What belongs to a tenant through all revisions: its port, its network, the version of its key.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
+
+use convergence_model::tenant::Binding;
+use convergence_model::workload::Subnet;
+use convergence_model::{Scope, TenantId};
+use jiff::Timestamp;
+
+use crate::database::{Tx, values};
+use crate::decode::At;
+use crate::lease::{self, Lease};
+use crate::tenant::SubnetPool;
+use crate::{Conflict, Result, Store, audit};
+
+#[derive(sqlx::FromRow)]
+struct BindingRow {
+    port: i64,
+    subnet: String,
+    key_version: i64,
+}
+
+impl BindingRow {
+    fn read(self, tenant: TenantId) -> Result<Binding> {
+        let at = At { table: "bindings", id: &tenant };
+        Ok(Binding {
+            port: at.narrow("port", self.port)?,
+            subnet: at.word("subnet", &self.subnet, Subnet::parse)?,
+            key_version: at.narrow("key_version", self.key_version)?,
+        })
+    }
+}
+
+impl Store {
+    /// What is bound to a tenant.
+    ///
+    /// # Errors
+    /// When the database does not answer or the row cannot be read.
+    pub async fn binding(&self, scope: &Scope, tenant: TenantId) -> Result<Option<Binding>> {
+        let sql = "SELECT b.port, b.subnet, b.key_version FROM bindings b JOIN tenants t ON t.id = b.tenant \
+             WHERE b.tenant = $1 AND ($2 IS NULL OR t.org = $2)";
+        let row: Option<BindingRow> = self.database.first(sql, values![tenant, scope]).await?;
+        row.map(|row| row.read(tenant)).transpose()
+    }
+
+    /// Gives the tenant of an operation another port because somebody else sits on its own: the old one is
+    /// kept from everybody until `quarantine_old_until`, the lowest free one of `ports` outside `skip` is leased.
+    /// Returns the new port.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`Conflict::PortsExhausted`]; when the database does not answer.
+    pub async fn move_port(
+        &self,
+        lease: &Lease,
+        quarantine_old_until: Timestamp,
+        ports: RangeInclusive<u16>,
+        skip: &BTreeSet<u16>,
+        now: Timestamp,
+    ) -> Result<u16> {
+        let (ports, quarantine) = (&ports, quarantine_old_until);
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let held = lease::hold(&mut tx, lease).await?;
+                let turn = audit::turn(&mut tx, held.org).await?;
+                let sql = "SELECT node, port FROM bindings WHERE tenant = $1";
+                let (node, old): (String, i64) = tx.one(sql, values![held.tenant]).await?;
+                let new = lease_port(&mut tx, &node, held.tenant, ports, skip, now).await?;
+                let sql = "UPDATE bindings SET port = $2 WHERE tenant = $1";
+                tx.execute(sql, values![held.tenant, new]).await?;
+                let sql = "UPDATE ports SET tenant = NULL, quarantine_until = $3 WHERE node = $1 AND port = $2";
+                tx.execute(sql, values![node, old, quarantine]).await?;
+                if let Some(turn) = turn {
+                    let detail = serde_json::json!({ "operation": lease.operation, "from": old, "to": new });
+                    turn.record(&mut tx, held.entry("tenant.port-moved", detail, now)).await?;
+                }
+                tx.commit().await?;
+                Ok(new)
+            })
+            .await
+    }
+}
+
+/// Makes transactions that lease something on a node take turns. Comes after the organization's turn.
+async fn take_turn(tx: &mut Tx, node: &str) -> Result<()> {
+    tx.execute("UPDATE nodes SET leases = leases + 1 WHERE name = $1", values![node]).await?;
+    Ok(())
+}
+
+/// Leases the lowest port that nobody has.
+async fn lease_port(
+    tx: &mut Tx,
+    node: &str,
+    tenant: TenantId,
+    ports: &RangeInclusive<u16>,
+    skip: &BTreeSet<u16>,
+    now: Timestamp,
+) -> Result<u16> {
+    let (first, last) = (*ports.start(), *ports.end());
+    take_turn(tx, node).await?;
+    let sql = "DELETE FROM ports WHERE node = $1 AND quarantine_until <= $2";
+    tx.execute(sql, values![node, now]).await?;
+    let sql = "SELECT port FROM ports WHERE node = $1 AND port BETWEEN $2 AND $3";
+    let taken: Vec<(i64,)> = tx.all(sql, values![node, first, last]).await?;
+    let taken: HashSet<i64> = taken.into_iter().map(|(port,)| port).collect();
+    let free = ports.clone().find(|port| !taken.contains(&i64::from(*port)) && !skip.contains(port));
+    let port = free.ok_or(Conflict::PortsExhausted { first, last })?;
+    tx.execute("INSERT INTO ports (node, port, tenant) VALUES ($1, $2, $3)", values![node, port, tenant]).await?;
+    Ok(port)
+}
+
+/// Leases the first network of a pool that nobody has.
+async fn lease_subnet(tx: &mut Tx, node: &str, tenant: TenantId, pool: SubnetPool) -> Result<Subnet> {
+    take_turn(tx, node).await?;
+    let taken: Vec<(String,)> = tx.all("SELECT subnet FROM subnets WHERE node = $1", values![node]).await?;
+    let taken: HashSet<String> = taken.into_iter().map(|(subnet,)| subnet).collect();
+    let subnet = (0..pool.count)
+        .filter_map(|index| Subnet::nth(pool.first, pool.count, index))
+        .find(|subnet| !taken.contains(&subnet.to_string()))
+        .ok_or(Conflict::SubnetsExhausted { count: pool.count })?;
+    let sql = "INSERT INTO subnets (node, subnet, tenant) VALUES ($1, $2, $3)";
+    tx.execute(sql, values![node, subnet.to_string(), tenant]).await?;
+    Ok(subnet)
+}
+
+/// Where a new tenant's port and network come from.
+pub(crate) struct Pools<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) ports: &'a RangeInclusive<u16>,
+    pub(crate) skip: &'a BTreeSet<u16>,
+    pub(crate) subnets: SubnetPool,
+}
+
+/// Leases and binds what a new tenant needs.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    tenant: TenantId,
+    pools: &Pools<'_>,
+    key_version: u32,
+    now: Timestamp,
+) -> Result<Binding> {
+    let port = lease_port(tx, pools.node, tenant, pools.ports, pools.skip, now).await?;
+    let subnet = lease_subnet(tx, pools.node, tenant, pools.subnets).await?;
+    let sql = "INSERT INTO bindings (tenant, node, port, subnet, key_version) VALUES ($1, $2, $3, $4, $5)";
+    tx.execute(sql, values![tenant, pools.node, port, subnet.to_string(), key_version]).await?;
+    Ok(Binding { port, subnet, key_version })
+}

@@ -1,0 +1,165 @@
+//! Everywhere that the two engines differ.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlStr, SqlitePool};
+
+use crate::{Result, StoreError};
+
+/// How long a statement waits for another process that writes the same SQLite file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that read an SQLite file; they never wait for the one that writes.
+const SQLITE_READERS: u32 = 4;
+/// Connections to a PostgreSQL server.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// Begins a transaction that writes. A deferred one on SQLite fails when it turns from reading to writing
+/// while another one wrote.
+pub(crate) const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// The database's own clock, microseconds since 1970. What leases count on.
+pub(crate) const SQLITE_CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+/// The database's own clock, microseconds since 1970. What leases count on.
+pub(crate) const POSTGRES_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
+/// Takes the oldest operation nobody works on, or the one named by `$5`. PostgreSQL's workers pass over rows
+/// that another one is taking; SQLite has one writer at a time.
+macro_rules! claim {
+    ($locking:literal) => {
+        concat!(
+            "UPDATE operations SET state = 'running', lease_owner = $1, lease_epoch = lease_epoch + 1, ",
+            "lease_until = $2, updated_at = $3 WHERE id = (SELECT id FROM operations ",
+            "WHERE state IN ('queued', 'running') AND (state = 'queued' OR lease_until <= $4) ",
+            "AND ($5 IS NULL OR id = $5) ORDER BY created_at, id LIMIT 1",
+            $locking,
+            ") RETURNING id, org, tenant, env_id, kind, state, failure, created_at, updated_at, lease_epoch"
+        )
+    };
+}
+pub(crate) const SQLITE_CLAIM: &str = claim!("");
+pub(crate) const POSTGRES_CLAIM: &str = claim!(" FOR UPDATE SKIP LOCKED");
+
+/// Every migration, oldest first: number, name, and the text of each engine.
+macro_rules! migrations {
+    ($engine:literal: $($number:literal $name:literal),+ $(,)?) => {
+        vec![$(Migration::new(
+            $number,
+            Cow::Borrowed($name),
+            MigrationType::Simple,
+            SqlStr::from_static(include_str!(concat!("../../../migrations/", $engine, "/000", $number, "_", $name, ".sql"))),
+            false,
+        )),+]
+    };
+}
+
+fn sqlite_migrations() -> Migrator {
+    Migrator::with_migrations(migrations!("sqlite": 1 "foundation"))
+}
+
+fn postgres_migrations() -> Migrator {
+    Migrator::with_migrations(migrations!("postgres": 1 "foundation"))
+}
+
+/// Opens an SQLite file: one connection that writes, several that read.
+pub(crate) async fn open_sqlite(path: &str) -> Result<(SqlitePool, SqlitePool)> {
+    if path.is_empty() || path.starts_with(":memory:") {
+        return Err(StoreError::Location(path.to_owned()));
+    }
+    create_private(path).map_err(|error| StoreError::Unavailable(format!("{path}: {error}").into()))?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
+    // The writer stays open for good, so that the file is never without a connection and the write-ahead
+    // log is not checkpointed and remade between requests.
+    let writer = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+    let writer = writer.connect_with(options.clone()).await?;
+    sqlite_migrations().run(&writer).await.map_err(|error| StoreError::Migration(error.into()))?;
+    let reader = pool().max_connections(SQLITE_READERS).connect_with(options.pragma("query_only", "1")).await?;
+    Ok((writer, reader))
+}
+
+/// Makes the file if it is not there, for its owner's eyes only: it tells who runs what.
+fn create_private(path: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Connects to a PostgreSQL server.
+pub(crate) async fn open_postgres(url: &str) -> Result<PgPool> {
+    let options = PgConnectOptions::from_str(url)
+        // The url may hold a password: it is not repeated.
+        .map_err(|_| StoreError::Location("a postgres url that cannot be parsed".to_owned()))?
+        .application_name("convergence");
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = pool.connect_with(options).await?;
+    postgres_migrations().run(&pool).await.map_err(|error| StoreError::Migration(error.into()))?;
+    Ok(pool)
+}
+
+/// What an error of the engine means to a caller.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error;
+        match &error {
+            Error::Database(database) => match database.code().as_deref().map(Trouble::of_code) {
+                Some(Trouble::Busy) => Self::Busy(error.into()),
+                Some(Trouble::Unavailable) => Self::Unavailable(error.into()),
+                Some(Trouble::Other) | None => Self::Refused(error.into()),
+            },
+            Error::ColumnDecode { index, source } => {
+                Self::corrupt("(of the statement)", index.clone(), format!("column {index}: {source}"))
+            }
+            Error::Io(_)
+            | Error::Tls(_)
+            | Error::Protocol(_)
+            | Error::PoolTimedOut
+            | Error::PoolClosed
+            | Error::WorkerCrashed
+            | Error::BeginFailed => Self::Unavailable(error.into()),
+            _ => Self::Refused(error.into()),
+        }
+    }
+}
+
+enum Trouble {
+    Busy,
+    Unavailable,
+    Other,
+}
+
+impl Trouble {
+    /// SQLite's codes are decimal numbers whose low byte is the kind; PostgreSQL's SQLSTATE has five places.
+    fn of_code(code: &str) -> Self {
+        if code.len() == 5 {
+            return match code {
+                // Serialization failure, deadlock, lock not available.
+                "40001" | "40P01" | "55P03" => Self::Busy,
+                // Connection, resources (disk full, too many connections), operator intervention, system error,
+                // and a password that is wrong.
+                _ if ["08", "53", "57", "58", "28"].iter().any(|class| code.starts_with(class)) => Self::Unavailable,
+                _ => Self::Other,
+            };
+        }
+        match code.parse::<i32>().map(|code| code & 0xff) {
+            // SQLITE_BUSY, SQLITE_LOCKED.
+            Ok(5 | 6) => Self::Busy,
+            // READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB.
+            Ok(8 | 10 | 11 | 13 | 14 | 26) => Self::Unavailable,
+            _ => Self::Other,
+        }
+    }
+}

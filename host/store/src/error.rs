@@ -1,0 +1,112 @@
+//! What can go wrong, told so that a tired operator knows what to do.
+
+use convergence_model::{OperationId, OrgId, RevisionNumber, TenantId, TenantName};
+
+/// What lies beneath an error; for logs, never for clients.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another transaction was in the way each time it was tried. Nothing was changed; trying again is safe.
+    #[error(
+        "the database was busy with other transactions each time this was tried; nothing was changed, try again in a moment"
+    )]
+    Busy(#[source] Cause),
+    /// The database cannot be reached, or cannot read or write its files. Whether a commit that was under
+    /// way took effect is not known.
+    #[error(
+        "the database does not answer: {0}; check that its server is up, that its file can be read and written and that the disk is not full"
+    )]
+    Unavailable(#[source] Cause),
+    /// The request is at odds with what is stored. Nothing was changed.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// Another worker has taken the operation over, or it is finished. Nothing was changed; stop working on it.
+    #[error(
+        "the lease of epoch {epoch} on operation {operation} is lost: another worker holds it or the operation is finished; nothing was changed"
+    )]
+    LeaseLost {
+        /// The operation.
+        operation: OperationId,
+        /// The epoch the worker believed it held.
+        epoch: i64,
+    },
+    /// A row holds what this version cannot read.
+    #[error(
+        "row {id} of table {table} cannot be read: {reason}; restore it from a backup, or run the version that wrote it"
+    )]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tables could not be brought up to date.
+    #[error(
+        "the database's tables could not be brought up to date: {0}; a database of a newer version cannot be opened by an older server"
+    )]
+    Migration(#[source] Cause),
+    /// The location names no database this room can open.
+    #[error("{0:?} is no database; give the path of an SQLite file or a postgres:// url")]
+    Location(String),
+    /// The database refused a statement. A defect of this program, or tables changed by hand.
+    #[error("the database refused a statement: {0}; this is a defect, or the tables were changed by hand")]
+    Refused(#[source] Cause),
+}
+
+/// How a request is at odds with what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// The organization is absent, or out of the caller's reach.
+    #[error("there is no organization {0}")]
+    NoOrganization(OrgId),
+    /// A tenant of this organization has that name already.
+    #[error("a tenant named {0} exists already; choose another name or destroy it first")]
+    NameTaken(TenantName),
+    /// The organization has as many tenants as it may.
+    #[error("the organization has {limit} tenants, as many as it may; destroy one first")]
+    QuotaReached {
+        /// How many it may have.
+        limit: u32,
+    },
+    /// Another operation on the tenant is not finished.
+    #[error("operation {operation} on this tenant is not finished; wait for it")]
+    TenantBusy {
+        /// That operation.
+        operation: OperationId,
+    },
+    /// No port is free.
+    #[error("no port from {first} to {last} is free; widen the range or destroy a tenant")]
+    PortsExhausted {
+        /// The first port of the range.
+        first: u16,
+        /// Its last port.
+        last: u16,
+    },
+    /// No network is free.
+    #[error("all {count} tenant networks are in use; enlarge the pool or destroy a tenant")]
+    SubnetsExhausted {
+        /// How many the pool holds.
+        count: u32,
+    },
+    /// A revision that is built already was said to be built differently.
+    #[error("revision {number} of tenant {tenant} is built already, from something else; what was built never changes")]
+    AlreadyBuilt {
+        /// The tenant.
+        tenant: TenantId,
+        /// The revision.
+        number: RevisionNumber,
+    },
+}
+
+impl StoreError {
+    /// A row that cannot be read.
+    pub(crate) fn corrupt(table: &'static str, id: impl ToString, reason: impl ToString) -> Self {
+        Self::Corrupt { table, id: id.to_string(), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,252 @@
+//! Tenants: the two transactions that change what exists, and how they are read.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+
+use convergence_model::operation::{Operation, OperationKind};
+use convergence_model::tenant::{Binding, Tenant, TenantStatus};
+use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, Scope, TenantId, TenantName, TenantSpec};
+use jiff::Timestamp;
+
+use crate::binding::{self, Pools};
+use crate::database::{Tx, values};
+use crate::decode::{At, to_json};
+use crate::key::{self, KeyVerifier};
+use crate::operation::{self, NewOperation};
+use crate::revision::{self, NewRevision};
+use crate::{Conflict, Result, Store, audit};
+
+/// The name of the machine the server itself runs on, the only node there is until others are registered.
+pub const LOCAL_NODE: &str = "local";
+
+/// Everything a spawn leaves in the database.
+#[derive(Debug, Clone)]
+pub struct NewSpawn {
+    /// The tenant's id.
+    pub tenant: TenantId,
+    /// Who will own it.
+    pub org: OrgId,
+    /// What it should be.
+    pub spec: TenantSpec,
+    /// Its first revision.
+    pub revision: NewRevision,
+    /// The operation that will do the work.
+    pub operation: OperationId,
+    /// What verifies its key, which is derived from `tenant` and so known before.
+    pub key: KeyVerifier,
+    /// The machine it will run on; [`LOCAL_NODE`].
+    pub node: String,
+    /// Ports to lease from, lowest first.
+    pub ports: RangeInclusive<u16>,
+    /// Ports somebody else listens on.
+    pub skip_ports: BTreeSet<u16>,
+    /// Networks to lease from, first one first.
+    pub subnets: SubnetPool,
+    /// Tenants the organization may have, the new one included; `None` for any number.
+    pub quota: Option<u32>,
+    /// Who asked, for the audit.
+    pub actor: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Networks that tenants get theirs from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubnetPool {
+    /// Where the first one begins.
+    pub first: Ipv4Addr,
+    /// How many there are, each of [`Subnet::SIZE`](convergence_model::workload::Subnet::SIZE) addresses.
+    pub count: u32,
+}
+
+/// What a spawn begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawned {
+    /// The tenant, provisioning.
+    pub tenant: Tenant,
+    /// What is bound to it.
+    pub binding: Binding,
+    /// The operation, queued.
+    pub operation: Operation,
+}
+
+/// Which tenants to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantQuery {
+    /// Only this organization's.
+    pub org: Option<OrgId>,
+    /// Only those with a greater public id: where the page before ended.
+    pub after: Option<EnvId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+#[derive(sqlx::FromRow)]
+struct TenantRow {
+    id: String,
+    env_id: i64,
+    org: i64,
+    spec: String,
+    status: String,
+    current_revision: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl TenantRow {
+    fn read(self) -> Result<Tenant> {
+        let at = At { table: "tenants", id: &self.env_id };
+        Ok(Tenant {
+            id: TenantId(at.parse("id", &self.id)?),
+            env_id: EnvId(self.env_id),
+            org: OrgId(self.org),
+            spec: at.json("spec", &self.spec)?,
+            status: at.word("status", &self.status, TenantStatus::parse)?,
+            current_revision: self.current_revision.map(RevisionNumber),
+            created_at: at.time("created_at", self.created_at)?,
+            updated_at: at.time("updated_at", self.updated_at)?,
+        })
+    }
+}
+
+impl Store {
+    /// Makes a tenant that cannot be lost any more: tenant, port, network, binding, key verifier, first
+    /// revision, queued operation and audit row, or none of them.
+    ///
+    /// # Errors
+    /// [`Conflict::NoOrganization`] (absent or out of reach), [`Conflict::QuotaReached`],
+    /// [`Conflict::NameTaken`], [`Conflict::PortsExhausted`], [`Conflict::SubnetsExhausted`]; when the
+    /// database does not answer.
+    pub async fn begin_spawn(&self, scope: &Scope, new: &NewSpawn) -> Result<Spawned> {
+        if !scope.covers(new.org) {
+            return Err(Conflict::NoOrganization(new.org).into());
+        }
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let turn = audit::turn(&mut tx, new.org).await?.ok_or(Conflict::NoOrganization(new.org))?;
+                refuse_over_quota(&mut tx, new.org, new.quota).await?;
+                refuse_taken_name(&mut tx, new.org, &new.spec.name).await?;
+                let tenant = insert(&mut tx, new).await?;
+                let pools = Pools { node: &new.node, ports: &new.ports, skip: &new.skip_ports, subnets: new.subnets };
+                let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, new.now).await?;
+                key::insert(&mut tx, tenant.id, &new.key, new.now).await?;
+                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision, new.now).await?;
+                let kind = OperationKind::Spawn;
+                let operation = NewOperation { id: new.operation, tenant: &tenant, kind, actor: &new.actor };
+                let operation = operation::insert(&mut tx, operation, new.now).await?;
+                let detail =
+                    serde_json::json!({ "operation": operation.id, "name": new.spec.name, "port": binding.port });
+                let entry = audit::Entry {
+                    at: new.now,
+                    actor: &new.actor,
+                    action: "tenant.spawn",
+                    env_id: tenant.env_id,
+                    detail,
+                };
+                turn.record(&mut tx, entry).await?;
+                tx.commit().await?;
+                Ok(Spawned { tenant, binding, operation })
+            })
+            .await
+    }
+
+    /// Accepts the removal of a tenant: queued operation, status, audit row. `None` when there is no such
+    /// tenant within reach.
+    ///
+    /// # Errors
+    /// [`Conflict::TenantBusy`] while another operation on it is not finished; when the database does not
+    /// answer or a row cannot be read.
+    pub async fn begin_destroy(
+        &self,
+        scope: &Scope,
+        env_id: EnvId,
+        operation: OperationId,
+        now: Timestamp,
+        actor: &str,
+    ) -> Result<Option<Operation>> {
+        let Some(org) = self.tenant(scope, env_id).await?.map(|tenant| tenant.org) else { return Ok(None) };
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
+                // Asked for before anything is written, so that this never waits for a worker that is
+                // finishing and wants the turn taken above.
+                let busy = "SELECT id FROM operations WHERE env_id = $1 AND state IN ('queued', 'running')";
+                if let Some((active,)) = tx.first::<(String,)>(busy, values![env_id]).await? {
+                    let operation = At { table: "operations", id: &active }.parse("id", &active)?;
+                    return Err(Conflict::TenantBusy { operation }.into());
+                }
+                let sql = "UPDATE tenants SET status = 'destroying', desired = 'absent', \
+                     generation = generation + 1, updated_at = $2 WHERE env_id = $1 AND ($3 IS NULL OR org = $3) \
+                     RETURNING id, env_id, org, spec, status, current_revision, created_at, updated_at";
+                let Some(row) = tx.first::<TenantRow>(sql, values![env_id, now, scope]).await? else { return Ok(None) };
+                let tenant = row.read()?;
+                let new = NewOperation { id: operation, tenant: &tenant, kind: OperationKind::Destroy, actor };
+                let operation = operation::insert(&mut tx, new, now).await?;
+                let detail = serde_json::json!({ "operation": operation.id, "name": tenant.spec.name });
+                let entry = audit::Entry { at: now, actor, action: "tenant.destroy", env_id, detail };
+                turn.record(&mut tx, entry).await?;
+                tx.commit().await?;
+                Ok(Some(operation))
+            })
+            .await
+    }
+
+    /// A tenant within reach. One whose removal is complete is absent.
+    ///
+    /// # Errors
+    /// When the database does not answer or the row cannot be read.
+    pub async fn tenant(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Tenant>> {
+        let sql = "SELECT id, env_id, org, spec, status, current_revision, created_at, updated_at \
+             FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
+        let row: Option<TenantRow> = self.database.first(sql, values![env_id, scope]).await?;
+        row.map(TenantRow::read).transpose()
+    }
+
+    /// Tenants within reach, in the order of their public ids.
+    ///
+    /// # Errors
+    /// When the database does not answer or a row cannot be read.
+    pub async fn tenants(&self, scope: &Scope, query: TenantQuery) -> Result<Vec<Tenant>> {
+        let sql = "SELECT id, env_id, org, spec, status, current_revision, created_at, updated_at FROM tenants \
+             WHERE env_id > $1 AND ($2 IS NULL OR org = $2) AND ($3 IS NULL OR org = $3) ORDER BY env_id LIMIT $4";
+        let after = query.after.map_or(0, |env_id| env_id.0);
+        let org = query.org.map(|org| org.0);
+        let rows: Vec<TenantRow> = self.database.all(sql, values![after, org, scope, query.limit]).await?;
+        rows.into_iter().map(TenantRow::read).collect()
+    }
+}
+
+async fn refuse_over_quota(tx: &mut Tx, org: OrgId, quota: Option<u32>) -> Result<()> {
+    let Some(limit) = quota else { return Ok(()) };
+    let (tenants,): (i64,) = tx.one("SELECT COUNT(*) FROM tenants WHERE org = $1", values![org]).await?;
+    if tenants >= i64::from(limit) { Err(Conflict::QuotaReached { limit }.into()) } else { Ok(()) }
+}
+
+async fn refuse_taken_name(tx: &mut Tx, org: OrgId, name: &TenantName) -> Result<()> {
+    let sql = "SELECT COUNT(*) FROM tenants WHERE org = $1 AND name = $2";
+    let (same,): (i64,) = tx.one(sql, values![org, name.as_str()]).await?;
+    if same > 0 { Err(Conflict::NameTaken(name.clone()).into()) } else { Ok(()) }
+}
+
+async fn insert(tx: &mut Tx, new: &NewSpawn) -> Result<Tenant> {
+    let sql = "INSERT INTO tenants \
+         (id, org, name, spec, status, cpu_millis, memory_mb, disk_mb, replicas, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, 'provisioning', $5, $6, $7, $8, $9, $9) \
+         RETURNING id, env_id, org, spec, status, current_revision, created_at, updated_at";
+    let (name, spec, limits) = (new.spec.name.as_str(), to_json(&new.spec)?, new.revision.limits);
+    let values = values![
+        new.tenant,
+        new.org,
+        name,
+        spec,
+        limits.cpu_millis,
+        limits.memory_mb,
+        limits.disk_mb,
+        limits.replicas,
+        new.now,
+    ];
+    tx.one::<TenantRow>(sql, values).await?.read()
+}

@@ -1,0 +1,147 @@
+//! What the tests of this room share: a fresh database, and tenants to put into it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod damage;
+mod leases;
+mod scenario;
+mod scopes;
+mod spawning;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use convergence_model::operation::Failure;
+use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
+use convergence_model::tenant::{Built, PluginPin};
+use convergence_model::{Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{Claimed, KeyVerifier, LOCAL_NODE, NewRevision, NewSpawn, Store, SubnetPool};
+
+const ORG: OrgId = OrgId(1);
+/// Long enough that no lease runs out while a test looks elsewhere.
+const HELD: Duration = Duration::from_secs(3600);
+/// A lease that has run out as soon as it is taken.
+const OVER: Duration = Duration::ZERO;
+
+fn own() -> Scope {
+    Scope::granted(ORG)
+}
+
+fn foreign() -> Scope {
+    Scope::granted(OrgId(2))
+}
+
+/// Second `n` of the tests' own time.
+fn at(n: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + n).unwrap()
+}
+
+fn tenant_id(n: u128) -> TenantId {
+    TenantId(Uuid::from_u128(0x7000_0000 + n))
+}
+
+fn operation_id(n: u128) -> OperationId {
+    OperationId(Uuid::from_u128(0x9000_0000 + n))
+}
+
+fn plan() -> BuildPlan {
+    let health = Health {
+        probe: Probe::Http("/health".into()),
+        in_container: None,
+        interval_seconds: 10,
+        timeout_seconds: 2,
+        retries: 3,
+        start_period_seconds: 5,
+    };
+    let service = Service {
+        command: vec!["node".into(), "server.js".into()],
+        release_command: None,
+        port: 3000,
+        health,
+        env: Vec::new(),
+        writable: Vec::new(),
+        volumes: Vec::new(),
+        stop_signal: None,
+        stop_grace_seconds: 10,
+        min_memory_mb: 64,
+        extra: Vec::new(),
+    };
+    let stage = Stage { name: "run".into(), base: Base::Image("node:22".into()), steps: Vec::new() };
+    BuildPlan { files: Vec::new(), stages: vec![stage], service, notes: Vec::new(), extra: Vec::new() }
+}
+
+fn built(tag: &str) -> Built {
+    Built { tag: tag.into(), image_id: "sha256:1".into(), dockerfile: "FROM node:22\n".into(), bases: Vec::new() }
+}
+
+fn failure() -> Failure {
+    Failure {
+        step: "image".into(),
+        code: "build-failed".into(),
+        message: "npm said no".into(),
+        likely_cause: "a package is missing".into(),
+        next: "add it".into(),
+        log: vec!["a line with a \0 in it".into()],
+    }
+}
+
+/// A spawn with tenant and operation number `n`.
+fn new_spawn(n: u128, name: &str) -> NewSpawn {
+    let limits = Limits::DEFAULT;
+    let spec = TenantSpec {
+        name: TenantName::parse(name).unwrap(),
+        language: "node".into(),
+        framework: None,
+        description: Some("ünïcode 'and' \"quotes\"".into()),
+        base_image: None,
+        limits,
+        env: BTreeMap::new(),
+    };
+    let pin = PluginPin { version: "1.0.0".into(), digest: "sha256:2".into() };
+    NewSpawn {
+        tenant: tenant_id(n),
+        org: ORG,
+        spec,
+        revision: NewRevision { plan: plan(), plugins: BTreeMap::from([("node".into(), pin)]), limits },
+        operation: operation_id(n),
+        key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },
+        node: LOCAL_NODE.into(),
+        ports: 3001..=3200,
+        skip_ports: BTreeSet::new(),
+        subnets: SubnetPool { first: Ipv4Addr::new(10, 213, 0, 0), count: 256 },
+        quota: None,
+        actor: "tester".into(),
+        now: at(0),
+    }
+}
+
+/// A store in a folder that lives as long as this.
+struct Fixture {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("state.db").to_str().unwrap()).await.unwrap();
+        Self { store, folder }
+    }
+}
+
+/// Runs a statement past the store's own functions, as somebody with a database shell would.
+async fn tamper(store: &Store, sql: &'static str) -> crate::Result<u64> {
+    let mut tx = store.database.begin().await?;
+    let rows = tx.execute(sql, Vec::new()).await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// Spawns tenant number `n` and claims its operation.
+async fn spawned_and_claimed(store: &Store, n: u128, name: &str, lease: Duration) -> Claimed {
+    store.begin_spawn(&own(), &new_spawn(n, name)).await.unwrap();
+    store.claim_one(operation_id(n), "worker", lease, at(1)).await.unwrap().unwrap()
+}

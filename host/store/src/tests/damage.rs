@@ -1,0 +1,113 @@
+//! Restarts, rows nobody can read, files that are no database.
+
+use convergence_model::EnvId;
+use convergence_model::RevisionNumber;
+use convergence_model::operation::EventKind;
+
+use super::*;
+use crate::{StoreError, TenantQuery};
+
+#[tokio::test]
+async fn a_database_opened_again_holds_everything() {
+    let Fixture { store, folder } = Fixture::new().await;
+    let claimed = spawned_and_claimed(&store, 1, "app", HELD).await;
+    store.record_event(&claimed.lease, "image", EventKind::Started, "", at(2)).await.unwrap();
+    let tenant = store.tenant(&own(), EnvId(1)).await.unwrap();
+    let operation = store.operation(&own(), operation_id(1)).await.unwrap();
+    store.close().await;
+
+    let store = Store::open(&format!("sqlite:{}/state.db", folder.path().display())).await.unwrap();
+    assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap(), tenant);
+    assert_eq!(store.operation(&own(), operation_id(1)).await.unwrap(), operation);
+    // A worker that outlived the restart still holds its lease.
+    assert_eq!(store.record_event(&claimed.lease, "image", EventKind::Done, "", at(3)).await.unwrap(), 2);
+    store.finish_spawn(&claimed.lease, at(4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
+    store.record_event(&lease, "image", EventKind::Started, "", at(2)).await.unwrap();
+    store.revision_built(&lease, RevisionNumber(1), &built("tag")).await.unwrap();
+
+    let (scope, env, tenant, operation) = (own(), EnvId(1), tenant_id(1), operation_id(1));
+    let assert_corrupt = |outcome: crate::Result<()>, expected: &str| match outcome {
+        Err(StoreError::Corrupt { table, .. }) => assert_eq!(table, expected),
+        other => panic!("{expected}: {other:?}"),
+    };
+    let query = TenantQuery { org: None, after: None, limit: 10 };
+    tamper(&store, "UPDATE tenants SET spec = '{\"name\": \"../etc\"}'").await.unwrap();
+    assert_corrupt(store.tenant(&scope, env).await.map(drop), "tenants");
+    assert_corrupt(store.tenants(&scope, query).await.map(drop), "tenants");
+    tamper(&store, "UPDATE bindings SET key_version = 5000000000").await.unwrap();
+    assert_corrupt(store.binding(&scope, tenant).await.map(drop), "bindings");
+    tamper(&store, "UPDATE revisions SET built = '{'").await.unwrap();
+    assert_corrupt(store.latest_revision(&scope, tenant).await.map(drop), "revisions");
+    assert_corrupt(store.revision_built(&lease, RevisionNumber(1), &built("tag")).await, "revisions");
+    tamper(&store, "UPDATE operation_events SET event = 'exploded'").await.unwrap();
+    assert_corrupt(store.events(&scope, operation, 0, 10).await.map(drop), "operation_events");
+    tamper(&store, "UPDATE operations SET updated_at = 9223372036854775807").await.unwrap();
+    assert_corrupt(store.operation(&scope, operation).await.map(drop), "operations");
+    tamper(&store, "UPDATE tenant_keys SET version = 5000000000").await.unwrap();
+    assert_corrupt(store.key_by_lookup("lookup-1").await.map(drop), "tenant_keys");
+    tamper(&store, "UPDATE tenants SET cpu_millis = 9000000000").await.unwrap();
+    assert_corrupt(store.usage(&scope, ORG).await.map(drop), "tenants");
+}
+
+#[tokio::test]
+async fn what_is_written_once_stays() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    store.begin_spawn(&own(), &new_spawn(1, "app")).await.unwrap();
+    for sql in [
+        "UPDATE audit SET actor = 'nobody'",
+        "DELETE FROM audit",
+        "INSERT OR REPLACE INTO audit (org, seq, at, actor, action, detail) VALUES (1, 1, 0, 'nobody', 'none', '{}')",
+    ] {
+        let error = tamper(&store, sql).await.unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{sql}: {error}");
+    }
+    let rows: Vec<(String, String)> = store.database.all("SELECT actor, action FROM audit", Vec::new()).await.unwrap();
+    assert_eq!(rows, [("tester".to_owned(), "tenant.spawn".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_location_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for location in ["", ":memory:", "mysql://user:secret@host/db", "postgres://["] {
+        let error = Store::open(location).await.unwrap_err();
+        assert!(matches!(error, StoreError::Location(_)), "{location}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    let nowhere = folder.path().join("missing/state.db");
+    let error = Store::open(nowhere.to_str().unwrap()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    assert!(error.to_string().contains("missing/state.db"), "the message names the file: {error}");
+
+    let letter = folder.path().join("letter");
+    std::fs::write(&letter, "Dear Sir or Madam, ".repeat(100)).unwrap();
+    let error = Store::open(letter.to_str().unwrap()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let Fixture { store, folder } = Fixture::new().await;
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'tomorrow', 1, x'00', 0)";
+    tamper(&store, sql).await.unwrap();
+    store.close().await;
+    let error = Store::open(folder.path().join("state.db").to_str().unwrap()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Migration(_)), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let Fixture { store: _store, folder } = Fixture::new().await;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
+    }
+}
