@@ -7,6 +7,7 @@ use convergence_model::plan::{Health, Probe, Service};
 
 use super::report::{Broken, Report, excerpt};
 use super::{MOUNTS_MAX, Rules, STOP_GRACE_MAX, VARS_MAX, WRITABLE_MB_MAX, path, text};
+use crate::workload::HOME;
 
 /// Signals that ask a program to stop.
 const STOP_SIGNALS: [&str; 7] = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
@@ -116,6 +117,10 @@ fn variables(service: &Service, report: &mut Report) {
 
 fn mounts(service: &Service, report: &mut Report) {
     let mut points: Vec<(String, &str)> = Vec::new();
+    if !service.writable.iter().any(|writable| writable.path == HOME) {
+        // The host mounts it then; it is never wrong itself.
+        points.push(("the home folder".to_owned(), HOME));
+    }
     for (name, count) in [("writable", service.writable.len()), ("volumes", service.volumes.len())] {
         if count > MOUNTS_MAX {
             let message = format!("at most {MOUNTS_MAX} are allowed, not {count}");
@@ -135,18 +140,23 @@ fn mounts(service: &Service, report: &mut Report) {
             let message = format!("another volume is named {} too", excerpt(&volume.name));
             report.deny(format!("{field}.name"), "duplicate", message);
         }
-        // A volume at /tmp would take the place of the scratch space that HOME points to.
-        if volume.path == crate::workload::HOME {
-            report.deny(format!("{field}.path"), "system-path", "/tmp is scratch space; keep files somewhere else");
-        }
         points.push((field, &volume.path));
     }
-    for (index, (field, point)) in points.iter().enumerate() {
-        let field = format!("{field}.path");
-        report.rule(&field, path::mount_point(point));
-        let other = points.iter().take(index).find(|(_, other)| path::overlap(point, other));
-        if let Some((other, _)) = other {
-            report.deny(field, "overlap", format!("the path {} is, holds or lies in that of {other}", excerpt(point)));
+    let mut sound: Vec<&(String, &str)> = Vec::new();
+    for entry in &points {
+        let (field, point) = entry;
+        let rule = path::mount_point(point);
+        if rule.is_err() {
+            report.rule(&format!("{field}.path"), rule);
+            continue;
         }
+        if let Some((other, _)) = sound.iter().find(|(_, other)| path::overlap(point, other)) {
+            report.deny(
+                format!("{field}.path"),
+                "overlap",
+                format!("the path {} is, holds or lies in that of {other}", excerpt(point)),
+            );
+        }
+        sound.push(entry);
     }
 }

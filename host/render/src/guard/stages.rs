@@ -148,18 +148,23 @@ fn check_run(field: &str, run: &Run, report: &mut Report) {
             format!("at most {MOUNTS_MAX} caches are allowed, not {}", run.caches.len()),
         );
     }
+    let mut sound: Vec<&str> = Vec::new();
     for (index, cache) in run.caches.iter().take(MOUNTS_MAX).enumerate() {
         let field = format!("{field}.caches[{index}]");
         report.rule(&format!("{field}.id"), text::cache_id(&cache.id));
-        report.rule(&format!("{field}.path"), path::mount_point(&cache.path));
-        let before = run.caches.iter().take(index);
-        if before.into_iter().any(|other| path::overlap(&other.path, &cache.path)) {
+        let rule = path::mount_point(&cache.path);
+        if rule.is_err() {
+            report.rule(&format!("{field}.path"), rule);
+            continue;
+        }
+        if sound.iter().any(|other| path::overlap(other, &cache.path)) {
             report.deny(
                 format!("{field}.path"),
                 "overlap",
                 format!("the path {} is, holds or lies in that of another cache", excerpt(&cache.path)),
             );
         }
+        sound.push(&cache.path);
     }
     if !run.secrets.is_empty() {
         report.deny(
