@@ -1,0 +1,56 @@
+//! Benchmarks: every bench target of the workspace, with what it needs prepared.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::step::Steps;
+use crate::workspace::Workspace;
+use crate::{command, engine, guests, images, up};
+
+/// What the person asked of `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only the bench targets whose name contains this.
+    filter: Option<String>,
+    /// Arguments for the benchmarks themselves.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// The chore.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let benches = benches(workspace, options.filter.as_deref().unwrap_or_default());
+    if benches.is_empty() {
+        bail!(
+            "no bench target has a name like that; a bench is a [[bench]] of a workspace member with `harness = false`"
+        );
+    }
+    let mut steps = Steps::new();
+    steps.run("container engine", || engine::ensure(workspace))?;
+    steps.run("base images", || images::ensure(workspace).map(drop))?;
+    steps.run("components", || guests::build(workspace))?;
+    let server = steps.run("server, in release", || up::build_server(workspace))?;
+    for (package, bench) in benches {
+        steps.run(&format!("bench {bench}"), || {
+            let mut command = workspace.cargo();
+            command.args(["bench", "--quiet", "--package", &package, "--bench", &bench]);
+            command.arg("--").args(&options.arguments);
+            command.env("CONVERGENCE_COMPONENTS", workspace.components());
+            command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
+            command.env("CONVERGENCE_BIN", &server);
+            command::run(&mut command)
+        })?;
+    }
+    steps.summary();
+    Ok(())
+}
+
+/// Package and name of each bench target whose name contains `filter`.
+fn benches(workspace: &Workspace, filter: &str) -> Vec<(String, String)> {
+    let of_package = |package: &crate::workspace::Package| {
+        let benches = package.targets.iter().filter(|target| target.kinds.iter().any(|kind| kind == "bench"));
+        let named = benches.filter(|target| target.name.contains(filter));
+        named.map(|target| (package.name.clone(), target.name.clone())).collect::<Vec<_>>()
+    };
+    workspace.packages().iter().flat_map(of_package).collect()
+}

@@ -1,0 +1,144 @@
+//! WebAssembly components: every plugin crate under `plugins/`, compiled for the bare target and wrapped as a component.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use wit_component::ComponentEncoder;
+
+use crate::command;
+use crate::workspace::{Package, Target, Workspace};
+
+/// The target of all Rust guests: no operating system, so a component imports nothing but what its world says.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The profile of the workspace's `Cargo.toml` that keeps components small.
+const PROFILE: &str = "component";
+
+/// A plugin crate of this workspace.
+#[derive(Debug)]
+struct Guest<'a> {
+    package: &'a str,
+    /// The core module's file name, without `.wasm`.
+    library: String,
+    /// Where the component goes below the components folder: `templates/node.wasm`.
+    place: PathBuf,
+}
+
+/// The chore: builds all components and prints how large they are.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    build(workspace)?;
+    for guest in guests(workspace) {
+        let file = workspace.components().join(&guest.place);
+        let size = fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.len();
+        println!("    {:>7.1} KiB  {}", size as f64 / 1024.0, file.display());
+    }
+    Ok(())
+}
+
+/// Builds all components into `target/components/<folder under plugins>/<id>.wasm`.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let guests = guests(workspace);
+    if guests.is_empty() {
+        bail!("no crate under plugins/ builds a component: one needs `crate-type = [\"cdylib\"]` in its [lib]");
+    }
+    ensure_target(workspace)?;
+    let mut compile = workspace.cargo();
+    compile.args(["build", "--quiet", "--lib", "--profile", PROFILE, "--target", TARGET]);
+    for guest in &guests {
+        compile.args(["--package", guest.package]);
+    }
+    command::run(&mut compile)?;
+    let modules = workspace.target().join(TARGET).join(PROFILE);
+    for guest in &guests {
+        let module = modules.join(&guest.library).with_extension("wasm");
+        encode(&module, &workspace.components().join(&guest.place))
+            .with_context(|| format!("cannot make a component of the package {}", guest.package))?;
+    }
+    println!("    {} components are in {}", guests.len(), workspace.components().display());
+    Ok(())
+}
+
+/// Wraps a core module, which carries its world in a custom section, as a component. An unchanged component keeps its
+/// file, so that a server that watches the folder sees no change.
+fn encode(module: &Path, component: &Path) -> Result<()> {
+    let core = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+    let mut encoder = ComponentEncoder::default();
+    let bytes = encoder.validate(true).module(&core).and_then(|encoder| encoder.encode())?;
+    if fs::read(component).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    if let Some(folder) = component.parent() {
+        command::create_folder(folder)?;
+    }
+    // Written beside and renamed: whoever reads the folder never sees half a component.
+    let fresh = component.with_extension("wasm.new");
+    fs::write(&fresh, bytes).with_context(|| format!("cannot write {}", fresh.display()))?;
+    fs::rename(&fresh, component).with_context(|| format!("cannot write {}", component.display()))
+}
+
+/// The plugin crates: members under `plugins/` whose library is a `cdylib`.
+fn guests(workspace: &Workspace) -> Vec<Guest<'_>> {
+    let plugins = workspace.root().join("plugins");
+    let guest = |package| guest(package, &plugins);
+    workspace.packages().iter().filter_map(guest).collect()
+}
+
+fn guest<'a>(package: &'a Package, plugins: &Path) -> Option<Guest<'a>> {
+    let place = package.folder.strip_prefix(plugins).ok()?;
+    let library = package.targets.iter().find(|target| is_cdylib(target))?;
+    Some(Guest { package: &package.name, library: library.name.replace('-', "_"), place: place.with_extension("wasm") })
+}
+
+fn is_cdylib(target: &Target) -> bool {
+    target.kinds.iter().any(|kind| kind == "cdylib")
+}
+
+/// Adds the WebAssembly target to the toolchain in use, if it is not there.
+fn ensure_target(workspace: &Workspace) -> Result<()> {
+    let mut question = Command::new("rustc");
+    question.current_dir(workspace.root()).args(["--print", "target-libdir", "--target", TARGET]);
+    let folder = command::capture(&mut question).context("cannot ask rustc where its targets are")?;
+    if Path::new(folder.trim()).is_dir() {
+        return Ok(());
+    }
+    if command::find("rustup").is_none() {
+        bail!(
+            "this Rust cannot compile for {TARGET}, and there is no rustup to add it: install Rust from rustup.rs, or the distribution's \
+             package for that target (Debian: libstd-rust-dev-wasm32)"
+        );
+    }
+    println!("    adding the target {TARGET} to this Rust");
+    command::run(Command::new("rustup").current_dir(workspace.root()).args(["target", "add", TARGET]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(folder: &str, kinds: &[&str]) -> Package {
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        Package {
+            name: "convergence-template-node".to_owned(),
+            folder: PathBuf::from(folder),
+            targets: vec![Target { name: "convergence-template-node".to_owned(), kinds }],
+            dependencies: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_component_keeps_its_place_under_plugins() {
+        let package = package("/repository/plugins/templates/node", &["cdylib", "rlib"]);
+        let guest = guest(&package, Path::new("/repository/plugins")).expect("it is a guest");
+        assert_eq!(guest.place, Path::new("templates/node.wasm"));
+        assert_eq!(guest.library, "convergence_template_node");
+    }
+
+    #[test]
+    fn other_crates_are_no_guests() {
+        let plugins = Path::new("/repository/plugins");
+        assert!(guest(&package("/repository/host/model", &["cdylib"]), plugins).is_none());
+        assert!(guest(&package("/repository/plugins/templates/node", &["lib"]), plugins).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask test`: every check and every test, real containers included. This is what CI runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::cluster::Cluster;
+use crate::step::Steps;
+use crate::workspace::Workspace;
+use crate::{apt, command, deny, engine, guests, images, leftovers, tidy};
+
+/// What the person asked of `cargo xtask test`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Also run the long tests, those marked `#[ignore]`.
+    #[arg(long)]
+    full: bool,
+    /// Only the tests whose name contains one of these, and none of the checks before them.
+    filters: Vec<String>,
+}
+
+/// The chore.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    // Ctrl-C also reaches the program in front, which ends; this chore then still stops what it started.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
+
+    let mut steps = Steps::new();
+    let outcome = all(workspace, options, &mut steps);
+    steps.summary();
+    if interrupted.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
+    outcome
+}
+
+fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()> {
+    let everything = options.filters.is_empty();
+    if everything {
+        steps.run("format", || command::run(workspace.cargo().args(["fmt", "--all", "--check"])))?;
+        steps.run("tidy", || tidy::run(workspace))?;
+        steps.run("clippy", || {
+            let mut clippy = workspace.cargo();
+            command::run(clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+        })?;
+        if deny::is_installed() {
+            steps.run("dependencies", || deny::check(workspace))?;
+        } else {
+            println!(
+                "==> dependencies: not checked, cargo-deny is not here; `cargo xtask deny` installs it and checks"
+            );
+        }
+    }
+    steps.run("components", || guests::build(workspace))?;
+    steps.run("container engine", || engine::ensure(workspace))?;
+    steps.run("base images", || images::ensure(workspace).map(drop))?;
+    steps.run("docker-compose", || {
+        apt::ensure("docker-compose", &["docker-compose"], "docker-compose, to test Compose files with,")
+    })?;
+    let cluster = steps.run("PostgreSQL", Cluster::start)?;
+    let before = leftovers::find()?;
+    steps.run("compile the tests", || command::run(nextest(workspace, options, &cluster).arg("--no-run")))?;
+    let tested = steps.run("tests", || command::run(&mut nextest(workspace, options, &cluster)));
+    // Looked at even after a failure: what a failing test leaves behind is part of the failure.
+    let clean = steps.run("nothing left behind", || leftovers::check(&before));
+    tested.and(clean)?;
+    if everything {
+        steps.run("examples in the documentation", || {
+            command::run(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]))
+        })?;
+    }
+    Ok(())
+}
+
+/// The test run, told where everything is.
+fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster) -> std::process::Command {
+    let mut command = workspace.cargo();
+    command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--cargo-quiet"]);
+    if options.full {
+        command.args(["--run-ignored", "all"]);
+    }
+    command.args(&options.filters);
+    command.env("CONVERGENCE_COMPONENTS", workspace.components());
+    command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
+    command.env("CONVERGENCE_TEST_DATABASE_URL", cluster.url());
+    command.env("CONVERGENCE_BIN", workspace.target().join("debug").join("convergence"));
+    command
+}
