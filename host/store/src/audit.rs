@@ -3,8 +3,8 @@
 use convergence_model::{EnvId, OrgId};
 use jiff::Timestamp;
 
-use crate::Result;
 use crate::database::{Tx, values};
+use crate::{Result, StoreError};
 
 /// An organization's next audit row, and its turn: until the transaction ends, no other one of the same
 /// organization gets past the point where it takes its own. Every transaction that changes tenants takes the
@@ -29,6 +29,11 @@ pub(crate) async fn turn(tx: &mut Tx, org: OrgId) -> Result<Option<Turn>> {
     let sql = "UPDATE organizations SET audit_seq = audit_seq + 1 WHERE id = $1 RETURNING audit_seq";
     let row: Option<(i64,)> = tx.first(sql, values![org]).await?;
     Ok(row.map(|(seq,)| Turn { org, seq }))
+}
+
+/// [`turn`], for an organization that rows refer to and that therefore exists.
+pub(crate) async fn turn_of_existing(tx: &mut Tx, org: OrgId) -> Result<Turn> {
+    turn(tx, org).await?.ok_or_else(|| StoreError::corrupt("organizations", org, "the row is gone"))
 }
 
 impl Turn {

@@ -63,7 +63,7 @@ impl Store {
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let held = lease::hold(&mut tx, lease).await?;
-                let turn = audit::turn(&mut tx, held.org).await?;
+                let turn = audit::turn_of_existing(&mut tx, held.org).await?;
                 let sql = "SELECT node, port FROM bindings WHERE tenant = $1";
                 let (node, old): (String, i64) = tx.one(sql, values![held.tenant]).await?;
                 let new = lease_port(&mut tx, &node, held.tenant, ports, skip, now).await?;
@@ -71,10 +71,8 @@ impl Store {
                 tx.execute(sql, values![held.tenant, new]).await?;
                 let sql = "UPDATE ports SET tenant = NULL, quarantine_until = $3 WHERE node = $1 AND port = $2";
                 tx.execute(sql, values![node, old, quarantine]).await?;
-                if let Some(turn) = turn {
-                    let detail = serde_json::json!({ "operation": lease.operation, "from": old, "to": new });
-                    turn.record(&mut tx, held.entry("tenant.port-moved", detail, now)).await?;
-                }
+                let detail = serde_json::json!({ "operation": lease.operation, "from": old, "to": new });
+                turn.record(&mut tx, held.entry("tenant.port-moved", detail, now)).await?;
                 tx.commit().await?;
                 Ok(new)
             })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlStr, SqlitePool};
+use sqlx::{Connection, PgConnection, PgPool, SqlStr, SqlitePool};
 
 use crate::{Result, StoreError};
 
@@ -17,6 +17,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that read an SQLite file; they never wait for the one that writes.
 const SQLITE_READERS: u32 = 4;
+/// What `BUSY_TIMEOUT` is to SQLite; and a server that stalls in the middle of a transaction does not keep its
+/// locks from the others for good.
+const POSTGRES_TIME_LIMITS: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'";
 /// Connections to a PostgreSQL server.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
@@ -46,25 +49,16 @@ macro_rules! claim {
 pub(crate) const SQLITE_CLAIM: &str = claim!("");
 pub(crate) const POSTGRES_CLAIM: &str = claim!(" FOR UPDATE SKIP LOCKED");
 
-/// Every migration, oldest first: number, name, and the text of each engine.
+/// Every migration, oldest first: its number and the name of the file that each engine has.
 macro_rules! migrations {
-    ($engine:literal: $($number:literal $name:literal),+ $(,)?) => {
-        vec![$(Migration::new(
-            $number,
-            Cow::Borrowed($name),
-            MigrationType::Simple,
-            SqlStr::from_static(include_str!(concat!("../../../migrations/", $engine, "/000", $number, "_", $name, ".sql"))),
-            false,
-        )),+]
+    ($engine:literal) => {
+        Migrator::with_migrations(vec![migrations!($engine, 1, "0001_foundation")])
     };
-}
-
-fn sqlite_migrations() -> Migrator {
-    Migrator::with_migrations(migrations!("sqlite": 1 "foundation"))
-}
-
-fn postgres_migrations() -> Migrator {
-    Migrator::with_migrations(migrations!("postgres": 1 "foundation"))
+    ($engine:literal, $number:literal, $name:literal) => {{
+        let text = include_str!(concat!("../../../migrations/", $engine, "/", $name, ".sql"));
+        let text = SqlStr::from_static(text);
+        Migration::new($number, Cow::Borrowed($name), MigrationType::Simple, text, false)
+    }};
 }
 
 /// Opens an SQLite file: one connection that writes, several that read.
@@ -84,7 +78,7 @@ pub(crate) async fn open_sqlite(path: &str) -> Result<(SqlitePool, SqlitePool)> 
     // log is not checkpointed and remade between requests.
     let writer = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
     let writer = writer.connect_with(options.clone()).await?;
-    sqlite_migrations().run(&writer).await.map_err(|error| StoreError::Migration(error.into()))?;
+    migrations!("sqlite").run(&writer).await.map_err(|error| StoreError::Migration(error.into()))?;
     let reader = pool().max_connections(SQLITE_READERS).connect_with(options.pragma("query_only", "1")).await?;
     Ok((writer, reader))
 }
@@ -104,10 +98,15 @@ pub(crate) async fn open_postgres(url: &str) -> Result<PgPool> {
         // The url may hold a password: it is not repeated.
         .map_err(|_| StoreError::Location("a postgres url that cannot be parsed".to_owned()))?
         .application_name("convergence");
+    // On a connection without the pool's time limits: another server may be at it for longer.
+    let mut first = PgConnection::connect_with(&options).await?;
+    migrations!("postgres").run(&mut first).await.map_err(|error| StoreError::Migration(error.into()))?;
+    first.close().await?;
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-    let pool = pool.connect_with(options).await?;
-    postgres_migrations().run(&pool).await.map_err(|error| StoreError::Migration(error.into()))?;
-    Ok(pool)
+    let pool = pool.after_connect(|connection, _| {
+        Box::pin(async move { sqlx::raw_sql(POSTGRES_TIME_LIMITS).execute(connection).await.map(drop) })
+    });
+    Ok(pool.connect_with(options).await?)
 }
 
 /// What an error of the engine means to a caller.
@@ -148,6 +147,8 @@ impl Trouble {
             return match code {
                 // Serialization failure, deadlock, lock not available.
                 "40001" | "40P01" | "55P03" => Self::Busy,
+                // Idle in a transaction for too long.
+                "25P03" => Self::Unavailable,
                 // Connection, resources (disk full, too many connections), operator intervention, system error,
                 // and a password that is wrong.
                 _ if ["08", "53", "57", "58", "28"].iter().any(|class| code.starts_with(class)) => Self::Unavailable,
@@ -160,6 +161,24 @@ impl Trouble {
             // READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB.
             Ok(8 | 10 | 11 | 13 | 14 | 26) => Self::Unavailable,
             _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trouble;
+
+    #[test]
+    fn codes_of_both_engines_tell_waiting_from_breaking() {
+        for busy in ["5", "6", "261", "517", "40001", "40P01", "55P03"] {
+            assert!(matches!(Trouble::of_code(busy), Trouble::Busy), "{busy}");
+        }
+        for unavailable in ["10", "13", "14", "26", "522", "08006", "53100", "57P01", "28P01", "25P03"] {
+            assert!(matches!(Trouble::of_code(unavailable), Trouble::Unavailable), "{unavailable}");
+        }
+        for other in ["1", "19", "2067", "23505", "42P01", ""] {
+            assert!(matches!(Trouble::of_code(other), Trouble::Other), "{other}");
         }
     }
 }

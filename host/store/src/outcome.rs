@@ -71,20 +71,18 @@ impl Store {
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let held = lease::hold(&mut tx, lease).await?;
-                let turn = audit::turn(&mut tx, held.org).await?;
+                let turn = audit::turn_of_existing(&mut tx, held.org).await?;
                 meet(&mut tx, &held, fate, now).await?;
                 let sql = "UPDATE operations SET state = $2, failure = $3, updated_at = $4, \
                      lease_owner = NULL, lease_until = NULL WHERE id = $1";
                 tx.execute(sql, values![lease.operation, state.as_str(), text.clone(), now]).await?;
-                if let Some(turn) = turn {
-                    let detail = serde_json::json!({
-                        "operation": lease.operation,
-                        "state": state.as_str(),
-                        "step": failure.map(|failure| &failure.step),
-                        "code": failure.map(|failure| &failure.code),
-                    });
-                    turn.record(&mut tx, held.entry(action, detail, now)).await?;
-                }
+                let detail = serde_json::json!({
+                    "operation": lease.operation,
+                    "state": state.as_str(),
+                    "step": failure.map(|failure| &failure.step),
+                    "code": failure.map(|failure| &failure.code),
+                });
+                turn.record(&mut tx, held.entry(action, detail, now)).await?;
                 tx.commit().await
             })
             .await

@@ -1,8 +1,9 @@
 //! Restarts, rows nobody can read, files that are no database.
 
-use convergence_model::EnvId;
-use convergence_model::RevisionNumber;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use convergence_model::operation::EventKind;
+use convergence_model::{EnvId, RevisionNumber};
 
 use super::*;
 use crate::{StoreError, TenantQuery};
@@ -99,6 +100,30 @@ async fn a_database_of_a_newer_version_is_refused() {
     store.close().await;
     let error = Store::open(folder.path().join("state.db").to_str().unwrap()).await.unwrap_err();
     assert!(matches!(error, StoreError::Migration(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_busy_transaction_is_begun_again_but_not_for_ever() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let begun = AtomicU32::new(0);
+    let busy_until = |last: u32| {
+        let begun = &begun;
+        move || async move {
+            let busy = begun.fetch_add(1, Ordering::Relaxed) < last;
+            if busy { Err(StoreError::Busy("in the way".into())) } else { Ok(()) }
+        }
+    };
+    store.database.retry(busy_until(3)).await.unwrap();
+    assert_eq!(begun.swap(0, Ordering::Relaxed), 4);
+    assert!(matches!(store.database.retry(busy_until(u32::MAX)).await, Err(StoreError::Busy(_))));
+    assert_eq!(begun.swap(0, Ordering::Relaxed), 5);
+}
+
+#[tokio::test]
+async fn connections_that_read_cannot_write() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let outcome = store.database.all::<(i64,)>("DELETE FROM tenants RETURNING env_id", Vec::new()).await;
+    assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
 }
 
 #[cfg(unix)]

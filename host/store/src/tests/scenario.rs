@@ -92,7 +92,9 @@ async fn spawn_and_run(store: &Store) {
 
     let owner = store.key_by_lookup("lookup-1").await.unwrap().unwrap();
     assert_eq!((owner.env_id, owner.org, owner.key), (EnvId(1), ORG, new_spawn(1, "shop").key));
-    assert_eq!(store.key_by_lookup("lookup-2").await.unwrap(), None);
+    for unknown in ["lookup-2", "", "lookup-1\0", "' OR '1' = '1"] {
+        assert_eq!(store.key_by_lookup(unknown).await.unwrap(), None, "{unknown:?}");
+    }
 }
 
 async fn destroy(store: &Store) {
@@ -193,7 +195,7 @@ async fn a_life_of_tenants_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_life_of_tenants_on_postgres() {
-    #[allow(clippy::disallowed_methods)] // Which server to use is a question only to this test.
+    #[expect(clippy::disallowed_methods, reason = "which server to use is a question only to this test")]
     let server = std::env::var("CONVERGENCE_TEST_DATABASE_URL").expect(
         "CONVERGENCE_TEST_DATABASE_URL is not set: give the url of a PostgreSQL server where databases may be created; \
          `cargo xtask test` starts one",
