@@ -17,6 +17,10 @@ use crate::secret::Secret;
 /// The user every tenant runs as, and the owner of its volumes.
 pub const USER: u32 = 10_001;
 
+/// Open files one process of a tenant may have. Kept below 20 000: an engine whose own limit is that low cannot
+/// give more, and refuses to start the container.
+pub const OPEN_FILES: u32 = 16_384;
+
 /// Labels on everything of ours in an engine.
 pub mod label {
     /// Which installation of Convergence it belongs to.
@@ -142,8 +146,13 @@ impl Subnet {
 
     /// The subnet number `index` of a pool that begins at `first` and holds `count` of them; `None` past its end.
     pub fn nth(first: Ipv4Addr, count: u32, index: u32) -> Option<Self> {
-        let base = u32::from(first) & !(Self::SIZE - 1);
+        let base = u32::from(Self::containing(first).0);
         (index < count).then(|| Self(Ipv4Addr::from(base.saturating_add(index.saturating_mul(Self::SIZE)))))
+    }
+
+    /// The subnet that an address lies in.
+    pub fn containing(address: Ipv4Addr) -> Self {
+        Self(Ipv4Addr::from(u32::from(address) & !(Self::SIZE - 1)))
     }
 
     /// The inverse of `Display`.
