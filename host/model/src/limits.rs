@@ -33,6 +33,18 @@ impl Limits {
             pids: self.pids.min(other.pids),
         }
     }
+
+    /// MiB of memory an engine keeps for one container when the machine runs short: half of the limit, and at least
+    /// the 6 MiB below which engines refuse.
+    pub fn memory_reservation_mb(self) -> u32 {
+        (self.memory_mb / 2).max(6)
+    }
+
+    /// One container's share of a busy machine, as engines count it: 1024 a core, within the 2 to 262144 they take.
+    pub fn cpu_shares(self) -> u32 {
+        let shares = u64::from(self.cpu_millis) * 1024 / 1000;
+        u32::try_from(shares.clamp(2, 262_144)).unwrap_or(262_144)
+    }
 }
 
 impl Default for Limits {
