@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
 use crate::{command, engine, guests, images, up};
@@ -28,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut steps = Steps::new();
     steps.run("container engine", || engine::ensure(workspace))?;
     steps.run("base images", || images::ensure(workspace).map(drop))?;
-    steps.run("components", || guests::build(workspace))?;
+    steps.run("components", || guests::build(workspace, Which::All))?;
     let server = steps.run("server, in release", || up::build_server(workspace))?;
     for (package, bench) in benches {
         steps.run(&format!("bench {bench}"), || {

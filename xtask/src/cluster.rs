@@ -137,3 +137,22 @@ fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port is free")?;
     Ok(listener.local_addr()?.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "starts PostgreSQL, and installs it where it is missing"]
+    fn a_cluster_answers_and_leaves_nothing() -> Result<()> {
+        let cluster = Cluster::start()?;
+        let mut question = cluster.program("psql");
+        question.args([&cluster.url(), "--no-psqlrc", "--tuples-only", "--no-align", "--command", "CREATE DATABASE x"]);
+        command::capture(&mut question)?;
+        let (folder, port) = (cluster.folder.clone(), cluster.port);
+        drop(cluster);
+        assert!(!folder.exists());
+        assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+        Ok(())
+    }
+}

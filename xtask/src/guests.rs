@@ -1,4 +1,5 @@
-//! WebAssembly components: every plugin crate under `plugins/`, compiled for the bare target and wrapped as a component.
+//! WebAssembly components: every plugin crate under `plugins/` and `tests/fixtures/`, compiled for the bare target and
+//! wrapped as a component.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,20 +17,29 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile of the workspace's `Cargo.toml` that keeps components small.
 const PROFILE: &str = "component";
 
+/// Which plugins to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of the product.
+    Product,
+    /// Those that the tests are cruel with, too.
+    All,
+}
+
 /// A plugin crate of this workspace.
 #[derive(Debug)]
 struct Guest<'a> {
     package: &'a str,
     /// The core module's file name, without `.wasm`.
     library: String,
-    /// Where the component goes below the components folder: `templates/node.wasm`.
+    /// Where the component goes below the components folder: `templates/node.wasm`, `fixtures/hostile.wasm`.
     place: PathBuf,
 }
 
 /// The chore: builds all components and prints how large they are.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    build(workspace)?;
-    for guest in guests(workspace) {
+    build(workspace, Which::All)?;
+    for guest in guests(workspace, Which::All) {
         let file = workspace.components().join(&guest.place);
         let size = fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.len();
         println!("    {:>7.1} KiB  {}", size as f64 / 1024.0, file.display());
@@ -37,9 +47,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Builds all components into `target/components/<folder under plugins>/<id>.wasm`.
-pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    let guests = guests(workspace);
+/// Builds components: `plugins/templates/node` becomes `target/components/templates/node.wasm`, and
+/// `tests/fixtures/hostile` becomes `target/components/fixtures/hostile.wasm`.
+pub(crate) fn build(workspace: &Workspace, which: Which) -> Result<()> {
+    let guests = guests(workspace, which);
     if guests.is_empty() {
         bail!("no crate under plugins/ builds a component: one needs `crate-type = [\"cdylib\"]` in its [lib]");
     }
@@ -78,15 +89,19 @@ fn encode(module: &Path, component: &Path) -> Result<()> {
     fs::rename(&fresh, component).with_context(|| format!("cannot write {}", component.display()))
 }
 
-/// The plugin crates: members under `plugins/` whose library is a `cdylib`.
-fn guests(workspace: &Workspace) -> Vec<Guest<'_>> {
-    let plugins = workspace.root().join("plugins");
-    let guest = |package| guest(package, &plugins);
+/// The plugin crates: members in the right folders whose library is a `cdylib`.
+fn guests(workspace: &Workspace, which: Which) -> Vec<Guest<'_>> {
+    let folders: &[&str] = match which {
+        Which::Product => &["plugins"],
+        Which::All => &["plugins", "tests"],
+    };
+    let folders: Vec<PathBuf> = folders.iter().map(|folder| workspace.root().join(folder)).collect();
+    let guest = |package| folders.iter().find_map(|folder| guest(package, folder));
     workspace.packages().iter().filter_map(guest).collect()
 }
 
-fn guest<'a>(package: &'a Package, plugins: &Path) -> Option<Guest<'a>> {
-    let place = package.folder.strip_prefix(plugins).ok()?;
+fn guest<'a>(package: &'a Package, folder: &Path) -> Option<Guest<'a>> {
+    let place = package.folder.strip_prefix(folder).ok()?;
     let library = package.targets.iter().find(|target| is_cdylib(target))?;
     Some(Guest { package: &package.name, library: library.name.replace('-', "_"), place: place.with_extension("wasm") })
 }

@@ -9,6 +9,9 @@ use toml::{Table, Value};
 use crate::workspace::Workspace;
 use crate::{command, images};
 
+/// The ports that the server gives to tenants where nothing else is said.
+const TENANT_PORTS: std::ops::RangeInclusive<u16> = 3001..=3999;
+
 /// Where the server that `up` starts keeps things.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -34,6 +37,12 @@ pub(crate) fn prepare(workspace: &Workspace, port: u16) -> Result<Settings> {
     table.insert("listen".to_owned(), Value::String(format!("127.0.0.1:{port}")));
     table.insert("data-dir".to_owned(), Value::String(data.display().to_string()));
     table.insert("plugins-dir".to_owned(), Value::String(settings.plugins.display().to_string()));
+    if TENANT_PORTS.contains(&port) {
+        // The server refuses a range that holds its own port.
+        let ports = format!("{}-{}", port + 1, port + 999);
+        table
+            .insert("tenants".to_owned(), Value::Table(Table::from_iter([("ports".to_owned(), Value::String(ports))])));
+    }
     let text = toml::to_string(&table).context("cannot write the configuration as TOML")?;
     command::write(&settings.file, &format!("# Written by `cargo xtask up`; the next one overwrites it.\n{text}"))?;
     Ok(settings)

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::cluster::Cluster;
+use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
 use crate::{apt, command, deny, engine, guests, images, leftovers, tidy};
@@ -54,7 +55,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
             );
         }
     }
-    steps.run("components", || guests::build(workspace))?;
+    steps.run("components", || guests::build(workspace, Which::All))?;
     steps.run("container engine", || engine::ensure(workspace))?;
     steps.run("base images", || images::ensure(workspace).map(drop))?;
     steps.run("docker-compose", || {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+use crate::guests::Which;
 use crate::server::Server;
 use crate::step::Steps;
 use crate::workspace::Workspace;
@@ -27,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut steps = Steps::new();
     steps.run("container engine", || engine::ensure(workspace))?;
     steps.run("base images", || images::ensure(workspace).map(drop))?;
-    steps.run("plugins, as WebAssembly components", || guests::build(workspace))?;
+    steps.run("plugins, as WebAssembly components", || guests::build(workspace, Which::Product))?;
     let binary = steps.run("server, in release (the first build takes minutes)", || build_server(workspace))?;
     let settings = steps.run("configuration", || settings::prepare(workspace, options.port))?;
     let mut server = steps.run("start the server", || {
