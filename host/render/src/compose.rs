@@ -8,13 +8,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use convergence_model::workload::{EnvValue, USER, Workload};
+use convergence_model::workload::{EnvValue, OPEN_FILES, USER, Workload};
 use serde::Serialize;
 
 use crate::escape::compose as literal;
-
-/// Open files of one process.
-const OPEN_FILES: u32 = 65_536;
 
 #[derive(Serialize)]
 struct File {
@@ -32,6 +29,7 @@ struct Service {
     entrypoint: Vec<String>,
     command: Vec<String>,
     init: bool,
+    ipc: &'static str,
     user: String,
     read_only: bool,
     cap_drop: Vec<&'static str>,
@@ -122,6 +120,7 @@ fn service(workload: &Workload) -> Service {
         entrypoint: Vec::new(),
         command: literals(&workload.command),
         init: true,
+        ipc: "private",
         user: format!("{USER}:{USER}"),
         read_only: true,
         cap_drop: vec!["ALL"],
@@ -133,12 +132,12 @@ fn service(workload: &Workload) -> Service {
         tmpfs: tmpfs(workload),
         volumes: workload.volumes.iter().map(|m| literal(&format!("{}:{}", m.volume, m.path))).collect(),
         cpus: format!("{}.{:03}", limits.cpu_millis / 1000, limits.cpu_millis % 1000),
-        cpu_shares: cpu_shares(limits.cpu_millis),
+        cpu_shares: limits.cpu_shares(),
         mem_limit: format!("{}m", limits.memory_mb),
         memswap_limit: format!("{}m", limits.memory_mb),
-        mem_reservation: format!("{}m", (limits.memory_mb / 2).max(6)),
+        mem_reservation: format!("{}m", limits.memory_reservation_mb()),
         pids_limit: limits.pids,
-        ulimits: BTreeMap::from([("nofile", Ulimit { soft: OPEN_FILES, hard: OPEN_FILES })]),
+        ulimits: BTreeMap::from([("nofile", ulimit(OPEN_FILES)), ("core", ulimit(0))]),
         logging: Logging {
             driver: "json-file",
             options: BTreeMap::from([
@@ -152,6 +151,10 @@ fn service(workload: &Workload) -> Service {
         stop_grace_period: format!("{}s", workload.stop_grace_seconds),
         labels: workload.labels.iter().map(|(name, value)| (name.clone(), literal(value))).collect(),
     }
+}
+
+fn ulimit(most: u32) -> Ulimit {
+    Ulimit { soft: most, hard: most }
 }
 
 fn literals(texts: &[String]) -> Vec<String> {
@@ -180,12 +183,6 @@ fn tmpfs(workload: &Workload) -> Vec<String> {
         literal(&format!("{}:rw,{exec},nosuid,nodev,size={}m,mode=1777", tmpfs.path, tmpfs.size_mb))
     };
     workload.tmpfs.iter().map(entry).collect()
-}
-
-/// The share of a busy machine: 1024 a core, as engines count, and at least the smallest they take.
-fn cpu_shares(cpu_millis: u32) -> u32 {
-    let shares = u64::from(cpu_millis) * 1024 / 1000;
-    u32::try_from(shares.clamp(2, 262_144)).unwrap_or(262_144)
 }
 
 fn healthcheck(workload: &Workload) -> Healthcheck {
