@@ -92,8 +92,8 @@ pub(crate) struct Calls {
     max_waiting: usize,
     /// Held during a call made while loading: the pool has one slot for these.
     loading: std::sync::Mutex<()>,
-    /// Every component holds its `Calls`, so the clock goes on while any may be called.
-    _ticker: Ticker,
+    /// Goes on while anything may be called, and while anything runs.
+    clock: Arc<Ticker>,
 }
 
 impl Calls {
@@ -102,7 +102,7 @@ impl Calls {
         limits: CallLimits,
         max_concurrent: usize,
         max_waiting: usize,
-        ticker: Ticker,
+        clock: Ticker,
     ) -> Self {
         Self {
             engine,
@@ -111,7 +111,7 @@ impl Calls {
             waiting: AtomicUsize::new(0),
             max_waiting,
             loading: std::sync::Mutex::new(()),
-            _ticker: ticker,
+            clock: Arc::new(clock),
         }
     }
 
@@ -122,7 +122,7 @@ impl Calls {
             Ok(permit) => permit,
             Err(error) => return Reported { result: Err(error), report: None },
         };
-        let mut call = Box::pin(run(self.engine.clone(), self.limits, arrived, question, Some(permit)));
+        let mut call = Box::pin(self.run(arrived, question, Some(permit)));
         let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
         let reported = match first {
             Poll::Ready(reported) => reported,
@@ -146,11 +146,28 @@ impl Calls {
         let arrived = Instant::now();
         // Nothing is behind the lock that a panic could have left half done.
         let _turn = self.loading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let reported = drive(Box::pin(run(self.engine.clone(), self.limits, arrived, question, None)));
+        let reported = drive(Box::pin(self.run(arrived, question, None)));
         if let Some(report) = &reported.report {
             report.log.emit(plugin, Q::FUNCTION);
         }
         reported.result
+    }
+
+    /// The call itself. It owns what it needs, the clock included: without one it would never end.
+    fn run<Q: Question>(
+        &self,
+        arrived: Instant,
+        question: Q,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> impl Future<Output = Reported<Q::Answer>> + Send + use<Q> {
+        let (engine, limits, clock) = (self.engine.clone(), self.limits, Arc::clone(&self.clock));
+        async move {
+            let reported = run(&engine, limits, arrived, question).await;
+            // The instance is gone by now, so its slot is free.
+            drop(permit);
+            drop(clock);
+            reported
+        }
     }
 
     /// Waits for a slot, unless too many wait already.
@@ -197,26 +214,18 @@ fn drive<T>(mut call: Pin<Box<impl Future<Output = T>>>) -> T {
     }
 }
 
-/// The call itself. The deadline is armed here, after the queue.
-async fn run<Q: Question>(
-    engine: Engine,
-    limits: CallLimits,
-    arrived: Instant,
-    question: Q,
-    permit: Option<OwnedSemaphorePermit>,
-) -> Reported<Q::Answer> {
+/// Asks in a fresh store. The deadline is armed here, after the queue.
+async fn run<Q: Question>(engine: &Engine, limits: CallLimits, arrived: Instant, question: Q) -> Reported<Q::Answer> {
     let started = Instant::now();
     let input = u64::try_from(question.input_bytes()).unwrap_or(u64::MAX);
     let fuel = limits.fuel.saturating_add(input.saturating_mul(limits.fuel_per_input_byte));
-    let mut store = match open(&engine, &limits, fuel, started) {
+    let mut store = match open(engine, &limits, fuel, started) {
         Ok(store) => store,
         Err(error) => return Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None },
     };
     let result = question.ask(&mut store).await;
     let fuel_used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     let state = store.into_data();
-    // The slot is free once the instance is gone.
-    drop(permit);
     let result = result.map_err(|error| explain(&error, &limits, fuel, &state.log));
     let report = CallReport {
         queued: started.duration_since(arrived),

@@ -1,0 +1,236 @@
+//! What a call gives, and what ends one.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use convergence_model::Limits;
+use convergence_model::policy::{Organization, Review, Usage};
+use convergence_sandbox::{CallError, CallLimits, LogLevel, PluginError, Pooling};
+
+use super::{component, limits, request, sandbox_with, template_with};
+
+/// The error of the hostile template told to do this, after which it must still be usable.
+async fn failure(limits: CallLimits, config: &str) -> CallError {
+    let template = template_with(limits, "fixtures/hostile");
+    let error = template.plan(&request(config)).await.expect_err("it should fail");
+    template.plan(&request("{}")).await.expect("the next call is not affected");
+    error
+}
+
+#[tokio::test]
+async fn a_plan_comes_back_whole() {
+    let template = template_with(limits(), "templates/node");
+    assert_eq!(template.languages()[0].name, "node");
+    assert!(template.wants().iter().any(|pattern| pattern.contains("package.json")));
+    let answer = template.plan_reported(&request("{}")).await;
+    let plan = answer.result.unwrap();
+    assert_eq!(plan, template.plan(&request("{}")).await.unwrap(), "the same request gives the same plan");
+    assert!(!plan.stages.is_empty());
+    assert!(plan.files.iter().any(|file| file.path.ends_with("package.json")));
+    let report = answer.report.unwrap();
+    assert!(report.fuel_used > 0 && report.memory_bytes > 0, "{report:?}");
+}
+
+#[tokio::test]
+async fn instances_come_from_a_pool_and_without_one() {
+    for (pooling, pooled) in [(Pooling::Always, true), (Pooling::Never, false)] {
+        let sandbox = sandbox_with(limits(), pooling);
+        assert_eq!(sandbox.is_pooled(), pooled);
+        let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+        template.plan(&request("{}")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_component_outlives_the_sandbox_that_loaded_it() {
+    let template = template_with(CallLimits { deadline: Duration::from_millis(50), fuel: u64::MAX, ..limits() }, "fixtures/hostile");
+    template.plan(&request("{}")).await.unwrap();
+    // The clock still runs.
+    let error = template.plan(&request(r#"{"do":"loop"}"#)).await.unwrap_err();
+    assert!(matches!(error, CallError::DeadlineExceeded(_)), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_survives_a_call() {
+    let template = template_with(limits(), "fixtures/hostile");
+    for _ in 0..3 {
+        let plan = template.plan(&request(r#"{"do":"count"}"#)).await.unwrap();
+        assert_eq!(plan.notes, ["call 1"]);
+    }
+}
+
+#[tokio::test]
+async fn an_endless_loop_runs_out_of_fuel() {
+    let error = failure(limits(), r#"{"do":"loop"}"#).await;
+    assert_eq!(error, CallError::OutOfFuel(limits().fuel + 13 * limits().fuel_per_input_byte + extra_bytes()));
+    assert!(error.is_plugins_fault());
+}
+
+/// Fuel that the one environment name of the request buys.
+fn extra_bytes() -> u64 {
+    "LOG_LEVEL".len() as u64 * limits().fuel_per_input_byte
+}
+
+#[tokio::test]
+async fn an_endless_loop_with_fuel_to_burn_meets_the_deadline() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(100), ..limits() };
+    let error = failure(limits, r#"{"do":"loop"}"#).await;
+    assert_eq!(error, CallError::DeadlineExceeded(Duration::from_millis(100)));
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let error = failure(limits(), r#"{"do":"grow"}"#).await;
+    assert_eq!(error, CallError::OutOfMemory(32 << 20));
+}
+
+#[tokio::test]
+async fn the_stack_is_bounded() {
+    // How deep depends on the guest's own stack or the host's: either is a trap.
+    let error = failure(limits(), r#"{"do":"recurse"}"#).await;
+    assert!(matches!(error, CallError::Trap { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_trap_with_its_text() {
+    let error = failure(limits(), r#"{"do":"panic"}"#).await;
+    let CallError::Trap { panic: Some(text), .. } = &error else { panic!("{error:?}") };
+    assert!(text.contains(r#"told to panic about "my-app""#), "{text}");
+    assert!(error.to_string().contains("told to panic"), "{error}");
+}
+
+#[tokio::test]
+async fn a_trap_without_words_says_what_the_engine_saw() {
+    let error = failure(limits(), r#"{"do":"trap"}"#).await;
+    let CallError::Trap { message, panic } = &error else { panic!("{error:?}") };
+    assert!(message.contains("unreachable"), "{message}");
+    assert_eq!(*panic, None);
+}
+
+#[tokio::test]
+async fn answers_are_bounded_by_what_they_cost_the_host() {
+    let roomy = CallLimits { memory_bytes: 128 << 20, ..limits() };
+    assert_eq!(failure(roomy, r#"{"do":"huge-output"}"#).await, CallError::OutputTooLarge(8 << 20));
+    assert_eq!(failure(roomy, r#"{"do":"many-outputs"}"#).await, CallError::OutputTooLarge(8 << 20));
+    assert_eq!(failure(roomy, r#"{"do":"huge-line"}"#).await, CallError::OutputTooLarge(8 << 20));
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_cut_and_the_panic_kept() {
+    let template = template_with(CallLimits { log_lines: 10, ..limits() }, "fixtures/hostile");
+    let answer = template.plan_reported(&request(r#"{"do":"log-flood","rounds":1000}"#)).await;
+    let log = answer.report.unwrap().log;
+    assert_eq!((log.lines.len(), log.dropped), (10, 991));
+    assert_eq!(log.lines[0].level, LogLevel::Info);
+    assert!(!log.lines[0].message.chars().any(char::is_control));
+    assert!(log.last_error().unwrap().contains("after the flood"));
+}
+
+#[tokio::test]
+async fn foreseen_failures_keep_their_fields() {
+    let refused = failure(limits(), r#"{"do":"refuse"}"#).await;
+    let CallError::Plugin(PluginError::InvalidInput(fields)) = &refused else { panic!("{refused:?}") };
+    assert_eq!(fields[0].path, "framework");
+    assert!(!refused.is_plugins_fault());
+    let failed = failure(limits(), r#"{"do":"fail"}"#).await;
+    assert_eq!(failed, CallError::Plugin(PluginError::Internal("lost its head".to_owned())));
+    assert!(failed.is_plugins_fault());
+    let config = failure(limits(), r#"{"do":"dance"}"#).await;
+    assert!(matches!(config, CallError::Plugin(PluginError::InvalidConfig(_))), "{config:?}");
+}
+
+/// A long call leaves the task that asked: on a runtime with one thread, others still get their turn.
+#[tokio::test(flavor = "current_thread")]
+async fn a_long_call_lets_others_run() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(300), ..limits() };
+    let template = template_with(limits, "fixtures/hostile");
+    let (long, short) = (request(r#"{"do":"loop"}"#), request("{}"));
+    let long = template.plan(&long);
+    let others = async {
+        for _ in 0..5 {
+            template.plan(&short).await.unwrap();
+        }
+        std::time::Instant::now()
+    };
+    let ended = async { (long.await, std::time::Instant::now()) };
+    let ((error, long_ended), others_ended) = tokio::join!(ended, others);
+    assert!(matches!(error, Err(CallError::DeadlineExceeded(_))), "{error:?}");
+    assert!(others_ended < long_ended, "short calls waited for the long one");
+}
+
+/// A caller that goes away leaves the guest to end by itself, and its slot comes back.
+#[tokio::test]
+async fn a_dropped_caller_gives_its_slot_back() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
+    let sandbox = sandbox_with(limits, Pooling::Auto);
+    let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    let looping = request(r#"{"do":"loop"}"#);
+    for _ in 0..4 {
+        let mut call = pin!(template.plan(&looping));
+        assert!(matches!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    }
+    // All four slots are taken by calls nobody waits for; this one gets the first that is free. The others are still
+    // running when everything else is gone, and end all the same: the runtime waits for them.
+    template.plan(&request("{}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn too_many_waiting_calls_are_refused() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
+    let config = convergence_sandbox::SandboxConfig {
+        limits,
+        max_concurrent_calls: 1,
+        max_waiting_calls: 1,
+        ..convergence_sandbox::SandboxConfig::default()
+    };
+    let sandbox = convergence_sandbox::Sandbox::new(config).unwrap();
+    let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    let looping = request(r#"{"do":"loop"}"#);
+    let behaved = request("{}");
+    let mut running = pin!(template.plan(&looping));
+    let mut waiting = pin!(template.plan(&behaved));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(running.as_mut().poll(&mut context).is_pending());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    let refused = template.plan(&behaved).await.unwrap_err();
+    assert_eq!(refused, CallError::Overloaded(1));
+    assert!(!refused.is_plugins_fault());
+    waiting.await.expect("it got its turn");
+}
+
+#[tokio::test]
+async fn a_policy_judges_and_cannot_widen() {
+    let sandbox = sandbox_with(limits(), Pooling::Auto);
+    let policy = sandbox.load(&component("fixtures/hostile-policy")).unwrap().as_policy().unwrap();
+    let review = |config: &str| Review {
+        action: "spawn".to_owned(),
+        organization: Organization {
+            id: "1".to_owned(),
+            name: "Example".to_owned(),
+            plan: String::new(),
+            usage: Usage::default(),
+        },
+        actor_role: "admin".to_owned(),
+        tenant_name: "my-app".to_owned(),
+        language: "node".to_owned(),
+        framework: None,
+        base_image: None,
+        source: "starter".to_owned(),
+        limits: Limits::DEFAULT,
+        env_names: Vec::new(),
+        labels: Vec::new(),
+        plan: None,
+        config: config.to_owned(),
+        extra: Vec::new(),
+    };
+    let passed = policy.evaluate(&review("{}")).await.unwrap();
+    assert!(passed.violations.is_empty() && passed.tightened.is_none());
+    let denied = policy.evaluate(&review(r#"{"do":"deny"}"#)).await.unwrap();
+    assert_eq!(denied.violations[0].code, "not-liked");
+    let tightened = policy.evaluate(&review(r#"{"do":"tighten"}"#)).await.unwrap();
+    assert_eq!(tightened.tightened.unwrap().memory_mb, 256);
+    let widened = policy.evaluate(&review(r#"{"do":"widen"}"#)).await.unwrap_err();
+    assert!(matches!(widened, CallError::InvalidAnswer(_)), "{widened}");
+}
