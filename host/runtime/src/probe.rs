@@ -25,11 +25,7 @@ const LOG_LINES: u32 = 20;
 ///
 /// # Errors
 /// As [`Runtime::wait_ready`].
-pub async fn wait_ready(
-    runtime: &dyn Runtime,
-    workload: &Workload,
-    patience: Duration,
-) -> Result<Ready, RuntimeError> {
+pub async fn wait_ready(runtime: &dyn Runtime, workload: &Workload, patience: Duration) -> Result<Ready, RuntimeError> {
     let name = &workload.name;
     let began = Instant::now();
     let one_try = Duration::from_secs(u64::from(workload.health.timeout_seconds.max(1))).min(LONGEST_TRY);
@@ -62,9 +58,11 @@ pub async fn wait_ready(
 fn ended(seen: &Observed, restarts_before: u64) -> Option<(Option<i64>, bool)> {
     match seen.state {
         State::Exited { code, oom } => Some((Some(code), oom)),
-        State::Restarting { code } => Some((Some(code), false)),
+        State::Restarting { code, oom } => Some((Some(code), oom)),
         State::Dead | State::Removing => Some((None, false)),
-        State::Running | State::Paused | State::Created if seen.restart_count > restarts_before => Some((None, false)),
+        State::Running | State::Paused | State::Created if seen.restart_count > restarts_before => {
+            Some((None, seen.oom_killed))
+        }
         State::Running | State::Paused | State::Created => None,
     }
 }
@@ -77,12 +75,7 @@ async fn last_lines(runtime: &dyn Runtime, name: &str) -> Vec<String> {
 }
 
 /// One probe; the error is what it saw, for people.
-async fn attempt(
-    runtime: &dyn Runtime,
-    workload: &Workload,
-    seen: &Observed,
-    limit: Duration,
-) -> Result<(), String> {
+async fn attempt(runtime: &dyn Runtime, workload: &Workload, seen: &Observed, limit: Duration) -> Result<(), String> {
     if seen.state != State::Running {
         return Err(format!("the container is {:?}", seen.state).to_lowercase());
     }

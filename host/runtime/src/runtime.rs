@@ -212,6 +212,8 @@ pub struct Observed {
     pub address: Option<IpAddr>,
     /// How often the engine restarted it since it was started last.
     pub restart_count: u64,
+    /// Whether the kernel killed it for its memory since it was started last; also where it runs again.
+    pub oom_killed: bool,
     /// Its labels, those of its image included.
     pub labels: BTreeMap<String, String>,
 }
@@ -230,6 +232,8 @@ pub enum State {
     Restarting {
         /// The exit code of the run that ended.
         code: i64,
+        /// Whether the kernel killed it for its memory.
+        oom: bool,
     },
     /// Ended.
     Exited {

@@ -82,7 +82,10 @@ pub struct Docker {
 /// same everywhere.
 #[derive(Debug)]
 pub(super) enum Fault {
-    Refused { status: u16, message: String },
+    Refused {
+        status: u16,
+        message: String,
+    },
     Failed(RuntimeError),
     /// The connection ended before the answer did; whether the effect happened is unknown.
     Lost(String),
@@ -236,9 +239,7 @@ impl Docker {
     /// The error for a socket that cannot be connected to.
     pub(super) fn unreachable(&self, cause: &str, kind: Option<io::ErrorKind>) -> RuntimeError {
         let hint = match kind {
-            Some(io::ErrorKind::PermissionDenied) => {
-                "run as a user who may open it, usually one in the group `docker`"
-            }
+            Some(io::ErrorKind::PermissionDenied) => "run as a user who may open it, usually one in the group `docker`",
             _ => {
                 "start Docker (`systemctl start docker`; in a checkout of Convergence `cargo xtask engine`), \
                  or configure the socket of the engine to use"
@@ -257,11 +258,8 @@ impl Docker {
             .await
             .map_err(|fault| fault.into_error(self))?;
         let api_version = self.client().await.map_err(|fault| fault.into_error(self))?.client_version();
-        let podman = version
-            .components
-            .iter()
-            .flatten()
-            .any(|component| component.name.to_lowercase().contains("podman"));
+        let podman =
+            version.components.iter().flatten().any(|component| component.name.to_lowercase().contains("podman"));
         let linux = version.os.as_deref() == Some("linux");
         Ok(EngineInfo {
             name: if podman { "podman" } else { "docker" }.to_owned(),

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models;
-use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
-use convergence_model::workload::{EnvValue, Tmpfs, USER, Workload, label};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+use convergence_model::workload::{EnvValue, OPEN_FILES, Tmpfs, USER, Workload, label};
 
 use super::connect::{Docker, Fault};
 use super::network::belongs_with;
@@ -13,8 +15,7 @@ use crate::error::RuntimeError;
 use crate::fingerprint::fingerprint;
 use crate::runtime::Ensured;
 
-/// Open files one process may have: enough for a busy server, too few to exhaust the machine.
-const OPEN_FILES: i64 = 65_536;
+const MIB: i64 = 1024 * 1024;
 
 impl Docker {
     pub(super) async fn make_sure_of_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError> {
@@ -170,7 +171,7 @@ pub(super) fn body(workload: &Workload) -> models::ContainerCreateBody {
 
 fn host_config(workload: &Workload) -> models::HostConfig {
     let limits = &workload.limits;
-    let memory = i64::from(limits.memory_mb) * 1024 * 1024;
+    let memory = i64::from(limits.memory_mb) * MIB;
     models::HostConfig {
         // What it may do: nothing that needs a capability, and nothing it did not have at its start.
         privileged: Some(false),
@@ -182,9 +183,12 @@ fn host_config(workload: &Workload) -> models::HostConfig {
         memory: Some(memory),
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
+        // On a busy machine, its part in proportion: 1024 shares a core, and half of its memory is the last to go.
+        cpu_shares: Some((i64::from(limits.cpu_millis) * 1024 / 1000).clamp(2, 262_144)),
+        memory_reservation: Some(i64::from((limits.memory_mb / 2).max(6)) * MIB),
         pids_limit: Some(i64::from(limits.pids)),
         oom_kill_disable: Some(false),
-        ulimits: Some(vec![ulimit("nofile", OPEN_FILES), ulimit("core", 0)]),
+        ulimits: Some(vec![ulimit("nofile", i64::from(OPEN_FILES)), ulimit("core", 0)]),
         // Where it may write.
         tmpfs: Some(workload.tmpfs.iter().map(|tmpfs| (tmpfs.path.clone(), tmpfs_options(tmpfs))).collect()),
         mounts: Some(

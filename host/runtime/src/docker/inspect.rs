@@ -14,7 +14,9 @@ use crate::runtime::{HealthStatus, Observed, State};
 impl Docker {
     pub(super) async fn look(&self, name: &str) -> Result<Option<models::ContainerInspectResponse>, RuntimeError> {
         let what = format!("inspect container {name}");
-        match self.call(&what, |client| async move { client.inspect_container(name, None::<InspectContainerOptions>).await }).await
+        match self
+            .call(&what, |client| async move { client.inspect_container(name, None::<InspectContainerOptions>).await })
+            .await
         {
             Ok(found) => Ok(Some(found)),
             Err(Fault::Refused { status: 404, .. }) => Ok(None),
@@ -38,6 +40,7 @@ pub(super) fn observed(found: models::ContainerInspectResponse) -> Observed {
         health: state.health.as_ref().and_then(|health| health.status).and_then(health_status),
         address: found.network_settings.and_then(|settings| address(settings, own.as_deref())),
         restart_count: found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+        oom_killed: state.oom_killed == Some(true),
         labels: sorted(found.config.and_then(|config| config.labels)),
         state: state_of(&state),
     }
@@ -46,13 +49,14 @@ pub(super) fn observed(found: models::ContainerInspectResponse) -> Observed {
 fn state_of(state: &models::ContainerState) -> State {
     use models::ContainerStateStatusEnum as Status;
     let code = state.exit_code.unwrap_or_default();
+    let oom = state.oom_killed == Some(true);
     match state.status {
         Some(Status::CREATED) => State::Created,
         Some(Status::RUNNING) => State::Running,
         Some(Status::PAUSED) => State::Paused,
-        Some(Status::RESTARTING) => State::Restarting { code },
+        Some(Status::RESTARTING) => State::Restarting { code, oom },
         Some(Status::REMOVING) => State::Removing,
-        Some(Status::EXITED) => State::Exited { code, oom: state.oom_killed == Some(true) },
+        Some(Status::EXITED) => State::Exited { code, oom },
         Some(_) | None => State::Dead,
     }
 }

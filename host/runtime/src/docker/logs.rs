@@ -214,10 +214,8 @@ mod tests {
 
     #[test]
     fn older_lines_of_the_same_second_are_left_out() {
-        let query =
-            LogQuery { since: Some("2026-01-01T00:00:00.5Z".parse().unwrap()), ..LogQuery::default() };
-        let chunks: [&[u8]; 2] =
-            [b"2026-01-01T00:00:00.400000000Z old\n", b"2026-01-01T00:00:00.600000000Z new one\n"];
+        let query = LogQuery { since: Some("2026-01-01T00:00:00.5Z".parse().unwrap()), ..LogQuery::default() };
+        let chunks: [&[u8]; 2] = [b"2026-01-01T00:00:00.400000000Z old\n", b"2026-01-01T00:00:00.600000000Z new one\n"];
         assert_eq!(lines(query, &chunks), ["new one"]);
     }
 }

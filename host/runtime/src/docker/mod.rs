@@ -15,9 +15,6 @@ mod stats;
 mod verify;
 mod volume;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

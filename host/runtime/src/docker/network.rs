@@ -83,7 +83,10 @@ impl Docker {
     }
 
     async fn delete_network_id(&self, id: &str, name: &str) -> Result<(), RuntimeError> {
-        match self.call(&format!("remove network {name}"), |client| async move { client.remove_network(id).await }).await {
+        match self
+            .call(&format!("remove network {name}"), |client| async move { client.remove_network(id).await })
+            .await
+        {
             Ok(()) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
             Err(Fault::Refused { status: 403, message }) => {
                 Err(RuntimeError::Conflict { what: format!("network {name}"), message })
@@ -106,8 +109,12 @@ impl Docker {
 }
 
 fn is_shaped(found: &models::Network, wanted: &Network) -> bool {
-    let subnets: Vec<_> =
-        found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten()).map(|config| config.subnet.as_deref()).collect();
+    let subnets: Vec<_> = found
+        .ipam
+        .iter()
+        .flat_map(|ipam| ipam.config.iter().flatten())
+        .map(|config| config.subnet.as_deref())
+        .collect();
     let option = found.options.as_ref().and_then(|options| options.get(NO_NEIGHBOURS.0));
     found.driver.as_deref() == Some("bridge")
         && found.internal != Some(true)

@@ -68,8 +68,7 @@ impl Docker {
                 .into_iter()
                 .flat_map(|found| {
                     let labels = sorted(Some(found.labels));
-                    let mut names: Vec<_> =
-                        found.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect();
+                    let mut names: Vec<_> = found.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect();
                     if names.is_empty() {
                         names.push(found.id.clone());
                     }

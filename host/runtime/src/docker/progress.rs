@@ -277,12 +277,18 @@ mod tests {
         let mut build = BuildProgress::default();
         let mut told = Vec::new();
         let mut progress = |line: BuildLine| told.push(line.text);
-        build.take(&trace(StatusResponse { vertexes: vec![vertex(false, "")], logs: vec![log("one\ntw")] }), &mut progress);
+        build.take(
+            &trace(StatusResponse { vertexes: vec![vertex(false, "")], logs: vec![log("one\ntw")] }),
+            &mut progress,
+        );
         let numbers: String = (0..30).map(|n| format!("line {n}\n")).collect();
         build.take(&trace(StatusResponse { vertexes: vec![], logs: vec![log("o\n"), log(&numbers)] }), &mut progress);
         build.take(b"not json, from a newer engine", &mut progress);
         build.take(&trace(StatusResponse { vertexes: vec![vertex(true, "boom")], logs: vec![] }), &mut progress);
-        build.take(br#"{"errorDetail":{"message":"process did not complete: exit code: 3"},"error":"x"}"#, &mut progress);
+        build.take(
+            br#"{"errorDetail":{"message":"process did not complete: exit code: 3"},"error":"x"}"#,
+            &mut progress,
+        );
         let error = build.finish().unwrap_err();
         assert_eq!(told.iter().take(3).collect::<Vec<_>>(), ["started", "one", "two"]);
         assert_eq!(told.last().unwrap(), "failed");

@@ -117,7 +117,10 @@ impl CgroupFiles {
             }
             if controllers.split(',').any(|name| name == "cpuacct") {
                 // The folder is named after all controllers of the line, or after one of them by a link.
-                cpu = [controllers, "cpuacct"].into_iter().map(|name| root.join(name).join(path)).find(|dir| dir.is_dir());
+                cpu = [controllers, "cpuacct"]
+                    .into_iter()
+                    .map(|name| root.join(name).join(path))
+                    .find(|dir| dir.is_dir());
             }
             if controllers == "memory" {
                 memory = Some(root.join("memory").join(path));

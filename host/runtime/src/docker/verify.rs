@@ -81,21 +81,26 @@ pub(super) fn deviations(workload: &Workload, found: &models::ContainerInspectRe
     report.same("HostConfig.Memory", &expected_host.memory, &host.memory);
     report.same("HostConfig.MemorySwap", &expected_host.memory_swap, &host.memory_swap);
     report.same("HostConfig.NanoCpus", &expected_host.nano_cpus, &host.nano_cpus);
+    report.same("HostConfig.CpuShares", &expected_host.cpu_shares, &host.cpu_shares);
+    report.same("HostConfig.MemoryReservation", &expected_host.memory_reservation, &host.memory_reservation);
     report.same("HostConfig.PidsLimit", &expected_host.pids_limit, &host.pids_limit);
     report.same("HostConfig.OomKillDisable", &false, &host.oom_kill_disable.unwrap_or_default());
     let most = |limits: &Option<Vec<models::ResourcesUlimits>>| -> BTreeSet<_> {
         limits.iter().flatten().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect()
     };
     report.same("HostConfig.Ulimits", &most(&expected_host.ulimits), &most(&host.ulimits));
-    let log = |log: &Option<models::HostConfigLogConfig>| {
-        log.as_ref().map(|log| (log.typ.clone(), ordered(&log.config)))
-    };
+    let log =
+        |log: &Option<models::HostConfigLogConfig>| log.as_ref().map(|log| (log.typ.clone(), ordered(&log.config)));
     report.same("HostConfig.LogConfig", &log(&expected_host.log_config), &log(&host.log_config));
 
     // Whom it may talk to.
     report.same("HostConfig.NetworkMode", &expected_host.network_mode, &host.network_mode);
-    let attached: BTreeSet<_> =
-        found.network_settings.iter().flat_map(|settings| settings.networks.iter().flatten()).map(|(name, _)| name).collect();
+    let attached: BTreeSet<_> = found
+        .network_settings
+        .iter()
+        .flat_map(|settings| settings.networks.iter().flatten())
+        .map(|(name, _)| name)
+        .collect();
     report.same("NetworkSettings.Networks", &BTreeSet::from([&workload.network.name]), &attached);
     report.same("HostConfig.PortBindings", &ports(&expected_host.port_bindings), &ports(&host.port_bindings));
     report.same("HostConfig.PublishAllPorts", &false, &host.publish_all_ports.unwrap_or_default());

@@ -16,7 +16,10 @@ impl Docker {
         name: &str,
         labels: &BTreeMap<String, String>,
     ) -> Result<Ensured, RuntimeError> {
-        match self.call(&format!("inspect volume {name}"), |client| async move { client.inspect_volume(name).await }).await {
+        match self
+            .call(&format!("inspect volume {name}"), |client| async move { client.inspect_volume(name).await })
+            .await
+        {
             Ok(found) if belongs_with(Some(&found.labels), labels) => return Ok(Ensured::Adopted),
             Ok(_) => {
                 return Err(RuntimeError::Conflict {

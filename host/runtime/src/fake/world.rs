@@ -141,8 +141,7 @@ impl World {
     }
 
     pub(super) fn remove_volume(&mut self, name: &str) -> Result<(), RuntimeError> {
-        let mounted =
-            |container: &Container| container.workload.volumes.iter().any(|mount| mount.volume == name);
+        let mounted = |container: &Container| container.workload.volumes.iter().any(|mount| mount.volume == name);
         if self.containers.values().any(mounted) {
             return Err(conflict("volume", name, "it is in use"));
         }
@@ -254,6 +253,7 @@ impl World {
             health: None,
             address: running.then(|| second_address(&container.workload.network)).flatten(),
             restart_count: 0,
+            oom_killed: matches!(container.state, State::Exited { oom: true, .. }),
             labels: labels_of(container),
         })
     }
@@ -305,7 +305,8 @@ impl World {
 
     pub(super) fn owned(&self, instance: &str) -> Owned {
         let ours = |labels: &Labels| labels.get(label::INSTANCE).is_some_and(|found| found == instance);
-        let item = |name: &str, id: &str, labels: Labels| OwnedItem { name: name.to_owned(), id: id.to_owned(), labels };
+        let item =
+            |name: &str, id: &str, labels: Labels| OwnedItem { name: name.to_owned(), id: id.to_owned(), labels };
         Owned {
             containers: self
                 .containers

@@ -1,2 +1,0 @@
-//! What needs no engine.
-#![allow(clippy::unwrap_used)]

@@ -1,0 +1,88 @@
+//! Builds on a real engine: their failures, their limits, and what they leave in this process.
+
+use std::time::Duration;
+
+use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::{Runtime, RuntimeError};
+
+use crate::fixture::{config, on_docker};
+
+#[tokio::test]
+async fn docker_build_failure_names_the_instruction_and_the_last_lines() {
+    on_docker("fails", async |docker, fixture| {
+        let failing = "RUN [\"sh\",\"-c\",\"for n in $(seq 30); do echo line $n; done; exit 3\"]\n";
+        let build = fixture.build_of("fails", failing);
+        let error = docker.build(&build, &mut |_| {}).await.unwrap_err();
+        let RuntimeError::BuildFailed { instruction, exit_code, log, .. } = &error else { panic!("{error:?}") };
+        assert!(instruction.contains("RUN"), "{instruction}");
+        assert_eq!(*exit_code, Some(3), "{error}");
+        assert_eq!(log.len(), 20, "{log:?}");
+        assert_eq!(log.last().unwrap(), "line 30");
+
+        let nonsense = fixture.build_of("nonsense", "FRMO x\n");
+        let error = docker.build(&nonsense, &mut |_| {}).await.unwrap_err();
+        assert!(matches!(&error, RuntimeError::BuildFailed { message, .. } if message.contains("FRMO")), "{error:?}");
+
+        let missing = fixture.build_of("missing", "COPY .convergence/plan/absent .\n");
+        let error = docker.build(&missing, &mut |_| {}).await.unwrap_err();
+        assert!(matches!(&error, RuntimeError::BuildFailed { message, .. } if message.contains("absent")), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_builds_leak_no_sockets() {
+    on_docker("leak", async |docker, fixture| {
+        let build = fixture.image();
+        let first = docker.build(&build, &mut |_| {}).await.unwrap();
+        let before = sockets();
+        for _ in 0..30 {
+            assert_eq!(docker.build(&build, &mut |_| {}).await.unwrap(), first);
+        }
+        let after = sockets();
+        assert!(after <= before, "{before} sockets became {after}");
+    })
+    .await;
+}
+
+fn sockets() -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    files
+        .filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")))
+        .count()
+}
+
+#[tokio::test]
+async fn docker_build_is_cancelled_when_it_takes_or_prints_too_much() {
+    on_docker("limits", async |_, fixture| {
+        let build_limit = Duration::from_secs(3);
+        let hasty = Docker::connect(DockerConfig { build_limit, ..config() });
+        // A number nobody else sleeps for, so that its process can be told apart.
+        let seconds = format!("9{}", std::process::id());
+        let build = fixture.build_of("slow", &format!("RUN [\"sleep\",\"{seconds}\"]\n"));
+        let error = hasty.build(&build, &mut |_| {}).await.unwrap_err();
+        assert!(matches!(error, RuntimeError::Timeout { after, .. } if after == build_limit), "{error:?}");
+        while sleeps(&seconds) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+
+        let build_output_limit = 10_000;
+        let quiet = Docker::connect(DockerConfig { build_output_limit, ..config() });
+        let build = fixture.build_of("loud", "RUN [\"seq\",\"100000\"]\n");
+        let error = quiet.build(&build, &mut |_| {}).await.unwrap_err();
+        assert!(
+            matches!(&error, RuntimeError::BuildFailed { message, .. } if message.contains("10000 bytes")),
+            "{error:?}"
+        );
+    })
+    .await;
+}
+
+/// Whether a process of this machine runs `sleep seconds`.
+fn sleeps(seconds: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok()).any(|line| {
+        let mut words = line.split(|byte| *byte == 0);
+        words.next() == Some(b"sleep") && words.next() == Some(seconds.as_bytes())
+    })
+}

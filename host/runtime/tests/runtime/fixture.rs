@@ -1,0 +1,233 @@
+//! A small application to run, and an installation of its own for every test, cleaned up whatever happens.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+use convergence_model::Limits;
+use convergence_model::build::ImageBuild;
+use convergence_model::plan::{Contents, File, Health, Probe};
+use convergence_model::secret::Secret;
+use convergence_model::workload::{EnvValue, LogRotation, Mount, Network, Published, Subnet, Tmpfs, Workload, label};
+use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::{Ensured, Runtime, RuntimeError};
+use futures_util::FutureExt;
+
+/// Answers `GET` on `$PORT` and prints a line first; ends, or eats memory, where a variable says so.
+const SERVER: &str = r#"
+import http.server, os, signal, sys
+
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print("hello from the test", flush=True)
+print("and from its other voice", file=sys.stderr, flush=True)
+if os.environ.get("END"):
+    sys.exit(int(os.environ["END"]))
+if os.environ.get("EAT"):
+    eaten = []
+    while True:
+        eaten.append(bytearray(8 << 20))
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+http.server.HTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
+"#;
+
+const BASE: &str = "python:3.12-slim-bookworm";
+const PORT: u16 = 8000;
+
+/// One test's corner of an engine.
+pub(crate) struct Fixture {
+    /// The label that everything of this test carries.
+    pub(crate) instance: String,
+    /// The image everything is built from.
+    pub(crate) base: String,
+    next_subnet: u32,
+}
+
+impl Fixture {
+    fn new(test: &str, base: String) -> Self {
+        let pid = std::process::id();
+        Self { instance: format!("try-runtime-{test}-{pid}"), base, next_subnet: pid.wrapping_mul(31) % SUBNETS }
+    }
+
+    pub(crate) fn labels(&self, tenant: &str) -> BTreeMap<String, String> {
+        [(label::INSTANCE, self.instance.as_str()), (label::TENANT, tenant), (label::OPERATION, "first")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    /// An image with the server in it.
+    pub(crate) fn image(&self) -> ImageBuild {
+        self.build_of(
+            "app",
+            "RUN mkdir /data && chown 10001:10001 /data\n\
+             WORKDIR /app\nCOPY .convergence/plan/ .\nCMD [\"python3\",\"/app/server.py\"]\n",
+        )
+    }
+
+    /// An image of these instructions.
+    pub(crate) fn build_of(&self, name: &str, instructions: &str) -> ImageBuild {
+        ImageBuild {
+            tag: format!("{}:{name}", self.instance),
+            dockerfile: format!("FROM {}\n{instructions}", self.base),
+            context: vec![File {
+                path: ".convergence/plan/server.py".to_owned(),
+                contents: Contents(SERVER.as_bytes().to_vec()),
+                executable: false,
+            }],
+            labels: self.labels("7"),
+            cache_namespace: self.instance.clone(),
+        }
+    }
+
+    /// A container of the server, on a port that is free now.
+    pub(crate) fn workload(&self, network: &Network) -> Workload {
+        Workload {
+            name: format!("{}-7", self.instance),
+            image: format!("{}:app", self.instance),
+            labels: self.labels("7"),
+            command: ["python3", "/app/server.py"].map(str::to_owned).to_vec(),
+            env: BTreeMap::from([
+                ("HOME".to_owned(), EnvValue::Literal("/tmp".to_owned())),
+                ("KEY".to_owned(), EnvValue::Secret(Secret::new("sk_$ecret"))),
+                ("PORT".to_owned(), EnvValue::Literal(PORT.to_string())),
+            ]),
+            container_port: PORT,
+            published: Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: free_port() },
+            network: network.clone(),
+            volumes: vec![Mount { volume: self.volume(), path: "/data".to_owned() }],
+            tmpfs: vec![
+                Tmpfs { path: "/tmp".to_owned(), size_mb: 8, executable: false },
+                Tmpfs { path: "/scratch".to_owned(), size_mb: 8, executable: true },
+            ],
+            limits: Limits { cpu_millis: 500, memory_mb: 64, disk_mb: 100, replicas: 1, pids: 32 },
+            health: Health {
+                probe: Probe::Http("/health".to_owned()),
+                in_container: Some(["python3", "-c", "0"].map(str::to_owned).to_vec()),
+                interval_seconds: 30,
+                timeout_seconds: 5,
+                retries: 3,
+                start_period_seconds: 1,
+            },
+            stop_signal: "SIGTERM".to_owned(),
+            stop_grace_seconds: 5,
+            host_aliases: vec!["host.convergence.internal".to_owned()],
+            log_rotation: LogRotation::DEFAULT,
+        }
+    }
+
+    pub(crate) fn volume(&self) -> String {
+        format!("{}-data", self.instance)
+    }
+
+    /// A subnet that no other test of this process asked for.
+    pub(crate) fn subnet(&mut self) -> Subnet {
+        self.next_subnet = (self.next_subnet + 1) % SUBNETS;
+        Subnet::nth(Ipv4Addr::new(10, 213, 0, 0), SUBNETS, self.next_subnet).unwrap()
+    }
+
+    /// A network of the test's own, of addresses that are free.
+    pub(crate) async fn network(&mut self, runtime: &dyn Runtime) -> Network {
+        loop {
+            let network = Network { name: format!("{}-net", self.instance), subnet: self.subnet() };
+            match runtime.ensure_network(&network, &self.labels("7")).await {
+                Ok(Ensured::Created) => return network,
+                Err(RuntimeError::SubnetTaken { .. }) => {}
+                other => panic!("no network: {other:?}"),
+            }
+        }
+    }
+
+    /// Image, network and volume, and the workload that uses them.
+    pub(crate) async fn prepare(&mut self, runtime: &dyn Runtime) -> Workload {
+        runtime.build(&self.image(), &mut |_| {}).await.unwrap();
+        let network = self.network(runtime).await;
+        runtime.ensure_volume(&self.volume(), &self.labels("7")).await.unwrap();
+        self.workload(&network)
+    }
+}
+
+const SUBNETS: u32 = 4096;
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Where the tests' engine listens.
+pub(crate) fn socket() -> String {
+    std::env::var("DOCKER_HOST").unwrap_or_else(|_| "/var/run/docker.sock".to_owned())
+}
+
+/// The tests' engine. None of their builds needs a network.
+pub(crate) fn config() -> DockerConfig {
+    DockerConfig { socket: Some(socket()), build_network: "none".to_owned(), ..DockerConfig::default() }
+}
+
+/// The engine, or a failure that says how to get one.
+pub(crate) async fn docker() -> Docker {
+    let docker = Docker::connect(config());
+    if let Err(error) = docker.engine().await {
+        panic!("this test needs a Docker engine: {error}; `cargo xtask engine` installs and starts one");
+    }
+    docker
+}
+
+/// The base image as this machine has it.
+fn base() -> String {
+    let mapping = std::env::var("CONVERGENCE_IMAGES").unwrap_or_else(|_| {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/convergence/images.toml").display().to_string()
+    });
+    let text = std::fs::read_to_string(&mapping).unwrap_or_else(|error| {
+        panic!("this test needs base images: {mapping}: {error}; `cargo xtask images` makes them")
+    });
+    let table: toml::Table = text.parse().unwrap();
+    let mapped = table.get("images").and_then(|images| images.get(BASE)?.as_str());
+    mapped.unwrap_or(BASE).to_owned()
+}
+
+/// Runs a test on Docker and removes everything it made, also where it fails.
+pub(crate) async fn on_docker(test: &str, body: impl AsyncFnOnce(&Docker, &mut Fixture)) {
+    let docker = docker().await;
+    let mut fixture = Fixture::new(test, base());
+    run(&docker, &mut fixture, body).await;
+}
+
+/// Runs a test and removes everything it made, also where it fails.
+pub(crate) async fn on<R: Runtime>(runtime: &R, test: &str, body: impl AsyncFnOnce(&R, &mut Fixture)) {
+    run(runtime, &mut Fixture::new(test, "base".to_owned()), body).await;
+}
+
+async fn run<R: Runtime>(runtime: &R, fixture: &mut Fixture, body: impl AsyncFnOnce(&R, &mut Fixture)) {
+    let outcome = AssertUnwindSafe(body(runtime, fixture)).catch_unwind().await;
+    clean(runtime, &fixture.instance).await;
+    let left = runtime.owned(&fixture.instance).await.unwrap();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+async fn clean(runtime: &dyn Runtime, instance: &str) {
+    let owned = runtime.owned(instance).await.unwrap();
+    for item in owned.containers {
+        runtime.remove_container(&item.name).await.unwrap();
+    }
+    for item in owned.networks {
+        runtime.remove_network(&item.name).await.unwrap();
+    }
+    for item in owned.volumes {
+        runtime.remove_volume(&item.name).await.unwrap();
+    }
+    for item in owned.images {
+        runtime.remove_image(&item.name).await.unwrap();
+    }
+}
