@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for (package, bench) in benches {
         steps.run(&format!("bench {bench}"), || {
             let mut command = workspace.cargo();
-            command.args(["bench", "--quiet", "--package", &package, "--bench", &bench]);
+            command.args(["bench", "--package", &package, "--bench", &bench]);
             command.arg("--").args(&options.arguments);
             command.env("CONVERGENCE_COMPONENTS", workspace.components());
             command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));

@@ -56,7 +56,7 @@ pub(crate) fn build(workspace: &Workspace, which: Which) -> Result<()> {
     }
     ensure_target(workspace)?;
     let mut compile = workspace.cargo();
-    compile.args(["build", "--quiet", "--lib", "--profile", PROFILE, "--target", TARGET]);
+    compile.args(["build", "--lib", "--profile", PROFILE, "--target", TARGET]);
     for guest in &guests {
         compile.args(["--package", guest.package]);
     }

@@ -45,7 +45,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
         steps.run("tidy", || tidy::run(workspace))?;
         steps.run("clippy", || {
             let mut clippy = workspace.cargo();
-            command::run(clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+            command::run(clippy.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
         })?;
         if deny::is_installed() {
             steps.run("dependencies", || deny::check(workspace))?;
@@ -70,7 +70,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     tested.and(clean)?;
     if everything {
         steps.run("examples in the documentation", || {
-            command::run(workspace.cargo().args(["test", "--quiet", "--workspace", "--doc"]))
+            command::run(workspace.cargo().args(["test", "--workspace", "--doc"]))
         })?;
     }
     Ok(())
@@ -79,7 +79,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
 /// The test run, told where everything is.
 fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster) -> std::process::Command {
     let mut command = workspace.cargo();
-    command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--cargo-quiet"]);
+    command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     if options.full {
         command.args(["--run-ignored", "all"]);
     }

@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     println!("\nThe tenant `{FIRST}` runs at {url}. Try:\n");
     println!("  curl {url}/health");
     println!("  curl http://127.0.0.1:{}/api/v1/tenant", options.port);
-    println!("  {} list", binary.display());
+    println!("  {} --url http://127.0.0.1:{} list", binary.display(), options.port);
     println!("\nAPI reference: http://127.0.0.1:{}/api-docs", options.port);
     println!("Plugins folder: {} (drop a component in)", settings.plugins.display());
     println!("Ctrl-C stops the server. Tenants keep running.\n");

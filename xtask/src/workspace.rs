@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -94,10 +95,14 @@ impl Workspace {
         &self.packages
     }
 
-    /// A `cargo` command that runs at the top of the repository.
+    /// A `cargo` command that runs at the top of the repository. It shows its progress to people only: in a log, hundreds
+    /// of lines about compiled crates bury what matters.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(cargo());
         command.current_dir(&self.root);
+        if !io::stderr().is_terminal() {
+            command.env("CARGO_TERM_QUIET", "true");
+        }
         command
     }
 }
