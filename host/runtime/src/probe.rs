@@ -112,7 +112,8 @@ async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<(), Str
     let mut answer = Vec::new();
     let exchange = timeout(limit, async {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: convergence-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: convergence-probe\r\n\
+             Accept: */*\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         let mut chunk = [0; 4096];

@@ -84,15 +84,15 @@ pub trait Runtime: Debug + Send + Sync {
     /// name is destroyed and created anew.
     ///
     /// # Errors
-    /// [`RuntimeError::NotFound`] where the image or the network is missing; [`RuntimeError::Conflict`] where
-    /// the name is somebody else's.
+    /// [`RuntimeError::NotFound`] where the image is missing; [`RuntimeError::Conflict`] where the name is
+    /// somebody else's.
     async fn ensure_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError>;
 
     /// Starts a container; one that runs already is success.
     ///
     /// # Errors
     /// [`RuntimeError::PortTaken`]: the container stays, created; remove it and take another port.
-    /// [`RuntimeError::NotFound`].
+    /// [`RuntimeError::NotFound`] where the container or its network is missing.
     async fn start(&self, name: &str) -> Result<(), RuntimeError>;
 
     /// Stops a container, killing it after `grace`. One that does not run, or does not exist, is success.

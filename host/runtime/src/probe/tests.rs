@@ -1,5 +1,6 @@
 //! Probes against small servers of the test's own.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "the servers are tasks of the test")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

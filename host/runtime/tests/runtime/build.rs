@@ -5,7 +5,7 @@ use std::time::Duration;
 use convergence_runtime::docker::{Docker, DockerConfig};
 use convergence_runtime::{Runtime, RuntimeError};
 
-use crate::fixture::{config, on_docker};
+use crate::fixture::{config, docker, on_docker};
 
 #[tokio::test]
 async fn docker_build_failure_names_the_instruction_and_the_last_lines() {
@@ -57,32 +57,45 @@ async fn docker_build_is_cancelled_when_it_takes_or_prints_too_much() {
     on_docker("limits", async |_, fixture| {
         let build_limit = Duration::from_secs(3);
         let hasty = Docker::connect(DockerConfig { build_limit, ..config() });
-        // A number nobody else sleeps for, so that its process can be told apart.
+        // Neither ever ends by itself, which would make it a cache hit; a number tells their processes apart.
         let seconds = format!("9{}", std::process::id());
         let build = fixture.build_of("slow", &format!("RUN [\"sleep\",\"{seconds}\"]\n"));
         let error = hasty.build(&build, &mut |_| {}).await.unwrap_err();
         assert!(matches!(error, RuntimeError::Timeout { after, .. } if after == build_limit), "{error:?}");
-        while sleeps(&seconds) {
+        while runs("sleep", &seconds) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
 
         let build_output_limit = 10_000;
         let quiet = Docker::connect(DockerConfig { build_output_limit, ..config() });
-        let build = fixture.build_of("loud", "RUN [\"seq\",\"100000\"]\n");
+        let build = fixture.build_of("loud", &format!("RUN [\"yes\",\"{seconds}\"]\n"));
         let error = quiet.build(&build, &mut |_| {}).await.unwrap_err();
         assert!(
             matches!(&error, RuntimeError::BuildFailed { message, .. } if message.contains("10000 bytes")),
             "{error:?}"
         );
+        while runs("yes", &seconds) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     })
     .await;
 }
 
-/// Whether a process of this machine runs `sleep seconds`.
-fn sleeps(seconds: &str) -> bool {
+/// Whether a process of this machine runs `program argument`.
+fn runs(program: &str, argument: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok()).any(|line| {
         let mut words = line.split(|byte| *byte == 0);
-        words.next() == Some(b"sleep") && words.next() == Some(seconds.as_bytes())
+        words.next() == Some(program.as_bytes()) && words.next() == Some(argument.as_bytes())
     })
+}
+
+#[tokio::test]
+async fn docker_base_image_that_is_nowhere_is_not_pulled() {
+    let reference = "registry.invalid/convergence/nothing:1";
+    let mut lines = Vec::new();
+    let error = docker().await.base_image(reference, &mut |line| lines.push(line.text)).await.unwrap_err();
+    let RuntimeError::PullFailed { reference: named, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(named, reference);
+    assert_eq!(lines.first().map(String::as_str), Some("pulling registry.invalid/convergence/nothing:1"));
 }
