@@ -61,10 +61,14 @@ fn refresh() {
     });
 }
 
-/// `apt-get` that asks nothing and waits a while for another one to finish.
+/// `apt-get` that asks nothing, waits a while for another one to finish, and not long for a repository out of reach.
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.args(["--option", "DPkg::Lock::Timeout=120", "--option", "Acquire::Retries=2"]);
+    for option in
+        ["DPkg::Lock::Timeout=120", "Acquire::Retries=2", "Acquire::http::Timeout=20", "Acquire::https::Timeout=20"]
+    {
+        command.args(["--option", option]);
+    }
     command.env("DEBIAN_FRONTEND", "noninteractive").env("NEEDRESTART_MODE", "l").env("LC_ALL", "C.UTF-8");
     command
 }

@@ -143,7 +143,8 @@ fn get(port: u16, path: &str) -> Result<(u16, String)> {
 
 fn parse(answer: &str) -> Option<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let (_, status) = head.strip_prefix("HTTP/1.")?.split_once(' ')?;
+    let status = status.get(..3)?.parse().ok()?;
     Some((status, body.to_owned()))
 }
 
