@@ -4,7 +4,7 @@ use super::Request;
 use crate::PluginError;
 
 /// What a shell would act on. A plan runs programs without one, so a line with these would not mean what it says.
-const SHELL_SYNTAX: &[char] = &['|', '&', ';', '<', '>', '(', ')', '`', '*', '?', '[', '~', '#', '\n'];
+const SHELL_SYNTAX: &[char] = &['|', '&', ';', '<', '>', '(', ')', '`', '*', '?', '[', '~', '#'];
 
 impl Request {
     /// The command of a process that the application's Procfile or convergence.toml names, split into arguments.
@@ -35,6 +35,9 @@ impl Request {
 pub fn split_command(line: &str, port: u16) -> Result<Vec<String>, &'static str> {
     const NEEDS_A_SHELL: &str =
         "uses shell syntax, and programs are run without a shell; put it into a script of the application";
+    if line.trim().contains(|c: char| c.is_control() && c != '\t') {
+        return Err("contains a line break or another control character");
+    }
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
@@ -46,7 +49,7 @@ pub fn split_command(line: &str, port: u16) -> Result<Vec<String>, &'static str>
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (None, c) if c.is_whitespace() && c != '\n' => words.extend(word.take()),
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
             (None | Some('"'), '\\') => {
                 word.get_or_insert_default().push(rest.next().ok_or("ends in a backslash")?);
             }
@@ -114,7 +117,7 @@ mod tests {
         ] {
             assert!(split(line).is_err_and(|why| why.contains("shell")), "{line}");
         }
-        for line in ["", "  ", "a 'b", "a \"b", "a \\"] {
+        for line in ["", "  ", "a 'b", "a \"b", "a \\", "a\nb", "a 'b\nc'", "a \u{1b}"] {
             assert!(split(line).is_err(), "{line}");
         }
     }

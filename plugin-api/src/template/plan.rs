@@ -3,6 +3,9 @@
 use super::{Base, BuildPlan, Cache, Copy, File, Health, Origin, Probe, Run, Service, Stage, Step, Volume, Writable};
 use crate::Attribute;
 
+/// Bytes in a note.
+const NOTE_BYTES_MAX: usize = 1024;
+
 fn owned<S: AsRef<str>>(strings: impl IntoIterator<Item = S>) -> Vec<String> {
     strings.into_iter().map(|string| string.as_ref().to_owned()).collect()
 }
@@ -27,10 +30,13 @@ impl BuildPlan {
         self
     }
 
-    /// Adds a line about what was decided and why, for people.
+    /// Adds a line about what was decided and why, for people. A note may quote the application: control characters
+    /// become spaces, and what is beyond the bound of a note is cut.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
+        let mut note = note.into().replace(char::is_control, " ");
+        note.truncate(note.floor_char_boundary(NOTE_BYTES_MAX));
+        self.notes.push(note);
         self
     }
 }
@@ -212,5 +218,18 @@ impl Service {
     pub fn min_memory_mb(mut self, mb: u32) -> Self {
         self.min_memory_mb = mb;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_one_line_within_its_bound() {
+        let plan = BuildPlan::new(Service::new(["x"], 8080, Health::tcp()));
+        let plan = plan.note("a\nb\u{1b}c").note("é".repeat(2000));
+        assert_eq!(plan.notes.first().map(String::as_str), Some("a b c"));
+        assert!(plan.notes.iter().all(|note| note.len() <= NOTE_BYTES_MAX));
     }
 }
