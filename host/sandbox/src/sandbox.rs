@@ -59,6 +59,12 @@ impl Sandbox {
         self.inner.pooled
     }
 
+    /// Bytes of the largest component that is looked at.
+    #[must_use]
+    pub fn max_component_bytes(&self) -> usize {
+        self.inner.max_component_bytes
+    }
+
     /// Takes a component in: looks at it, compiles it or finds its native code, and asks it what it is. Blocks, for a
     /// large component and without a cache for seconds: call it from a thread that may.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {

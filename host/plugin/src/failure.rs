@@ -1,0 +1,64 @@
+//! Why a plugin gave no answer.
+
+use std::path::PathBuf;
+
+use convergence_model::field::Violation;
+use convergence_sandbox::{CallError, Kind, PluginError, PluginFieldError};
+
+/// Why there is no plan, or no verdict.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PluginFailure {
+    /// No template serves the language.
+    #[error("no template serves the language `{language}`; there are: {}", .known.join(", "))]
+    UnknownLanguage {
+        /// As asked for.
+        language: String,
+        /// The languages that are served, in order.
+        known: Vec<String>,
+    },
+    /// No template is active at all.
+    #[error("no language template is active; put components into {} and look at the list of plugins for what was rejected", .folder.display())]
+    NoTemplates {
+        /// The plugins folder.
+        folder: PathBuf,
+    },
+    /// A plugin did not answer, or answered that it cannot.
+    #[error("{kind} `{id}` {version}: {error}")]
+    Call {
+        /// Which plugin.
+        id: String,
+        /// Its version.
+        version: String,
+        /// What it is.
+        kind: Kind,
+        /// What happened.
+        error: CallError,
+    },
+}
+
+impl PluginFailure {
+    /// What the caller can mend, as violations of the request. Empty when the caller is not to blame: then the
+    /// failure is the operator's, and its text not for the caller.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::UnknownLanguage { .. } => vec![Violation::deny("language", "unknown-language", self.to_string())],
+            Self::Call { error: CallError::Plugin(error), .. } => match error {
+                PluginError::InvalidInput(fields) => fields.iter().map(field).collect(),
+                PluginError::Unsupported(message) => vec![Violation::deny("", "unsupported", message)],
+                PluginError::InvalidConfig(_) | PluginError::Internal(_) => Vec::new(),
+            },
+            Self::NoTemplates { .. } | Self::Call { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether to try again in a moment: the host was too busy.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Call { error: CallError::Overloaded(_), .. })
+    }
+}
+
+fn field(error: &PluginFieldError) -> Violation {
+    Violation::deny(&error.path, "invalid-input", &error.message)
+}

@@ -1,0 +1,91 @@
+//! Policies of the catalogue.
+
+use std::collections::BTreeMap;
+
+use convergence_model::Limits;
+use convergence_model::field::{Severity, Violation};
+use convergence_model::policy::{Review, Verdict};
+use convergence_model::tenant::PluginPin;
+use convergence_sandbox::{Component, Policy};
+
+use crate::failure::PluginFailure;
+use crate::registry;
+
+/// A policy in use, with its configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct ActivePolicy {
+    component: Component,
+    policy: Policy,
+    config: String,
+}
+
+impl ActivePolicy {
+    pub(crate) fn new(component: Component, policy: Policy, config: String) -> Self {
+        Self { component, policy, config }
+    }
+
+    pub(crate) fn info(&self) -> PolicyInfo {
+        let description = self.component.description();
+        PolicyInfo {
+            id: description.id.clone(),
+            name: description.name.clone(),
+            version: description.version.to_string(),
+            digest: self.component.digest().to_owned(),
+            summary: description.summary.clone(),
+        }
+    }
+
+    async fn evaluate(&self, review: &mut Review) -> Result<Verdict, PluginFailure> {
+        review.config.clone_from(&self.config);
+        self.policy.evaluate(review).await.map_err(|error| registry::failure(&self.component, error))
+    }
+}
+
+/// What is shown about a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Its semantic version.
+    pub version: String,
+    /// `sha256:…` of its bytes.
+    pub digest: String,
+    /// One sentence.
+    pub summary: String,
+}
+
+/// What all policies together say to a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// What they object to, policy by policy; warnings included.
+    pub violations: Vec<Violation>,
+    /// What was asked for, tightened by each.
+    pub limits: Limits,
+    /// Who was asked: plugin id → version and digest.
+    pub pins: BTreeMap<String, PluginPin>,
+}
+
+impl Reviewed {
+    /// Whether any violation refuses the change.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.violations.iter().any(|violation| violation.severity == Severity::Deny)
+    }
+}
+
+/// Asks every policy. Each sees the limits that were asked for, so the order does not matter. The first that does
+/// not answer refuses the change: a check that cannot be made has not been passed.
+pub(crate) async fn review(policies: &[ActivePolicy], mut review: Review) -> Result<Reviewed, PluginFailure> {
+    let mut reviewed = Reviewed { violations: Vec::new(), limits: review.limits, pins: BTreeMap::new() };
+    for policy in policies {
+        let verdict = policy.evaluate(&mut review).await?;
+        reviewed.violations.extend(verdict.violations);
+        if let Some(tightened) = verdict.tightened {
+            reviewed.limits = reviewed.limits.tightened_by(tightened);
+        }
+        reviewed.pins.insert(policy.component.description().id.clone(), registry::pin(&policy.component));
+    }
+    Ok(reviewed)
+}

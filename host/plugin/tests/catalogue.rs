@@ -1,0 +1,247 @@
+//! The catalogue over folders of real components, whole and broken.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use convergence_model::Limits;
+use convergence_model::field::Severity;
+use convergence_model::plan::PlanRequest;
+use convergence_model::policy::{Organization, Review, Usage};
+use convergence_plugin::{Catalogue, PluginFailure, State};
+use convergence_sandbox::{CallLimits, Pooling, Sandbox, SandboxConfig};
+use serde_json::{Value, json};
+
+/// The bytes of a component that `cargo xtask guests` built.
+fn component(name: &str) -> Vec<u8> {
+    let folder = std::env::var_os("CONVERGENCE_COMPONENTS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/components"),
+        PathBuf::from,
+    );
+    let path = folder.join(name).with_extension("wasm");
+    fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}. Components are built by `cargo xtask guests`; CONVERGENCE_COMPONENTS says where they are", path.display())
+    })
+}
+
+/// The hostile template in another version, which must be as long as `7.1.3`.
+fn hostile_version(version: &str) -> Vec<u8> {
+    let mut bytes = component("fixtures/hostile");
+    let found: Vec<usize> =
+        bytes.windows(5).enumerate().filter(|(_, window)| window == b"7.1.3").map(|(at, _)| at).collect();
+    assert_eq!(found.len(), 1, "the version occurs once");
+    bytes[found[0]..found[0] + 5].copy_from_slice(version.as_bytes());
+    bytes
+}
+
+/// The same component with other bytes: an empty custom section named `x` at its end.
+fn other_digest(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend([0, 2, 1, b'x']);
+    bytes
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        Self(folder)
+    }
+
+    async fn open(&self, configuration: Value) -> Catalogue {
+        open(self.0.path(), configuration).await
+    }
+}
+
+async fn open(folder: &Path, configuration: Value) -> Catalogue {
+    let limits = CallLimits { memory_bytes: 32 << 20, fuel: 200_000_000, ..CallLimits::default() };
+    let config = SandboxConfig { pooling: Pooling::Never, limits, ..SandboxConfig::default() };
+    let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
+    Catalogue::open(Sandbox::new(config).unwrap(), folder, configuration).await
+}
+
+fn state<'a>(entries: &'a [convergence_plugin::Entry], file: &str) -> &'a State {
+    &entries.iter().find(|entry| entry.file.ends_with(file)).unwrap_or_else(|| panic!("{file} is not listed")).state
+}
+
+fn reason(catalogue: &Catalogue, file: &str) -> String {
+    match state(&catalogue.entries(), file) {
+        State::Rejected { reason } => reason.clone(),
+        other => panic!("{file}: {other:?}"),
+    }
+}
+
+fn request() -> PlanRequest {
+    PlanRequest {
+        tenant_name: "my-app".to_owned(),
+        framework: None,
+        source: None,
+        base_image: None,
+        architecture: "amd64".to_owned(),
+        memory_mb: 512,
+        env_names: Vec::new(),
+        build_args: Vec::new(),
+        secret_names: Vec::new(),
+        processes: Vec::new(),
+        config: "is replaced".to_owned(),
+        extra: Vec::new(),
+    }
+}
+
+fn review() -> Review {
+    Review {
+        action: "spawn".to_owned(),
+        organization: Organization {
+            id: "1".to_owned(),
+            name: "Example".to_owned(),
+            plan: String::new(),
+            usage: Usage::default(),
+        },
+        actor_role: "admin".to_owned(),
+        tenant_name: "my-app".to_owned(),
+        language: "node".to_owned(),
+        framework: None,
+        base_image: None,
+        source: "starter".to_owned(),
+        limits: Limits::DEFAULT,
+        env_names: Vec::new(),
+        labels: Vec::new(),
+        plan: None,
+        config: "is replaced".to_owned(),
+        extra: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn good_files_are_used_whatever_lies_beside_them() {
+    let (hostile, node) = (component("fixtures/hostile"), component("templates/node"));
+    let folder = Folder::new(&[
+        ("hostile.wasm", &hostile),
+        ("templates/node.wasm", &node),
+        ("templates/broken.wasm", b"\0asm\x0d\0\x01\0oh no"),
+        ("templates/cut.wasm", &node[..node.len() / 2]),
+        ("notes.txt", b"not looked at"),
+        (".node.wasm.part", b"still being written"),
+        (".hidden.wasm", b"left alone"),
+        ("empty.wasm", b""),
+    ]);
+    let catalogue = folder.open(json!({})).await;
+    assert_eq!(catalogue.languages(), ["hostile", "node"]);
+    assert_eq!(catalogue.entries().len(), 5, "{:?}", catalogue.entries());
+    assert_eq!(*state(&catalogue.entries(), "node.wasm"), State::Active);
+    assert!(reason(&catalogue, "broken.wasm").contains("damaged"));
+    assert!(reason(&catalogue, "cut.wasm").contains("damaged"));
+    assert!(reason(&catalogue, "empty.wasm").contains("not WebAssembly"));
+    assert_eq!(catalogue.problems().len(), 3);
+
+    let (plan, (id, pin)) = catalogue.plan("node", request()).await.unwrap();
+    assert!(!plan.stages.is_empty());
+    assert_eq!(id, "node");
+    let info = catalogue.templates().into_iter().find(|info| info.id == "node").unwrap();
+    assert_eq!((pin.version, pin.digest), (info.version, info.digest));
+    assert!(!info.languages[0].frameworks.is_empty() && !info.languages[0].images.is_empty());
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_a_problem_and_no_more() {
+    let parent = tempfile::tempdir().unwrap();
+    let catalogue = open(&parent.path().join("absent"), json!({})).await;
+    assert!(catalogue.problems()[0].contains("absent"), "{:?}", catalogue.problems());
+    let failure = catalogue.plan("node", request()).await.unwrap_err();
+    assert!(matches!(failure, PluginFailure::NoTemplates { .. }), "{failure}");
+    assert!(failure.violations().is_empty(), "it is not the caller's fault");
+}
+
+#[tokio::test]
+async fn an_unknown_language_names_the_known_ones() {
+    let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
+    let failure = folder.open(json!({})).await.plan("cobol", request()).await.unwrap_err();
+    let violations = failure.violations();
+    assert_eq!((violations[0].path.as_str(), violations[0].code.as_str()), ("language", "unknown-language"));
+    assert!(violations[0].message.contains("`cobol`") && violations[0].message.contains("hostile"));
+}
+
+#[tokio::test]
+async fn the_higher_version_wins() {
+    let folder = Folder::new(&[
+        ("a.wasm", &hostile_version("7.9.0")),
+        ("b.wasm", &hostile_version("7.8.9")),
+        ("c.wasm", &component("fixtures/hostile")),
+    ]);
+    let catalogue = folder.open(json!({})).await;
+    assert_eq!(catalogue.templates().len(), 1);
+    assert_eq!(catalogue.templates()[0].version, "7.9.0");
+    for file in ["b.wasm", "c.wasm"] {
+        assert_eq!(*state(&catalogue.entries(), file), State::Shadowed { by: "7.9.0".to_owned() });
+    }
+}
+
+#[tokio::test]
+async fn one_version_with_two_contents_is_a_mistake_and_a_copy_is_not() {
+    let bytes = component("fixtures/hostile");
+    let folder =
+        Folder::new(&[("a.wasm", &bytes), ("b.wasm", &other_digest(bytes.clone())), ("copies/a.wasm", &bytes)]);
+    let catalogue = folder.open(json!({})).await;
+    assert_eq!(*state(&catalogue.entries(), "a.wasm"), State::Active);
+    assert!(reason(&catalogue, "b.wasm").contains("other contents"));
+    assert_eq!(*state(&catalogue.entries(), "copies/a.wasm"), State::Shadowed { by: "7.1.3".to_owned() });
+    assert!(catalogue.plan("hostile", request()).await.is_ok());
+}
+
+#[tokio::test]
+async fn configuration_is_checked_and_handed_over() {
+    let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
+    let wrong = folder.open(json!({ "hostile": { "rounds": "many" } })).await;
+    assert!(reason(&wrong, "hostile.wasm").contains("/rounds"), "{}", reason(&wrong, "hostile.wasm"));
+    assert!(wrong.languages().is_empty());
+
+    let counting = folder.open(json!({ "hostile": { "do": "count" }, "ruby": {} })).await;
+    let (plan, _) = counting.plan("hostile", request()).await.unwrap();
+    assert_eq!(plan.notes, ["call 1"]);
+    assert!(counting.problems().iter().any(|problem| problem.contains("`ruby`")), "{:?}", counting.problems());
+}
+
+#[tokio::test]
+async fn a_template_that_breaks_is_named_and_one_that_refuses_is_heard() {
+    let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
+    let failure = folder.open(json!({ "hostile": { "do": "panic" } })).await.plan("hostile", request()).await.unwrap_err();
+    let text = failure.to_string();
+    assert!(text.contains("template `hostile` 7.1.3") && text.contains("told to panic"), "{text}");
+    assert!(failure.violations().is_empty());
+    let failure = folder.open(json!({ "hostile": { "do": "refuse" } })).await.plan("hostile", request()).await.unwrap_err();
+    assert_eq!(failure.violations()[0].path, "framework");
+}
+
+#[tokio::test]
+async fn policies_judge_together_and_fail_closed() {
+    let folder = Folder::new(&[("policies/hostile.wasm", &component("fixtures/hostile-policy"))]);
+    let reviewed = async |act: &str| {
+        folder.open(json!({ "hostile-policy": { "do": act } })).await.review(review()).await
+    };
+    let passed = reviewed("pass").await.unwrap();
+    assert!(!passed.is_denied() && passed.limits == Limits::DEFAULT);
+    assert_eq!(passed.pins.keys().collect::<Vec<_>>(), ["hostile-policy"]);
+    assert!(reviewed("deny").await.unwrap().is_denied());
+    let warned = reviewed("warn").await.unwrap();
+    assert!(!warned.is_denied() && warned.violations[0].severity == Severity::Warn);
+    assert_eq!(reviewed("tighten").await.unwrap().limits.memory_mb, Limits::DEFAULT.memory_mb / 2);
+    for broken in ["widen", "panic", "fail"] {
+        let failure = reviewed(broken).await.unwrap_err();
+        assert!(failure.to_string().contains("policy `hostile-policy`"), "{failure}");
+        assert!(failure.violations().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn without_policies_everything_passes() {
+    let folder = Folder::new(&[]);
+    let reviewed = folder.open(json!({})).await.review(review()).await.unwrap();
+    assert!(!reviewed.is_denied() && reviewed.pins.is_empty());
+}
