@@ -32,24 +32,27 @@ fn main() -> Result<(), Box<dyn error::Error>> {
             \"convergence:host/log\": crate::v0_1::bindings::template::convergence::host::log,
             \"convergence:plugin/plugin-types\": crate::v0_1::bindings::template::convergence::plugin::plugin_types,
         },";
-    world(&out, "template", "convergence:template/language-template", "")?;
-    world(&out, "policy", "convergence:policy/validation-policy", shared)?;
+    let asynchronous = "exports: { default: async },";
+    let shared = format!("{asynchronous}\n        {shared}");
+    world(&out, "template", "template", "convergence:template/language-template", asynchronous)?;
+    world(&out, "policy", "policy", "convergence:policy/validation-policy", &shared)?;
+    // For the baseline of the benchmark.
+    world(&out, "bare", "template", "convergence:template/language-template", "")?;
     Ok(())
 }
 
 /// Writes the call of the macro, whose paths must be literals.
-fn world(out: &Path, package: &str, world: &str, with: &str) -> Result<(), Box<dyn error::Error>> {
+fn world(out: &Path, name: &str, package: &str, world: &str, options: &str) -> Result<(), Box<dyn error::Error>> {
     let paths: Vec<String> =
         ["host", "plugin", package].iter().map(|name| format!("{:?}", out.join("wit").join(name))).collect();
     let text = format!(
         "wasmtime::component::bindgen!({{
         path: [{}],
         world: {world:?},
-        exports: {{ default: async }},
-        {with}
+        {options}
     }});\n",
         paths.join(", ")
     );
-    fs::write(out.join(format!("{package}.rs")), text)?;
+    fs::write(out.join(format!("{name}.rs")), text)?;
     Ok(())
 }

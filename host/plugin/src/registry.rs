@@ -117,7 +117,9 @@ impl Registry {
             for language in template.languages() {
                 if let Some(other) = self.languages.get(&language.name) {
                     let (name, other) = (&language.name, other.id());
-                    return Err(format!("it serves the language `{name}`, which the template `{other}` serves already; remove one of them"));
+                    return Err(format!(
+                        "it serves the language `{name}`, which the template `{other}` serves already; remove one of them"
+                    ));
                 }
             }
             let active = Arc::new(ActiveTemplate::new(component, template, config));

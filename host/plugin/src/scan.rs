@@ -23,9 +23,9 @@ pub(crate) struct Scanned {
 /// folder itself comes second.
 pub(crate) async fn folder(sandbox: &Sandbox, folder: &Path) -> (Vec<Scanned>, Vec<String>) {
     let root = folder.to_owned();
-    let listed = tokio::task::spawn_blocking(move || list(&root)).await.unwrap_or_else(|error| {
-        (Vec::new(), vec![format!("the plugins folder could not be listed: {error}")])
-    });
+    let listed = tokio::task::spawn_blocking(move || list(&root))
+        .await
+        .unwrap_or_else(|error| (Vec::new(), vec![format!("the plugins folder could not be listed: {error}")]));
     let (files, problems) = listed;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let turns = Arc::new(Semaphore::new(cores));
@@ -72,7 +72,10 @@ fn list(root: &Path) -> (Vec<PathBuf>, Vec<String>) {
         Ok(found) => found,
         Err(error) => {
             let folder = root.display();
-            return (files, vec![format!("the plugins folder {folder} cannot be read: {error}; make it, or configure another")]);
+            return (
+                files,
+                vec![format!("the plugins folder {folder} cannot be read: {error}; make it, or configure another")],
+            );
         }
     };
     files.extend(here);
@@ -84,7 +87,11 @@ fn list(root: &Path) -> (Vec<PathBuf>, Vec<String>) {
     }
     files.sort();
     if files.len() > MAX_FILES {
-        problems.push(format!("{} holds {} components; the first {MAX_FILES} are looked at", root.display(), files.len()));
+        problems.push(format!(
+            "{} holds {} components; the first {MAX_FILES} are looked at",
+            root.display(),
+            files.len()
+        ));
         files.truncate(MAX_FILES);
     }
     (files, problems)

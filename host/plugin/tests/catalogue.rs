@@ -16,13 +16,14 @@ use serde_json::{Value, json};
 
 /// The bytes of a component that `cargo xtask guests` built.
 fn component(name: &str) -> Vec<u8> {
-    let folder = std::env::var_os("CONVERGENCE_COMPONENTS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/components"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("CONVERGENCE_COMPONENTS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/components"), PathBuf::from);
     let path = folder.join(name).with_extension("wasm");
     fs::read(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}. Components are built by `cargo xtask guests`; CONVERGENCE_COMPONENTS says where they are", path.display())
+        panic!(
+            "{}: {error}. Components are built by `cargo xtask guests`; CONVERGENCE_COMPONENTS says where they are",
+            path.display()
+        )
     })
 }
 
@@ -211,20 +212,21 @@ async fn configuration_is_checked_and_handed_over() {
 #[tokio::test]
 async fn a_template_that_breaks_is_named_and_one_that_refuses_is_heard() {
     let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
-    let failure = folder.open(json!({ "hostile": { "do": "panic" } })).await.plan("hostile", request()).await.unwrap_err();
+    let failure =
+        folder.open(json!({ "hostile": { "do": "panic" } })).await.plan("hostile", request()).await.unwrap_err();
     let text = failure.to_string();
     assert!(text.contains("template `hostile` 7.1.3") && text.contains("told to panic"), "{text}");
     assert!(failure.violations().is_empty());
-    let failure = folder.open(json!({ "hostile": { "do": "refuse" } })).await.plan("hostile", request()).await.unwrap_err();
+    let failure =
+        folder.open(json!({ "hostile": { "do": "refuse" } })).await.plan("hostile", request()).await.unwrap_err();
     assert_eq!(failure.violations()[0].path, "framework");
 }
 
 #[tokio::test]
 async fn policies_judge_together_and_fail_closed() {
     let folder = Folder::new(&[("policies/hostile.wasm", &component("fixtures/hostile-policy"))]);
-    let reviewed = async |act: &str| {
-        folder.open(json!({ "hostile-policy": { "do": act } })).await.review(review()).await
-    };
+    let reviewed =
+        async |act: &str| folder.open(json!({ "hostile-policy": { "do": act } })).await.review(review()).await;
     let passed = reviewed("pass").await.unwrap();
     assert!(!passed.is_denied() && passed.limits == Limits::DEFAULT);
     assert_eq!(passed.pins.keys().collect::<Vec<_>>(), ["hostile-policy"]);

@@ -61,8 +61,7 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
             Err(error) => return Found::Unusable(error.to_string()),
         };
-        let Some((tag, code)) =
-            file.strip_prefix(MAGIC.as_slice()).and_then(|rest| rest.split_at_checked(TAG_BYTES))
+        let Some((tag, code)) = file.strip_prefix(MAGIC.as_slice()).and_then(|rest| rest.split_at_checked(TAG_BYTES))
         else {
             return Found::Unusable("it is not a file of this cache".to_owned());
         };

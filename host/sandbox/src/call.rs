@@ -77,10 +77,7 @@ pub(crate) trait Question: Send + 'static {
         0
     }
     /// Instantiates the guest in the store and calls it.
-    fn ask(
-        self,
-        store: &mut Store<CallState>,
-    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+    fn ask(self, store: &mut Store<CallState>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
 
 /// What all calls of a sandbox share.
@@ -287,7 +284,8 @@ fn explain(error: &wasmtime::Error, limits: &CallLimits, fuel: u64, log: &GuestL
     }
     let mut message = root;
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        let names: Vec<&str> = backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(MAX_FRAMES).collect();
+        let names: Vec<&str> =
+            backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(MAX_FRAMES).collect();
         if !names.is_empty() {
             message.push_str(" in ");
             message.push_str(&names.join(", called by "));

@@ -90,17 +90,29 @@ impl RawDescription {
     pub(crate) fn check(self, exported: Kind) -> Result<Description, LoadError> {
         let wrong = |field, reason: String| Err(LoadError::Description { field, reason });
         if !is_id(&self.id) {
-            return wrong("id", format!("is `{}`; it must be a slug such as `node`, or reverse-DNS such as `com.example.ruby`, in lower case", self.id.escape_debug()));
+            return wrong(
+                "id",
+                format!(
+                    "is `{}`; it must be a slug such as `node`, or reverse-DNS such as `com.example.ruby`, in lower case",
+                    self.id.escape_debug()
+                ),
+            );
         }
         if self.kind != exported.as_str() {
             return wrong("kind", format!("is `{}`, and the component exports a {exported}", self.kind.escape_debug()));
         }
-        if self.name.is_empty() || self.name.chars().count() > MAX_NAME_CHARS || self.name.chars().any(char::is_control) {
+        if self.name.is_empty() || self.name.chars().count() > MAX_NAME_CHARS || self.name.chars().any(char::is_control)
+        {
             return wrong("name", format!("must be one line of 1 to {MAX_NAME_CHARS} characters"));
         }
         let version = match semver::Version::parse(&self.version) {
             Ok(version) => version,
-            Err(error) => return wrong("version", format!("is `{}`, which is not a semantic version: {error}", self.version.escape_debug())),
+            Err(error) => {
+                return wrong(
+                    "version",
+                    format!("is `{}`, which is not a semantic version: {error}", self.version.escape_debug()),
+                );
+            }
         };
         if self.summary.len() > MAX_SUMMARY_BYTES || self.summary.chars().any(char::is_control) {
             return wrong("summary", format!("must be one line of at most {MAX_SUMMARY_BYTES} bytes"));

@@ -28,7 +28,9 @@ pub enum SandboxError {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Too many bytes.
-    #[error("the component has {found} bytes, more than the {limit} that are allowed; strip debug information or raise the limit")]
+    #[error(
+        "the component has {found} bytes, more than the {limit} that are allowed; strip debug information or raise the limit"
+    )]
     TooLarge {
         /// Its size in bytes.
         found: usize,
@@ -39,7 +41,9 @@ pub enum LoadError {
     #[error("this is not WebAssembly: it does not begin with `\\0asm`; put a component (`.wasm`) here")]
     NotWasm,
     /// WebAssembly, but not a component.
-    #[error("this is a core WebAssembly module, not a component; turn it into one (`wasm-tools component new`, or what the plugin guide says for its language)")]
+    #[error(
+        "this is a core WebAssembly module, not a component; turn it into one (`wasm-tools component new`, or what the plugin guide says for its language)"
+    )]
     CoreModule,
     /// A binary that does not parse or does not validate.
     #[error("the component is damaged: {0}")]
@@ -55,7 +59,10 @@ pub enum LoadError {
         limit: usize,
     },
     /// No known kind is exported.
-    #[error("this is a component but not a plugin of a kind this server knows: it exports {}; a template exports `convergence:template/generator@0.1.0`, a policy `convergence:policy/evaluator@0.1.0`", list(exports))]
+    #[error(
+        "this is a component but not a plugin of a kind this server knows: it exports {}; a template exports `convergence:template/generator@0.1.0`, a policy `convergence:policy/evaluator@0.1.0`",
+        list(exports)
+    )]
     UnknownKind {
         /// What it exports.
         exports: Vec<String>,
@@ -64,7 +71,9 @@ pub enum LoadError {
     #[error("the component exports both a template and a policy; a plugin is one of them")]
     SeveralKinds,
     /// A known interface in a version this server does not speak.
-    #[error("the component exports `{found}`, and this server speaks {supported} of it; rebuild the plugin against that version")]
+    #[error(
+        "the component exports `{found}`, and this server speaks {supported} of it; rebuild the plugin against that version"
+    )]
     UnsupportedVersion {
         /// The export.
         found: String,
@@ -75,13 +84,19 @@ pub enum LoadError {
     #[error("the component does not export `convergence:plugin/metadata@0.1.0`; every plugin must")]
     NoMetadata,
     /// WASI is imported.
-    #[error("the component imports WASI ({}), which is not supported yet; build it without (see the plugin guide for its language)", list(imports))]
+    #[error(
+        "the component imports WASI ({}), which is not supported yet; build it without (see the plugin guide for its language)",
+        list(imports)
+    )]
     WasiUnsupported {
         /// Which parts of it.
         imports: Vec<String>,
     },
     /// Something is imported that this kind is not given.
-    #[error("the component imports {}, which a {kind} is not given; it may import `convergence:host/log@0.1.0` only", list(imports))]
+    #[error(
+        "the component imports {}, which a {kind} is not given; it may import `convergence:host/log@0.1.0` only",
+        list(imports)
+    )]
     ImportNotGranted {
         /// The kind.
         kind: Kind,
@@ -92,7 +107,9 @@ pub enum LoadError {
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
     /// Names fit and types do not.
-    #[error("the component does not fit the {kind} contract of version {version}: {reason}; rebuild it against that version")]
+    #[error(
+        "the component does not fit the {kind} contract of version {version}: {reason}; rebuild it against that version"
+    )]
     WrongTypes {
         /// The kind.
         kind: Kind,

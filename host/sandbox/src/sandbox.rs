@@ -102,7 +102,9 @@ impl Sandbox {
             match cache.read(digest) {
                 Found::Code(code) => match deserialize(engine, &code) {
                     Ok(component) => return Ok(component),
-                    Err(error) => tracing::warn!(component = name, %error, "cached native code is of no use; compiling anew"),
+                    Err(error) => {
+                        tracing::warn!(component = name, %error, "cached native code is of no use; compiling anew")
+                    }
                 },
                 Found::Nothing => {}
                 Found::Unusable(reason) => {
@@ -116,7 +118,8 @@ impl Sandbox {
             .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         tracing::info!(component = name, bytes = bytes.len(), took = ?started.elapsed(), "compiled a plugin");
         if let Some(cache) = &self.inner.cache {
-            let written = component.serialize().map_err(std::io::Error::other).and_then(|code| cache.write(digest, &code));
+            let written =
+                component.serialize().map_err(std::io::Error::other).and_then(|code| cache.write(digest, &code));
             if let Err(error) = written {
                 tracing::warn!(component = name, folder = %cache.folder().display(), %error, "native code cannot be kept; the next start compiles again");
             }

@@ -193,7 +193,10 @@ mod tests {
     fn versions_that_are_not_spoken_are_named() {
         let next = exporting(&["convergence:plugin/metadata@0.2.0", "convergence:template/generator@0.2.0"]);
         let error = inspect_text(&next).unwrap_err();
-        assert!(matches!(&error, LoadError::UnsupportedVersion { found, .. } if found == "convergence:template/generator@0.2.0"), "{error}");
+        assert!(
+            matches!(&error, LoadError::UnsupportedVersion { found, .. } if found == "convergence:template/generator@0.2.0"),
+            "{error}"
+        );
         let mixed = exporting(&["convergence:template/generator@0.1.0"]);
         assert!(matches!(inspect_text(&mixed), Err(LoadError::NoMetadata)));
     }

@@ -230,9 +230,10 @@ pub(crate) fn review(from: &Review) -> wit_policy::Review {
 /// About how many bytes a review has: the parts that can be large.
 pub(crate) fn review_bytes(review: &wit_policy::Review) -> usize {
     let names: usize = review.env_names.iter().map(String::len).sum();
-    let plan = review.plan.as_ref().map_or(0, |plan| {
-        plan.images.iter().chain(&plan.command).chain(&plan.volumes).map(String::len).sum::<usize>()
-    });
+    let plan = review
+        .plan
+        .as_ref()
+        .map_or(0, |plan| plan.images.iter().chain(&plan.command).chain(&plan.volumes).map(String::len).sum::<usize>());
     names + plan + attribute_bytes(&review.labels) + attribute_bytes(&review.extra) + review.config.len()
 }
 

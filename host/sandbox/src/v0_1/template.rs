@@ -47,9 +47,8 @@ pub(crate) fn face(calls: &Calls, plugin: &str, pre: Pre) -> Result<Face, LoadEr
         .map(convert::language)
         .collect();
     check_languages(&languages)?;
-    let wants = calls
-        .ask_blocking(plugin, Wants(pre.clone()))
-        .map_err(|error| LoadError::Call { function: "wants", error })?;
+    let wants =
+        calls.ask_blocking(plugin, Wants(pre.clone())).map_err(|error| LoadError::Call { function: "wants", error })?;
     Ok(Face { pre, languages, wants })
 }
 

@@ -45,7 +45,10 @@ async fn instances_come_from_a_pool_and_without_one() {
 
 #[tokio::test]
 async fn a_component_outlives_the_sandbox_that_loaded_it() {
-    let template = template_with(CallLimits { deadline: Duration::from_millis(50), fuel: u64::MAX, ..limits() }, "fixtures/hostile");
+    let template = template_with(
+        CallLimits { deadline: Duration::from_millis(50), fuel: u64::MAX, ..limits() },
+        "fixtures/hostile",
+    );
     template.plan(&request("{}")).await.unwrap();
     // The clock still runs.
     let error = template.plan(&request(r#"{"do":"loop"}"#)).await.unwrap_err();

@@ -13,13 +13,14 @@ use convergence_sandbox::{CallLimits, Pooling, Sandbox, SandboxConfig, Template}
 
 /// The bytes of a component that `cargo xtask guests` built, as `fixtures/hostile`.
 fn component(name: &str) -> Vec<u8> {
-    let folder = std::env::var_os("CONVERGENCE_COMPONENTS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/components"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("CONVERGENCE_COMPONENTS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/components"), PathBuf::from);
     let path = folder.join(name).with_extension("wasm");
     std::fs::read(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}. Components are built by `cargo xtask guests`; CONVERGENCE_COMPONENTS says where they are", path.display())
+        panic!(
+            "{}: {error}. Components are built by `cargo xtask guests`; CONVERGENCE_COMPONENTS says where they are",
+            path.display()
+        )
     })
 }
 
