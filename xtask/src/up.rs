@@ -52,7 +52,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     println!("\n    draining the server (Ctrl-C again ends it at once)");
     let status = server.drain()?;
     println!("    the server ended with {status}");
-    println!("    tenants still run: `cargo xtask up` finds them again; `convergence destroy` removes one while the server runs,");
+    println!(
+        "    tenants still run: `cargo xtask up` finds them again; `convergence destroy` removes one while the server runs,"
+    );
     println!("    `cargo xtask clean --yes` removes all of them and the server's state");
     Ok(())
 }
