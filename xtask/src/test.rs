@@ -87,6 +87,5 @@ fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster) -> std::
     command.env("CONVERGENCE_COMPONENTS", workspace.components());
     command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
     command.env("CONVERGENCE_TEST_DATABASE_URL", cluster.url());
-    command.env("CONVERGENCE_BIN", workspace.target().join("debug").join("convergence"));
     command
 }
