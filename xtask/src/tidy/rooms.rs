@@ -105,29 +105,6 @@ fn check_package(package: &Package, in_host: bool) -> Vec<String> {
     complaints
 }
 
-fn check_package(package: &Package, in_host: bool) -> Vec<String> {
-    let room = ROOMS.iter().find(|(room, _)| *room == package.name);
-    let mut complaints = Vec::new();
-    if in_host && room.is_none() {
-        complaints.push("this room is on no map: add it and what it may use to ROOMS in xtask/src/tidy/rooms.rs and to docs/architecture.md".to_owned());
-    }
-    let allowed: &[&str] = room.map_or(&[PLUGIN_API], |(_, allowed)| allowed);
-    for (dependency, kind) in &package.dependencies {
-        if let Some((_, owner)) = DOORS.iter().find(|(door, owner)| passes(door, dependency) && *owner != package.name)
-        {
-            complaints.push(format!(
-                "depends on {dependency}, which only {owner} may: ask that crate for what you need, or add it there"
-            ));
-        }
-        let internal = dependency == "convergence" || dependency.starts_with("convergence-");
-        // Tests may look wherever they like; the product may not.
-        if kind.is_none() && internal && !allowed.contains(&dependency.as_str()) {
-            complaints.push(format!("depends on {dependency}, against the arrows of docs/architecture.md: move the code up, or the type down into convergence-model"));
-        }
-    }
-    complaints
-}
-
 /// Whether `dependency` is the one behind `door`: `sqlx` itself or `sqlx-core`.
 fn passes(door: &str, dependency: &str) -> bool {
     dependency.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
