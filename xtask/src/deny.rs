@@ -17,10 +17,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         println!("    cargo-deny is not here: compiling it, which takes some minutes");
         command::run(workspace.cargo().args(["install", "cargo-deny", "--locked"]))?;
     }
-    check(workspace)
+    command::run(workspace.cargo().args(["deny", "check"]))
 }
 
-/// Checks with the cargo-deny that is there.
+/// Checks what depends on this repository alone. Advisories appear from one day to the next and need the network, so they
+/// are the chore's and never fail a test run.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    command::run(workspace.cargo().args(["deny", "check"]))
+    command::run(workspace.cargo().args(["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
 }
