@@ -5,6 +5,8 @@
 //! with `copy` and a host that says `copying` agree. Delete this file when the macro writes `::core::marker::Copy`, or
 //! when a new version of the contract has another name.
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "how Cargo and a build script talk")]
+
 use std::path::{Path, PathBuf};
 use std::{env, error, fs};
 

@@ -113,7 +113,7 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
 #[derive(Debug)]
 pub(crate) struct Ticker {
     /// Dropping it wakes the thread, which then ends.
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<mpsc::SyncSender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -121,7 +121,7 @@ impl Ticker {
     /// Starts the thread. It holds the engine weakly, so it never keeps one alive.
     pub(crate) fn start(engine: &Engine) -> Result<Self, SandboxError> {
         let engine = engine.weak();
-        let (stop, stopped) = mpsc::channel::<()>();
+        let (stop, stopped) = mpsc::sync_channel::<()>(1);
         let thread = thread::Builder::new()
             .name("plugin-ticker".to_owned())
             .spawn(move || {

@@ -103,7 +103,7 @@ impl Sandbox {
                 Found::Code(code) => match deserialize(engine, &code) {
                     Ok(component) => return Ok(component),
                     Err(error) => {
-                        tracing::warn!(component = name, %error, "cached native code is of no use; compiling anew")
+                        tracing::warn!(component = name, %error, "cached native code is of no use; compiling anew");
                     }
                 },
                 Found::Nothing => {}
