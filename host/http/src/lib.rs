@@ -1,1 +1,75 @@
 //! The HTTP API. The only user of axum.
+//!
+//! One file a route under `routes/<noun>/<verb>.rs`; each route holds what it reads, what it answers and its
+//! handler. Errors become problems in one table (`problem.rs`). Nothing is decided here that another client of
+//! the rooms below would need as well.
+
+mod docs;
+mod extract;
+mod problem;
+mod request;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use convergence_model::ids::Ids;
+use convergence_plugin::Catalogue;
+use convergence_provision::Provisioner;
+use convergence_runtime::Runtime;
+use convergence_store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use extract::BODY_MAX;
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What can be done to tenants.
+    pub provisioner: Arc<Provisioner>,
+    /// What is known.
+    pub store: Arc<Store>,
+    /// Which plugins there are.
+    pub catalogue: Arc<Catalogue>,
+    /// What runs.
+    pub runtime: Arc<dyn Runtime>,
+    /// Where request ids come from.
+    pub ids: Arc<dyn Ids>,
+    /// How long a request that starts something waits for its outcome, unless it says otherwise.
+    pub wait: Duration,
+    /// Ends streams that have no end of their own when the server drains.
+    pub draining: CancellationToken,
+}
+
+/// Serves until `stop` is cancelled, then lets requests in flight finish.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// The OpenAPI document (3.1) of every route, made from the handlers themselves.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented().split_for_parts().1
+}
+
+fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(docs::document()).merge(routes::all())
+}
+
+fn router(app: App) -> Router {
+    let (routes, openapi) = documented().split_for_parts();
+    let ids = Arc::clone(&app.ids);
+    let routes = routes
+        .merge(docs::browser(openapi))
+        .fallback(routes::absent)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .with_state(app);
+    request::around(routes, ids)
+}

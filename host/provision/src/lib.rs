@@ -1,1 +1,95 @@
-//! What can be done to a tenant: durable operations and the engine that runs them.
+//! What can be done to a tenant, and the engine that does it.
+//!
+//! Every change to a tenant is an *operation*: accepted in one transaction (after that it cannot be lost), then
+//! done by [`Provisioner::work`] step by step, each step recorded before and after, each safe to repeat. A step
+//! that fails is undone together with those before it. Each kind of operation has one file (`spawn.rs`,
+//! `destroy.rs`) and a line in [`operations::steps`].
+//!
+//! This room asks plugins for plans before the transaction and never afterwards: what they answered is stored
+//! in the revision. It never holds a transaction open while it calls a plugin or an engine.
+
+mod destroy;
+mod failure;
+mod operations;
+mod planning;
+mod settings;
+mod spawn;
+mod step;
+mod view;
+mod watch;
+mod work;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use convergence_access::KeyRing;
+use convergence_model::ids::{Clock, Ids};
+use convergence_model::{Limits, OperationId};
+use convergence_plugin::Catalogue;
+use convergence_runtime::Runtime;
+use convergence_store::Store;
+use tokio::sync::{Notify, broadcast};
+
+pub use destroy::DestroyError;
+pub use planning::{PlanError, Planned, Preview};
+pub use settings::Settings;
+pub use spawn::{Accepted, SpawnError};
+pub use view::Report;
+pub use watch::News;
+
+/// Operations whose news a slow watcher may fall behind before it looks everything up again.
+const NEWS_BACKLOG: usize = 1024;
+
+/// Does things to tenants. Shared; everything in it is.
+#[derive(Debug)]
+pub struct Provisioner {
+    store: Arc<Store>,
+    catalogue: Arc<Catalogue>,
+    runtime: Arc<dyn Runtime>,
+    keys: KeyRing,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    settings: Settings,
+    /// Something was queued.
+    queued: Notify,
+    /// Something happened to this operation.
+    news: broadcast::Sender<OperationId>,
+    stopping: AtomicBool,
+}
+
+impl Provisioner {
+    /// Joins the rooms this one works with. Nothing is done until [`Provisioner::work`] runs.
+    pub fn new(
+        store: Arc<Store>,
+        catalogue: Arc<Catalogue>,
+        runtime: Arc<dyn Runtime>,
+        keys: KeyRing,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        settings: Settings,
+    ) -> Self {
+        let (news, _) = broadcast::channel(NEWS_BACKLOG);
+        Self {
+            store,
+            catalogue,
+            runtime,
+            keys,
+            clock,
+            ids,
+            settings,
+            queued: Notify::new(),
+            news,
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// What a tenant gets that asks for nothing.
+    pub fn default_limits(&self) -> Limits {
+        self.settings.default_limits
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}

@@ -33,8 +33,8 @@ pub trait Runtime: Debug + Send + Sync {
     /// What kind of engine this is and what it can do. Cheap: a few milliseconds, nothing is changed.
     async fn engine(&self) -> Result<EngineInfo, RuntimeError>;
 
-    /// Whether the engine has this image.
-    async fn has_image(&self, reference: &str) -> Result<bool, RuntimeError>;
+    /// The engine's id (`sha256:…`) of this image, or `None` where it does not have it. Pulls nothing.
+    async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError>;
 
     /// Looks a base image up, pulling it first where the engine does not have it.
     ///

@@ -15,14 +15,14 @@ use crate::tenant::SubnetPool;
 use crate::{Conflict, Result, Store, audit};
 
 #[derive(sqlx::FromRow)]
-struct BindingRow {
+pub(crate) struct BindingRow {
     port: i64,
     subnet: String,
     key_version: i64,
 }
 
 impl BindingRow {
-    fn read(self, tenant: TenantId) -> Result<Binding> {
+    pub(crate) fn read(self, tenant: TenantId) -> Result<Binding> {
         let at = At { table: "bindings", id: &tenant };
         Ok(Binding {
             port: at.narrow("port", self.port)?,

@@ -9,7 +9,7 @@ use convergence_model::tenant::{Binding, Tenant, TenantStatus};
 use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, Scope, TenantId, TenantName, TenantSpec};
 use jiff::Timestamp;
 
-use crate::binding::{self, Pools};
+use crate::binding::{self, BindingRow, Pools};
 use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
 use crate::key::{self, KeyVerifier};
@@ -110,6 +110,22 @@ impl TenantRow {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    #[sqlx(flatten)]
+    tenant: TenantRow,
+    #[sqlx(flatten)]
+    binding: BindingRow,
+}
+
+impl ListedRow {
+    fn read(self) -> Result<(Tenant, Binding)> {
+        let tenant = self.tenant.read()?;
+        let binding = self.binding.read(tenant.id)?;
+        Ok((tenant, binding))
+    }
+}
+
 impl Store {
     /// Makes a tenant that cannot be lost any more: tenant, port, network, binding, key verifier, first
     /// revision, queued operation and audit row, or none of them.
@@ -205,17 +221,19 @@ impl Store {
         row.map(TenantRow::read).transpose()
     }
 
-    /// Tenants within reach, in the order of their public ids.
+    /// Tenants within reach and what is bound to each, in the order of their public ids.
     ///
     /// # Errors
     /// When the database does not answer or a row cannot be read.
-    pub async fn tenants(&self, scope: &Scope, query: TenantQuery) -> Result<Vec<Tenant>> {
-        let sql = "SELECT id, env_id, org, spec, status, current_revision, created_at, updated_at FROM tenants \
-             WHERE env_id > $1 AND ($2 IS NULL OR org = $2) AND ($3 IS NULL OR org = $3) ORDER BY env_id LIMIT $4";
+    pub async fn tenants(&self, scope: &Scope, query: TenantQuery) -> Result<Vec<(Tenant, Binding)>> {
+        let sql = "SELECT t.id, t.env_id, t.org, t.spec, t.status, t.current_revision, t.created_at, t.updated_at, \
+             b.port, b.subnet, b.key_version FROM tenants t JOIN bindings b ON b.tenant = t.id \
+             WHERE t.env_id > $1 AND ($2 IS NULL OR t.org = $2) AND ($3 IS NULL OR t.org = $3) \
+             ORDER BY t.env_id LIMIT $4";
         let after = query.after.map_or(0, |env_id| env_id.0);
         let org = query.org.map(|org| org.0);
-        let rows: Vec<TenantRow> = self.database.all(sql, values![after, org, scope, query.limit]).await?;
-        rows.into_iter().map(TenantRow::read).collect()
+        let rows: Vec<ListedRow> = self.database.all(sql, values![after, org, scope, query.limit]).await?;
+        rows.into_iter().map(ListedRow::read).collect()
     }
 }
 

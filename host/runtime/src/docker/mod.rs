@@ -37,8 +37,8 @@ impl Runtime for Docker {
         self.engine_info().await
     }
 
-    async fn has_image(&self, reference: &str) -> Result<bool, RuntimeError> {
-        Ok(self.find_image(reference).await?.is_some())
+    async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
+        Ok(self.find_image(reference).await?.and_then(|image| image.id))
     }
 
     async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {

@@ -219,8 +219,8 @@ impl Runtime for FakeRuntime {
         .await
     }
 
-    async fn has_image(&self, reference: &str) -> Result<bool, RuntimeError> {
-        self.act("has_image", reference, |world| Ok(world.images.contains_key(reference))).await
+    async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
+        self.act("image_id", reference, |world| Ok(world.images.get(reference).map(|image| image.id.clone()))).await
     }
 
     async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {

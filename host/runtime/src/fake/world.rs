@@ -34,7 +34,7 @@ pub(super) struct World {
 
 #[derive(Debug)]
 pub(super) struct Image {
-    id: String,
+    pub(super) id: String,
     labels: Labels,
     pub(super) build: Option<ImageBuild>,
 }

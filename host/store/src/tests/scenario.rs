@@ -167,9 +167,9 @@ async fn compete(store: &Store) {
     assert_eq!((refused, ports), (9, (3001..=3011).collect()));
     let query = TenantQuery { org: Some(ORG), after: None, limit: 5 };
     let page = store.tenants(&Scope::platform(), query).await.unwrap();
-    let rest = TenantQuery { after: page.last().map(|tenant| tenant.env_id), limit: 100, ..query };
+    let rest = TenantQuery { after: page.last().map(|(tenant, _)| tenant.env_id), limit: 100, ..query };
     let rest = store.tenants(&own(), rest).await.unwrap();
-    let ids: BTreeSet<EnvId> = page.iter().chain(&rest).map(|tenant| tenant.env_id).collect();
+    let ids: BTreeSet<EnvId> = page.iter().chain(&rest).map(|(tenant, _)| tenant.env_id).collect();
     assert_eq!((page.len(), rest.len(), ids.len()), (5, 6, 11));
 
     let mut workers = JoinSet::new();

@@ -1,0 +1,169 @@
+//! The only place that joins the rooms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use convergence_access::KeyRing;
+use convergence_http::App;
+use convergence_model::ids::{Clock, Ids};
+use convergence_plugin::Catalogue;
+use convergence_provision::{Provisioner, Settings};
+use convergence_render::images::Pattern;
+use convergence_render::{ImagePolicy, Platform};
+use convergence_runtime::Runtime;
+use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_sandbox::{Sandbox, SandboxConfig};
+use convergence_store::Store;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::installation::Installation;
+use crate::lifecycle::Lifecycle;
+
+/// The machine's clock.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // this is where time comes from
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
+
+/// Time-ordered UUIDs.
+#[derive(Debug)]
+pub(crate) struct SystemIds;
+
+impl Ids for SystemIds {
+    #[allow(clippy::disallowed_methods)] // this is where ids come from
+    fn uuid(&self) -> uuid::Uuid {
+        uuid::Uuid::now_v7()
+    }
+}
+
+/// The engine, not yet connected: whether it answers is for `/ready` and `doctor` to say.
+pub(crate) fn engine(config: &Config) -> Docker {
+    Docker::connect(DockerConfig {
+        socket: config.docker.socket.clone(),
+        build_limit: Duration::from_secs(config.build.timeout_seconds),
+        ..DockerConfig::default()
+    })
+}
+
+/// What images may be used, and what they resolve to.
+pub(crate) fn images(config: &Config) -> ImagePolicy {
+    let own = config.build.allow_images.iter().map(|pattern| Pattern::parse(pattern));
+    ImagePolicy { allow: std::iter::once(Pattern::Official).chain(own).collect(), map: config.images.clone() }
+}
+
+/// The plugins of the folder; a bad one among them is listed as rejected, never an error.
+///
+/// # Errors
+/// No sandbox can be made on this machine.
+pub(crate) async fn catalogue(config: &Config, keys: &KeyRing) -> Result<Catalogue> {
+    let sandbox = Sandbox::new(SandboxConfig {
+        cache_dir: Some(config.data_dir.join("cache")),
+        cache_key: keys.purpose("component-cache"),
+        ..SandboxConfig::default()
+    })
+    .context("cannot make a sandbox for plugins")?;
+    let mut configuration = std::collections::BTreeMap::new();
+    for (id, table) in &config.plugins {
+        let json = serde_json::to_value(table).with_context(|| format!("[plugins.{id}] cannot be read"))?;
+        configuration.insert(id.clone(), json);
+    }
+    Ok(Catalogue::open(sandbox, config.plugins_dir(), configuration).await)
+}
+
+/// Starts everything. The server answers when this returns.
+///
+/// # Errors
+/// What must not be missing is: the data folder, the database, the port.
+pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
+    let installation = Installation::open(&config.data_dir)?;
+    let keys = KeyRing::new(&installation.master);
+    let location = config.database();
+    let store = Arc::new(Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?);
+    let catalogue = Arc::new(catalogue(config, &keys).await?);
+    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
+    let ca_bundle = config
+        .build
+        .ca_bundle
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("cannot read `ca-bundle` {} of [build]", path.display())))
+        .transpose()?;
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let provisioner = Arc::new(Provisioner::new(
+        Arc::clone(&store),
+        Arc::clone(&catalogue),
+        Arc::clone(&runtime),
+        keys,
+        Arc::new(SystemClock),
+        Arc::clone(&ids),
+        Settings {
+            instance: installation.id,
+            worker: ids.uuid().to_string(),
+            name_prefix: config.docker.name_prefix.clone(),
+            ports: config.tenants.ports.clone(),
+            subnets: config.tenants.subnets,
+            platform: Platform {
+                api_url: config.api_url(),
+                publish_address: config.tenants.publish_address,
+                host_aliases: vec!["host.docker.internal".to_owned()],
+            },
+            images: images(config),
+            ca_bundle,
+            default_limits: config.tenants.default_limits.into(),
+            tenants_max: config.tenants.max_per_organization,
+            ready_patience: Duration::from_secs(config.tenants.ready_seconds),
+            concurrency: config.concurrency,
+        },
+    ));
+
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
+    let mut lifecycle = Lifecycle::default();
+    let stop = lifecycle.stop();
+    let app = App {
+        provisioner: Arc::clone(&provisioner),
+        store: Arc::clone(&store),
+        catalogue: Arc::clone(&catalogue),
+        runtime,
+        ids,
+        wait: Duration::from_secs(config.wait_seconds),
+        draining: stop.clone(),
+    };
+    tracing::warn!("development mode: no keys exist, so everybody on this machine is the administrator");
+    for problem in catalogue.problems() {
+        tracing::warn!("{problem}");
+    }
+    tracing::info!(
+        listen = %listener.local_addr().unwrap_or(config.listen),
+        database = store.engine_name(),
+        plugins = %config.plugins_dir().display(),
+        "serving"
+    );
+    lifecycle.run("http", {
+        let stop = stop.clone();
+        async move { convergence_http::serve(listener, app, stop).await.context("the listener broke") }
+    });
+    let operations = lifecycle.operations();
+    lifecycle.run("operations", async move {
+        provisioner.work(stop, operations).await;
+        Ok(())
+    });
+    Ok(lifecycle)
+}
+
+/// A database's location without its password.
+fn shown(location: &str) -> String {
+    match (location.find("://"), location.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}://…{}", location.get(..scheme).unwrap_or(""), location.get(at..).unwrap_or(""))
+        }
+        _ => location.to_owned(),
+    }
+}

@@ -1,0 +1,18 @@
+//! `convergence completions`
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::exit::Failure;
+
+/// For which shell.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    shell: Shell,
+}
+
+/// Prints a completion script, for example for `/etc/bash_completion.d`.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "convergence", &mut std::io::stdout());
+    Ok(())
+}

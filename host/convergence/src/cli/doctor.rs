@@ -1,0 +1,235 @@
+//! `convergence doctor`
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use clap::Args;
+use convergence_access::KeyRing;
+use convergence_runtime::Runtime;
+use convergence_store::Store;
+use serde::Serialize;
+use serde_json::json;
+
+use super::exit::Failure;
+use super::output::Output;
+use super::serve;
+use crate::boot;
+use crate::config::Config;
+use crate::installation::Installation;
+
+/// Free space below which builds soon fail.
+const DISK_LOW_MB: u64 = 5 * 1024;
+/// Ports looked at; a machine that has these free has others.
+const PORTS_LOOKED_AT: usize = 50;
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Wrong,
+}
+
+/// What was found about one thing.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    detail: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+fn ok(check: &'static str, detail: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Ok, detail: detail.into(), mend: None }
+}
+
+fn wrong(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Wrong, detail: detail.into(), mend: Some(mend.into()) }
+}
+
+fn warn(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Warn, detail: detail.into(), mend: Some(mend.into()) }
+}
+
+/// Looks at everything a spawn needs, without a server, and says how to mend what is wrong.
+pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let config = arguments.serve.configuration()?;
+    let mut findings = Vec::new();
+    match Installation::open(&config.data_dir) {
+        Ok(installation) => {
+            findings.push(ok("data folder", config.data_dir.display().to_string()));
+            let keys = KeyRing::new(&installation.master);
+            let runtime = boot::engine(&config);
+            findings.push(database(&config).await);
+            findings.extend(engine(&runtime).await);
+            let languages_images = plugins(&config, &keys, &mut findings).await;
+            findings.extend(base_images(&config, &runtime, &languages_images).await);
+        }
+        Err(error) => findings.push(wrong(
+            "data folder",
+            format!("{error:#}"),
+            "set `data-dir` in the configuration to a folder this user may write",
+        )),
+    }
+    findings.push(ports(&config));
+    findings.push(disk(&config.data_dir));
+    let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+    output.result(&json!({ "ok": bad == 0, "findings": findings }), || report(&findings));
+    match bad {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("one thing is wrong; see above how to mend it".to_owned())),
+        many => Err(Failure::Failed(format!("{many} things are wrong; see above how to mend them"))),
+    }
+}
+
+fn report(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let mark = match finding.verdict {
+            Verdict::Ok => "ok   ",
+            Verdict::Warn => "warn ",
+            Verdict::Wrong => "WRONG",
+        };
+        let mend = finding.mend.as_ref().map(|mend| format!("\n      → {mend}")).unwrap_or_default();
+        format!("{mark} {}: {}{mend}", finding.check, finding.detail)
+    };
+    findings.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+async fn database(config: &Config) -> Finding {
+    let opened = Store::open(&config.database()).await;
+    match opened {
+        Ok(store) => {
+            let finding = match store.check().await {
+                Ok(()) => ok("database", format!("{} answers", store.engine_name())),
+                Err(error) => wrong("database", error.to_string(), "look at the database server, or at the disk"),
+            };
+            store.close().await;
+            finding
+        }
+        Err(error) => wrong("database", error.to_string(), "set `database` in the configuration, or DATABASE_URL"),
+    }
+}
+
+async fn engine(runtime: &dyn Runtime) -> Vec<Finding> {
+    let engine = match runtime.engine().await {
+        Ok(engine) => engine,
+        Err(error) => {
+            return vec![wrong(
+                "engine",
+                error.to_string(),
+                "install Docker (Debian: `apt-get install docker.io`), start it, and let this user use its socket",
+            )];
+        }
+    };
+    let mut findings = vec![ok(
+        "engine",
+        format!(
+            "{} {}, API {}, {}, cgroup v{}",
+            engine.name, engine.version, engine.api_version, engine.storage_driver, engine.cgroup_version
+        ),
+    )];
+    findings.push(if engine.buildkit {
+        ok("BuildKit", "available")
+    } else {
+        wrong("BuildKit", "this engine cannot build with BuildKit", "use Docker 18.09 or newer")
+    });
+    findings
+}
+
+/// The plugins, and the base images their languages need.
+async fn plugins(config: &Config, keys: &KeyRing, findings: &mut Vec<Finding>) -> BTreeSet<String> {
+    let mut images = BTreeSet::new();
+    let catalogue = match boot::catalogue(config, keys).await {
+        Ok(catalogue) => catalogue,
+        Err(error) => {
+            findings.push(wrong("plugins", format!("{error:#}"), "tell us: this machine cannot run a sandbox"));
+            return images;
+        }
+    };
+    let templates = catalogue.templates();
+    let names: Vec<_> = templates.iter().map(|template| format!("{} {}", template.id, template.version)).collect();
+    findings.push(if names.is_empty() {
+        wrong(
+            "plugins",
+            "no language template is active",
+            format!("put template components (*.wasm) into {}", config.plugins_dir().display()),
+        )
+    } else {
+        ok("plugins", format!("templates: {}", names.join(", ")))
+    });
+    for problem in catalogue.problems() {
+        findings.push(warn("plugins", problem, "mend or remove the file; everything else works without it"));
+    }
+    images.extend(templates.into_iter().flat_map(|template| template.languages).flat_map(|language| language.images));
+    images
+}
+
+async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<String>) -> Vec<Finding> {
+    let policy = boot::images(config);
+    let mut findings = Vec::new();
+    for image in images {
+        let resolved = match policy.resolve(image) {
+            Ok(resolved) => resolved.reference,
+            Err(refused) => {
+                findings.push(warn("base images", refused.to_string(), "allow or map it, or remove the template"));
+                continue;
+            }
+        };
+        let shown = if &resolved == image { image.clone() } else { format!("{image} → {resolved}") };
+        findings.push(match runtime.image_id(&resolved).await {
+            Ok(Some(_)) => ok("base images", shown),
+            Ok(None) => warn(
+                "base images",
+                format!("{shown} is not on this machine; the first build pulls it"),
+                format!("`docker pull {resolved}`, or map it with [images] to an image that is here"),
+            ),
+            Err(_) => warn("base images", format!("{shown}: the engine does not answer"), "mend the engine first"),
+        });
+    }
+    findings
+}
+
+/// Ports that other programs hold; our own tenants' are theirs by right, so this can only warn.
+fn ports(config: &Config) -> Finding {
+    let tenants = &config.tenants;
+    let range = format!("{}-{}", tenants.ports.start(), tenants.ports.end());
+    let looked_at = tenants.ports.clone().take(PORTS_LOOKED_AT);
+    let held: Vec<u16> =
+        looked_at.filter(|port| TcpListener::bind(SocketAddr::new(tenants.publish_address, *port)).is_err()).collect();
+    let all = tenants.ports.clone().take(PORTS_LOOKED_AT).count();
+    if held.len() == all {
+        return wrong(
+            "ports",
+            format!("none of the first {all} ports of {range} is free"),
+            "choose another range with `ports` in [tenants], or find who listens there (`ss -ltnp`)",
+        );
+    }
+    match held.as_slice() {
+        [] => ok("ports", format!("{range} are free")),
+        some => ok("ports", format!("{range}; in use, by tenants or others: {some:?}")),
+    }
+}
+
+fn disk(folder: &Path) -> Finding {
+    match rustix::fs::statvfs(folder) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize) / (1024 * 1024);
+            if free < DISK_LOW_MB {
+                warn("disk", format!("{free} MiB free"), "free space: `docker system df` shows what images and builds use")
+            } else {
+                ok("disk", format!("{} GiB free", free / 1024))
+            }
+        }
+        Err(error) => warn("disk", format!("cannot look at {}: {error}", folder.display()), "check that the folder exists"),
+    }
+}

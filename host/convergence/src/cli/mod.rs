@@ -1,0 +1,104 @@
+//! The command line: one file a command. Every command but `serve`, `doctor` and `completions` is a client of the
+//! HTTP API and does nothing that another client could not do.
+//!
+//! Exit codes, stable: see [`exit`].
+
+mod client;
+mod completions;
+mod destroy;
+mod doctor;
+pub(crate) mod exit;
+mod list;
+mod logs;
+mod output;
+mod plan;
+mod serve;
+mod spawn;
+mod spec;
+mod status;
+mod up;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use client::Client;
+use exit::Failure;
+use output::Output;
+
+/// Spawns tenants as containers, planned by sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "convergence", version, about, after_help = exit::HELP)]
+struct Arguments {
+    /// The server to talk to.
+    #[arg(long, global = true, env = "CONVERGENCE_URL", default_value = "http://127.0.0.1:3000", value_name = "URL")]
+    url: String,
+
+    /// Print JSON, one document, instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server in the foreground until SIGTERM or Ctrl-C.
+    Serve(serve::Arguments),
+    /// Run the server, and spawn a first tenant if there is none.
+    Up(up::Arguments),
+    /// Check the machine and say how to mend what is wrong.
+    Doctor(doctor::Arguments),
+    /// Show what a spawn would build and run, without doing it.
+    Plan(plan::Arguments),
+    /// Build and run a new tenant.
+    Spawn(spawn::Arguments),
+    /// List tenants.
+    List(list::Arguments),
+    /// Show how a tenant is.
+    Status(status::Arguments),
+    /// Print what a tenant printed.
+    Logs(logs::Arguments),
+    /// Remove a tenant and everything it has.
+    Destroy(destroy::Arguments),
+    /// Print a completion script for a shell.
+    Completions(completions::Arguments),
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    match dispatch(arguments, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let Arguments { url, command, .. } = arguments;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
+    runtime.block_on(async {
+        let client = || Client::new(&url);
+        match command {
+            Command::Serve(arguments) => serve::run(&arguments).await,
+            Command::Up(arguments) => up::run(&arguments, output).await,
+            Command::Doctor(arguments) => doctor::run(&arguments, output).await,
+            Command::Plan(arguments) => plan::run(&client()?, arguments, output).await,
+            Command::Spawn(arguments) => spawn::run(&client()?, arguments, output).await,
+            Command::List(arguments) => list::run(&client()?, &arguments, output).await,
+            Command::Status(arguments) => status::run(&client()?, &arguments, output).await,
+            Command::Logs(arguments) => logs::run(&client()?, &arguments, output).await,
+            Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
+            Command::Completions(arguments) => completions::run(&arguments),
+        }
+    })
+}

@@ -1,0 +1,36 @@
+//! `convergence serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::Failure;
+use crate::config::Config;
+use crate::{boot, telemetry};
+
+/// How the server is run.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The configuration; every key has a default.
+    #[arg(long, env = "CONVERGENCE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here instead of where the configuration says.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+impl Arguments {
+    /// The configuration with the flags applied.
+    pub(crate) fn configuration(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.config.as_deref(), self.listen)?)
+    }
+}
+
+/// Runs until told to stop.
+pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.configuration()?;
+    telemetry::start(&config.log)?;
+    let lifecycle = boot::start(&config).await?;
+    Ok(lifecycle.until_stopped().await?)
+}

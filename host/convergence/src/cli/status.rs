@@ -1,0 +1,42 @@
+//! `convergence status`
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::Client;
+use super::exit::Failure;
+use super::output::{Output, table};
+use super::spawn::plain;
+
+/// Which tenant.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The tenant's number.
+    id: i64,
+}
+
+/// Shows how a tenant is.
+pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let path = format!("/api/v1/tenant/{}/status", arguments.id);
+    let (_, status) = client.json(client.request(Method::GET, &path)).await?;
+    output.result(&status, || {
+        let part = |key: &str| status.get(key).map(plain).unwrap_or_default();
+        let uptime = match status.get("uptime").and_then(Value::as_u64) {
+            Some(seconds) => format!("{}h {}m {}s", seconds / 3600, seconds / 60 % 60, seconds % 60),
+            None => "-".to_owned(),
+        };
+        let row = vec![
+            part("envId"),
+            part("name"),
+            part("status"),
+            part("port"),
+            uptime,
+            part("cpuUsage"),
+            part("memoryUsage"),
+            part("containerName"),
+        ];
+        table(&["ID", "NAME", "STATUS", "PORT", "UPTIME", "CPU", "MEMORY", "CONTAINER"], &[row])
+    });
+    Ok(())
+}

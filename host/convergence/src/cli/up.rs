@@ -1,0 +1,63 @@
+//! `convergence up`
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::exit::Failure;
+use super::output::Output;
+use super::{serve, watch};
+use crate::{boot, telemetry};
+
+/// How the server is run, and which tenant comes first.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    serve: serve::Arguments,
+    /// The first tenant's name.
+    #[arg(long, default_value = "hello", value_name = "NAME")]
+    tenant: String,
+    /// The first tenant's language.
+    #[arg(long, default_value = "node", value_name = "LANGUAGE")]
+    language: String,
+}
+
+/// Runs the server, spawns a first tenant if there is none, and stays until told to stop. A tenant that cannot be
+/// spawned does not end the server: `doctor` and the log say why.
+pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let config = arguments.serve.configuration()?;
+    telemetry::start(&config.log)?;
+    let lifecycle = boot::start(&config).await?;
+    let url = format!("http://{}", config.listen);
+    let client = Client::new(&url)?;
+    let meanwhile = async {
+        match first_tenant(&client, arguments, output).await {
+            Ok(()) => output.progress(&format!(
+                "API reference: {url}/api-docs\nPlugins folder: {}\nCtrl-C stops the server; tenants keep running.",
+                config.plugins_dir().display()
+            )),
+            Err(failure) => output.failure(&failure),
+        }
+    };
+    Ok(lifecycle.until_stopped_while(meanwhile).await?)
+}
+
+async fn first_tenant(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let (_, listing) = client.json(client.request(Method::GET, "/api/v1/tenant")).await?;
+    let tenants = listing.get("tenants").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let (name, port) = match tenants.first() {
+        Some(first) => (first.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(), port(first)),
+        None => {
+            let body = json!({ "name": arguments.tenant, "language": arguments.language });
+            let tenant = watch::spawn(client, &body, &[], None, *output).await?;
+            (arguments.tenant.clone(), port(&tenant))
+        }
+    };
+    output.progress(&format!("\nThe tenant `{name}` has port {port}. Try:\n  curl http://127.0.0.1:{port}/health\n"));
+    Ok(())
+}
+
+fn port(tenant: &Value) -> u64 {
+    tenant.get("port").and_then(Value::as_u64).unwrap_or_default()
+}

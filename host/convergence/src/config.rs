@@ -1,0 +1,312 @@
+//! What the operator decides: a TOML file, and a few environment variables that win over it.
+//!
+//! Every key has a default, so that no file is needed to begin with. A key nobody knows is an error, because a
+//! mistyped key that is silently ignored is found at 3 a.m. `docs/configuration.md` lists all of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use convergence_model::Limits;
+use convergence_store::SubnetPool;
+use serde::Deserialize;
+use serde::de::Error as _;
+
+/// Everything the operator decides.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where the API listens. Loopback only, as long as the server knows no keys.
+    pub(crate) listen: SocketAddr,
+    /// Where the server keeps its database, its master key and compiled plugins.
+    pub(crate) data_dir: PathBuf,
+    /// Where plugins are dropped; `<data-dir>/plugins` where absent.
+    pub(crate) plugins_dir: Option<PathBuf>,
+    /// `postgres://…`, or the path of an SQLite file; `<data-dir>/convergence.db` where absent.
+    pub(crate) database: Option<String>,
+    /// Seconds a request that starts something waits for its outcome.
+    pub(crate) wait_seconds: u64,
+    /// Operations done at the same time.
+    pub(crate) concurrency: usize,
+    pub(crate) log: Log,
+    pub(crate) docker: Docker,
+    /// What images resolve to: `"node:22-bookworm-slim" = "registry.example/node:22"`, or by prefix.
+    pub(crate) images: BTreeMap<String, String>,
+    pub(crate) build: Build,
+    pub(crate) tenants: Tenants,
+    /// A table a plugin id: its configuration, checked against the plugin's own schema.
+    pub(crate) plugins: BTreeMap<String, toml::Table>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// For example `info,convergence_provision=debug`; `RUST_LOG` wins.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// The engine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Docker {
+    /// The engine's socket; `DOCKER_HOST`, or Docker's default, where absent.
+    pub(crate) socket: Option<String>,
+    /// What a tenant's number is appended to. Two servers on one engine need different ones.
+    pub(crate) name_prefix: String,
+}
+
+/// How images are built.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Build {
+    /// Images that templates and tenants may start from, beyond Docker's official ones and those of `[images]`.
+    pub(crate) allow_images: Vec<String>,
+    /// PEM file of certificate authorities for the network of a build; absent from the final image.
+    pub(crate) ca_bundle: Option<PathBuf>,
+    /// Seconds one build may take.
+    pub(crate) timeout_seconds: u64,
+}
+
+/// What tenants get.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Tenants {
+    /// Ports of the host, lowest first: `3001-3999`.
+    #[serde(deserialize_with = "port_range")]
+    pub(crate) ports: RangeInclusive<u16>,
+    /// Where those ports are published.
+    pub(crate) publish_address: IpAddr,
+    /// A pool cut into /28 networks, one a tenant: `10.201.0.0/16`.
+    #[serde(deserialize_with = "subnet_pool")]
+    pub(crate) subnets: SubnetPool,
+    /// Where tenants reach the platform; `http://host.docker.internal:<port>/api/v1` where absent.
+    pub(crate) api_url: Option<String>,
+    /// Seconds a started tenant may take to answer its probe.
+    pub(crate) ready_seconds: u64,
+    /// How many tenants an organization may have; no bound where absent.
+    pub(crate) max_per_organization: Option<u32>,
+    pub(crate) default_limits: DefaultLimits,
+}
+
+/// What a tenant gets that asks for nothing.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct DefaultLimits {
+    /// Thousandths of a core.
+    cpu_millis: u32,
+    memory_mb: u32,
+    disk_mb: u32,
+    pids: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),
+            data_dir: PathBuf::from("data"),
+            plugins_dir: None,
+            database: None,
+            wait_seconds: 300,
+            concurrency: 8,
+            log: Log::default(),
+            docker: Docker::default(),
+            images: BTreeMap::new(),
+            build: Build::default(),
+            tenants: Tenants::default(),
+            plugins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Docker {
+    fn default() -> Self {
+        Self { socket: None, name_prefix: "convergence-tenant".to_owned() }
+    }
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self { allow_images: Vec::new(), ca_bundle: None, timeout_seconds: 900 }
+    }
+}
+
+impl Default for Tenants {
+    fn default() -> Self {
+        Self {
+            ports: 3001..=3999,
+            publish_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            subnets: SubnetPool { first: Ipv4Addr::new(10, 201, 0, 0), count: 4096 },
+            api_url: None,
+            ready_seconds: 60,
+            max_per_organization: None,
+            default_limits: DefaultLimits::default(),
+        }
+    }
+}
+
+impl Default for DefaultLimits {
+    fn default() -> Self {
+        let Limits { cpu_millis, memory_mb, disk_mb, pids, .. } = Limits::DEFAULT;
+        Self { cpu_millis, memory_mb, disk_mb, pids }
+    }
+}
+
+impl From<DefaultLimits> for Limits {
+    fn from(limits: DefaultLimits) -> Self {
+        let DefaultLimits { cpu_millis, memory_mb, disk_mb, pids } = limits;
+        Self { cpu_millis, memory_mb, disk_mb, pids, replicas: 1 }
+    }
+}
+
+impl Config {
+    /// Reads the file if one is named, then the environment (`DATABASE_URL`, `DOCKER_HOST`), then the flag.
+    ///
+    /// # Errors
+    /// The file cannot be read, has a key nobody knows, or a value that makes no sense.
+    pub(crate) fn load(file: Option<&Path>, listen: Option<SocketAddr>) -> Result<Self> {
+        let mut config = match file {
+            Some(path) => {
+                let text = fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("the configuration {} is wrong", path.display()))?
+            }
+            None => Self::default(),
+        };
+        #[allow(clippy::disallowed_methods)] // the one place that reads the environment
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            config.database = Some(url);
+        }
+        #[allow(clippy::disallowed_methods)]
+        if let (None, Ok(host)) = (&config.docker.socket, std::env::var("DOCKER_HOST")) {
+            config.docker.socket = Some(host);
+        }
+        config.listen = listen.unwrap_or(config.listen);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !convergence_access::development::may_bind(self.listen) {
+            bail!(
+                "`listen = \"{}\"` is not a loopback address, and until keys exist the server answers without one: \
+                 listen on 127.0.0.1 or [::1]",
+                self.listen
+            );
+        }
+        let prefix = &self.docker.name_prefix;
+        let good = (1..=40).contains(&prefix.len())
+            && prefix.starts_with(|c: char| c.is_ascii_lowercase())
+            && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !good {
+            bail!("`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter");
+        }
+        if self.tenants.ports.contains(&self.listen.port()) {
+            bail!(
+                "`ports` in [tenants] contains the server's own port {}; choose a range without it",
+                self.listen.port()
+            );
+        }
+        Ok(())
+    }
+
+    /// Where plugins are dropped.
+    pub(crate) fn plugins_dir(&self) -> PathBuf {
+        self.plugins_dir.clone().unwrap_or_else(|| self.data_dir.join("plugins"))
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> String {
+        self.database.clone().unwrap_or_else(|| self.data_dir.join("convergence.db").display().to_string())
+    }
+
+    /// Where tenants reach the platform.
+    pub(crate) fn api_url(&self) -> String {
+        let port = self.listen.port();
+        self.tenants.api_url.clone().unwrap_or_else(|| format!("http://host.docker.internal:{port}/api/v1"))
+    }
+}
+
+fn port_range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RangeInclusive<u16>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parse = || {
+        let (first, last) = text.split_once('-')?;
+        let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (first >= 1024 && first <= last).then_some(first..=last)
+    };
+    parse().ok_or_else(|| D::Error::custom(format!("{text:?} is not a range of ports; write for example \"3001-3999\", from 1024 up")))
+}
+
+fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SubnetPool, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parse = || {
+        let (address, bits) = text.split_once('/')?;
+        let (address, bits): (Ipv4Addr, u32) = (address.parse().ok()?, bits.parse().ok()?);
+        let aligned = bits > 0 && u32::from(address).trailing_zeros() >= 32 - bits;
+        ((8..=28).contains(&bits) && aligned).then(|| SubnetPool { first: address, count: 1 << (28 - bits) })
+    };
+    parse().ok_or_else(|| {
+        D::Error::custom(format!("{text:?} is not a pool of addresses; write for example \"10.201.0.0/16\", from /8 to /28"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        let config: Config = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn an_empty_file_is_enough() {
+        let config = parse("").unwrap();
+        assert_eq!(config.tenants.ports, 3001..=3999);
+        assert_eq!(config.plugins_dir(), PathBuf::from("data/plugins"));
+        assert_eq!(config.api_url(), "http://host.docker.internal:3000/api/v1");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_with_the_key() {
+        for (text, word) in [
+            ("listen = \"0.0.0.0:3000\"", "loopback"),
+            ("colour = 1", "colour"),
+            ("[tenants]\nports = \"4000-3000\"", "3001-3999"),
+            ("[tenants]\nports = \"80-90\"", "1024"),
+            ("[tenants]\nports = \"2990-3100\"", "own port"),
+            ("[tenants]\nsubnets = \"10.201.0.1/16\"", "10.201.0.0/16"),
+            ("[docker]\nname-prefix = \"A b\"", "name-prefix"),
+        ] {
+            let error = format!("{:#}", parse(text).unwrap_err());
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_pool_is_cut_into_small_networks() {
+        let config = parse("[tenants]\nsubnets = \"10.9.0.0/24\"").unwrap();
+        assert_eq!((config.tenants.subnets.first, config.tenants.subnets.count), (Ipv4Addr::new(10, 9, 0, 0), 16));
+    }
+}

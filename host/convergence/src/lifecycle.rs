@@ -1,0 +1,99 @@
+//! From start to end: who runs, who is told to stop, and how long it may take.
+//!
+//! Every task of the server is spawned here, so that every one is waited for. The first signal drains: nothing
+//! new is accepted, requests and steps under way finish. A second one, or [`DRAIN`] running out, ends at once;
+//! operations cut off then go on at the next start.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a drain may take: shorter than the 90 s that service managers wait before they kill.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// The tasks of a running server.
+#[derive(Debug, Default)]
+pub(crate) struct Lifecycle {
+    stop: CancellationToken,
+    background: JoinSet<(&'static str, Result<()>)>,
+    operations: TaskTracker,
+}
+
+impl Lifecycle {
+    /// Cancelled when the drain begins.
+    pub(crate) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Where pieces of work run that a drain lets finish.
+    pub(crate) fn operations(&self) -> TaskTracker {
+        self.operations.clone()
+    }
+
+    /// Runs a task for as long as the server runs. One that ends before the drain takes the server with it:
+    /// half a server is worse than none.
+    pub(crate) fn run(&mut self, name: &'static str, task: impl Future<Output = Result<()>> + Send + 'static) {
+        self.background.spawn(async move { (name, task.await) });
+    }
+
+    /// Waits for a signal or for a task to break, then drains.
+    ///
+    /// # Errors
+    /// A task broke, or the drain did not end in time.
+    pub(crate) async fn until_stopped(self) -> Result<()> {
+        self.until_stopped_while(std::future::ready(())).await
+    }
+
+    /// The same, while something else is done meanwhile that a signal cuts short.
+    ///
+    /// # Errors
+    /// As [`Lifecycle::until_stopped`].
+    pub(crate) async fn until_stopped_while(mut self, meanwhile: impl Future<Output = ()>) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let stay = async {
+            meanwhile.await;
+            std::future::pending::<()>().await;
+        };
+        let broken = tokio::select! {
+            () = stay => None,
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            ended = self.background.join_next() => Some(verdict(ended)),
+        };
+        tracing::info!("draining: nothing new is accepted, what is under way finishes");
+        self.stop.cancel();
+        self.operations.close();
+        let drain = async {
+            while let Some(ended) = self.background.join_next().await {
+                ended.context("a task crashed")?.1?;
+            }
+            self.operations.wait().await;
+            Ok::<_, anyhow::Error>(())
+        };
+        tokio::select! {
+            drained = tokio::time::timeout(DRAIN, drain) => match drained {
+                Ok(drained) => drained?,
+                Err(_) => bail!("the drain took longer than {DRAIN:?}; what was cut off goes on at the next start"),
+            },
+            _ = terminate.recv() => bail!("stopped at once by a second signal; what was cut off goes on at the next start"),
+            _ = interrupt.recv() => bail!("stopped at once by a second signal; what was cut off goes on at the next start"),
+        }
+        tracing::info!("stopped");
+        broken.map_or(Ok(()), Err)
+    }
+}
+
+fn verdict(ended: Option<Result<(&'static str, Result<()>), tokio::task::JoinError>>) -> anyhow::Error {
+    match ended {
+        Some(Ok((name, Err(error)))) => error.context(format!("the task `{name}` broke")),
+        Some(Ok((name, Ok(())))) => anyhow::anyhow!("the task `{name}` ended before it was told to"),
+        Some(Err(error)) => anyhow::anyhow!("a task crashed: {error}"),
+        None => anyhow::anyhow!("there was nothing to run"),
+    }
+}

@@ -1,0 +1,37 @@
+//! The OpenAPI document and the page to browse it; its assets are part of the binary.
+
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::App;
+
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Convergence",
+        description = "Tenants as containers, planned by sandboxed WebAssembly components. While no keys exist the server is in development mode: it answers this machine only, and asks for no key.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "tenant", description = "One isolated app of an organization."),
+        (name = "template", description = "What languages there are."),
+        (name = "operation", description = "Durable pieces of work on tenants."),
+        (name = "health", description = "Whether the server is well.")
+    )
+)]
+struct Base;
+
+/// What the document says beyond the routes.
+pub(crate) fn document() -> Document {
+    Base::openapi()
+}
+
+/// `/api-docs` to browse, `/api-docs/openapi.json` to read.
+pub(crate) fn browser(document: Document) -> Router<App> {
+    SwaggerUi::new("/api-docs")
+        .url("/api-docs/openapi.json", document)
+        .config(Config::new(["/api-docs/openapi.json"]).try_it_out_enabled(true))
+        .into()
+}

@@ -1,0 +1,69 @@
+//! What happens around every request: an id, a span, headers, and problems written out.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use convergence_model::ids::Ids;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use crate::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of a client's own request id.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Puts everything around the routes that every answer needs.
+pub(crate) fn around(routes: Router, ids: Arc<dyn Ids>) -> Router {
+    routes.layer(CatchPanicLayer::custom(panicked)).layer(middleware::from_fn(move |request: Request, next: Next| {
+        let ids = Arc::clone(&ids);
+        async move {
+            let id = request_id(&request, ids.as_ref());
+            let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+            answer(request, next, &id).instrument(span).await
+        }
+    }))
+}
+
+async fn answer(request: Request, next: Next, id: &str) -> Response {
+    let began = Instant::now();
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.with_request_id(id).render();
+    }
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    tracing::info!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
+    response
+}
+
+/// A client's own id if it is printable and short, so that it can neither forge log lines nor fill the log.
+fn request_id(request: &Request, ids: &dyn Ids) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match given {
+        Some(id) if (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => id.to_owned(),
+        _ => ids.uuid().to_string(),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // the signature is tower-http's
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = text.unwrap_or("?"), "a handler panicked; this is a bug");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "something went wrong on the server; its log says what, under this requestId",
+    )
+    .into_response()
+}

@@ -1,0 +1,82 @@
+//! `GET /ready`: whether tenants can be spawned, and if not, why.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::App;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether tenants can be spawned.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ready` or `degraded`.
+    status: &'static str,
+    checks: Vec<Check>,
+}
+
+/// One thing that is needed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Check {
+    /// `database`, `engine` or `plugins`.
+    name: &'static str,
+    ok: bool,
+    /// What was found, or what is wrong and what to do.
+    detail: String,
+}
+
+/// Whether tenants can be spawned, and if not, why.
+#[utoipa::path(
+    get, path = "/ready", tag = "health",
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Something needed is missing."))
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Response {
+    let (database, engine) = tokio::join!(database(&app), engine(&app));
+    let checks = vec![database, engine, plugins(&app)];
+    let ok = checks.iter().all(|check| check.ok);
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { status: if ok { "ready" } else { "degraded" }, checks })).into_response()
+}
+
+async fn database(app: &App) -> Check {
+    let answer = tokio::time::timeout(PATIENCE, app.store.check()).await;
+    let (ok, detail) = match answer {
+        Ok(Ok(())) => (true, format!("{} answers", app.store.engine_name())),
+        Ok(Err(error)) => (false, error.to_string()),
+        Err(_) => (false, format!("no answer within {PATIENCE:?}")),
+    };
+    Check { name: "database", ok, detail }
+}
+
+async fn engine(app: &App) -> Check {
+    let answer = tokio::time::timeout(PATIENCE, app.runtime.engine()).await;
+    let (ok, detail) = match answer {
+        Ok(Ok(engine)) => (true, format!("{} {} (API {})", engine.name, engine.version, engine.api_version)),
+        Ok(Err(error)) => (false, error.to_string()),
+        Err(_) => (false, format!("no answer within {PATIENCE:?}; is the engine hanging?")),
+    };
+    Check { name: "engine", ok, detail }
+}
+
+/// A rejected component does not make the server unready as long as some template works.
+fn plugins(app: &App) -> Check {
+    let templates = app.catalogue.templates();
+    let problems = app.catalogue.problems();
+    let languages: Vec<_> =
+        templates.iter().flat_map(|template| &template.languages).map(|language| language.name.as_str()).collect();
+    let mut detail = match languages.as_slice() {
+        [] => "no language template is active; put one into the plugins folder".to_owned(),
+        some => format!("languages: {}", some.join(", ")),
+    };
+    for problem in &problems {
+        detail.push_str("; ");
+        detail.push_str(problem);
+    }
+    Check { name: "plugins", ok: !languages.is_empty(), detail }
+}

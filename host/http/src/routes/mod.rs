@@ -1,0 +1,31 @@
+//! Every route, one folder a noun, one file a verb.
+
+pub(crate) mod health;
+pub(crate) mod operation;
+pub(crate) mod template;
+pub(crate) mod tenant;
+
+use axum::http::{Method, StatusCode, Uri};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::App;
+use crate::problem::Problem;
+
+/// All of them.
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(tenant::routes()).merge(template::routes()).merge(operation::routes()).merge(health::routes())
+}
+
+/// A path that names nothing.
+pub(crate) async fn absent(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-such-path", format!("there is nothing at {:?}; /api-docs lists what there is", uri.path()))
+}
+
+/// A path that exists, asked the wrong way.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong-method",
+        format!("{} does not answer {method}; /api-docs lists what it does", uri.path()),
+    )
+}

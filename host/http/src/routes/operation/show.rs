@@ -1,0 +1,82 @@
+//! `GET /api/v1/operations/{id}`
+
+use axum::Json;
+use axum::extract::State;
+use convergence_model::operation::Operation;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::extract::{Authenticated, OperationPath};
+use crate::problem::Problem;
+
+/// How far an operation is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperationView {
+    id: String,
+    /// `spawn` or `destroy`.
+    kind: String,
+    env_id: i64,
+    /// `queued`, `running`, `succeeded`, `failed` or `stuck`.
+    state: String,
+    /// Why it failed, once it has.
+    failure: Option<FailureView>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FailureView {
+    step: String,
+    code: String,
+    message: String,
+    likely_cause: String,
+    next: String,
+    /// The last lines of the build or the app.
+    log: Vec<String>,
+}
+
+impl From<Operation> for OperationView {
+    fn from(operation: Operation) -> Self {
+        Self {
+            id: operation.id.to_string(),
+            kind: operation.kind.as_str().to_owned(),
+            env_id: operation.env_id.0,
+            state: operation.state.as_str().to_owned(),
+            failure: operation.failure.map(|failure| FailureView {
+                step: failure.step,
+                code: failure.code,
+                message: failure.message,
+                likely_cause: failure.likely_cause,
+                next: failure.next,
+                log: failure.log,
+            }),
+            created_at: operation.created_at,
+            updated_at: operation.updated_at,
+        }
+    }
+}
+
+/// How far an operation is.
+#[utoipa::path(
+    get, path = "/api/v1/operations/{id}", tag = "operation",
+    params(("id" = String, Path, description = "The operation's id.")),
+    responses(
+        (status = 200, body = OperationView),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such operation."),
+    )
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    OperationPath(id): OperationPath,
+) -> Result<Json<OperationView>, Problem> {
+    let operation = app.store.operation(&caller.scope(), id).await?;
+    operation.map(|operation| Json(operation.into())).ok_or_else(|| Problem::no_such("operation"))
+}

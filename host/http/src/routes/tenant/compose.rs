@@ -1,0 +1,27 @@
+//! `GET /api/v1/tenant/{envId}/compose`
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use crate::App;
+use crate::extract::{Authenticated, EnvPath};
+use crate::problem::Problem;
+
+/// The Compose file that runs the same container. Secrets appear as `${NAME}`: set them before bringing it up.
+#[utoipa::path(
+    get, path = "/api/v1/tenant/{envId}/compose", tag = "tenant",
+    params(("envId" = i64, Path, description = "The tenant's number.")),
+    responses(
+        (status = 200, body = String, content_type = "application/yaml"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
+    )
+)]
+pub(crate) async fn compose(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    EnvPath(env_id): EnvPath,
+) -> Result<Response, Problem> {
+    let text = app.provisioner.compose(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+    Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response())
+}

@@ -1,0 +1,30 @@
+//! `GET /api/v1/tenant/{envId}/dockerfile`
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use crate::App;
+use crate::extract::{Authenticated, EnvPath};
+use crate::problem::Problem;
+
+/// The Dockerfile that a tenant's image was built from.
+#[utoipa::path(
+    get, path = "/api/v1/tenant/{envId}/dockerfile", tag = "tenant",
+    params(("envId" = i64, Path, description = "The tenant's number.")),
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
+    )
+)]
+pub(crate) async fn dockerfile(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    EnvPath(env_id): EnvPath,
+) -> Result<Response, Problem> {
+    let scope = caller.scope();
+    let tenant = app.store.tenant(&scope, env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+    let revision = app.store.latest_revision(&scope, tenant.id).await?;
+    let built = revision.and_then(|revision| revision.built).ok_or_else(|| Problem::no_such("image: the tenant is not built yet"))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], built.dockerfile).into_response())
+}

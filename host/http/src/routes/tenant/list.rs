@@ -1,0 +1,97 @@
+//! `GET /api/v1/tenant`
+
+use axum::Json;
+use axum::extract::State;
+use convergence_model::{EnvId, Violation};
+use convergence_store::TenantQuery;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::App;
+use crate::extract::{Authenticated, Query};
+use crate::problem::Problem;
+
+const PAGE_DEFAULT: u32 = 100;
+const PAGE_MAX: u32 = 1000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Parameters {
+    /// The organization; the caller's own where absent.
+    org_id: Option<i64>,
+    /// At most so many, up to 1000; 100 where absent.
+    limit: Option<u32>,
+    /// Goes on after a page: its `nextCursor`.
+    cursor: Option<String>,
+}
+
+/// A page of tenants.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tenants {
+    tenants: Vec<Entry>,
+    /// Present when there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    env_id: i64,
+    name: String,
+    status: String,
+    port: u16,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// The tenants of an organization, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/tenant", tag = "tenant", params(Parameters),
+    responses(
+        (status = 200, body = Tenants),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such organization."),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Authenticated,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Tenants>, Problem> {
+    let (org, scope) = caller.organization(parameters.org_id)?;
+    if app.store.organization(&scope, org).await?.is_none() {
+        return Err(Problem::no_such("organization"));
+    }
+    let after = parameters.cursor.as_deref().map(read_cursor).transpose()?;
+    let limit = parameters.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    // One more than asked for tells whether there are more.
+    let mut page = app.store.tenants(&scope, TenantQuery { org: Some(org), after, limit: limit + 1 }).await?;
+    let more = page.len() > limit as usize;
+    page.truncate(limit as usize);
+    let next_cursor = page.last().filter(|_| more).map(|(last, _)| write_cursor(last.env_id));
+    let tenants = page
+        .into_iter()
+        .map(|(tenant, binding)| Entry {
+            env_id: tenant.env_id.0,
+            name: tenant.spec.name.to_string(),
+            status: tenant.status.as_str().to_owned(),
+            port: binding.port,
+            created_at: tenant.created_at,
+        })
+        .collect();
+    Ok(Json(Tenants { tenants, next_cursor }))
+}
+
+fn write_cursor(last: EnvId) -> String {
+    format!("t{last}")
+}
+
+fn read_cursor(text: &str) -> Result<EnvId, Problem> {
+    text.strip_prefix('t').and_then(|number| number.parse().ok()).ok_or_else(|| {
+        Problem::invalid(&[Violation::deny("cursor", "bad-form", "use the `nextCursor` of an earlier page, unchanged")])
+    })
+}

@@ -1,0 +1,64 @@
+//! `GET /api/v1/tenant/{envId}/logs`
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use convergence_runtime::LogQuery;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::App;
+use crate::extract::{Authenticated, EnvPath, Query};
+use crate::problem::Problem;
+
+const TAIL_DEFAULT: u32 = 200;
+const TAIL_MAX: u32 = 10_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Parameters {
+    /// How many of the last lines, at most 10000; 200 where absent.
+    tail: Option<u32>,
+    /// Keeps the answer open and sends lines as plain text as they come.
+    follow: Option<bool>,
+}
+
+/// What a tenant printed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Logs {
+    /// Oldest first.
+    logs: Vec<String>,
+}
+
+/// What a tenant printed, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/tenant/{envId}/logs", tag = "tenant",
+    params(("envId" = i64, Path, description = "The tenant's number."), Parameters),
+    responses(
+        (status = 200, body = Logs),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant."),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "The engine does not answer."),
+    )
+)]
+pub(crate) async fn logs(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    EnvPath(env_id): EnvPath,
+    Query(parameters): Query<Parameters>,
+) -> Result<Response, Problem> {
+    let tail = parameters.tail.unwrap_or(TAIL_DEFAULT).min(TAIL_MAX);
+    let query = LogQuery { tail: Some(tail), ..LogQuery::default() };
+    let name = app.provisioner.container_of(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+    if parameters.follow.unwrap_or(false) {
+        let draining = app.draining.clone();
+        let lines = app.runtime.follow_logs(&name, &query).await?;
+        let text = lines.map(|line| line.map(|line| format!("{}\n", line.text))).take_until(draining.cancelled_owned());
+        return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(text)).into_response());
+    }
+    let lines = app.runtime.logs(&name, &query).await?;
+    Ok(Json(Logs { logs: lines.into_iter().map(|line| line.text).collect() }).into_response())
+}

@@ -1,0 +1,112 @@
+//! `POST /api/v1/tenant/plan`: the dry run.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::wire::SpecBody;
+use crate::App;
+use crate::extract::{Authenticated, Body, Query};
+use crate::problem::Problem;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Parameters {
+    /// The organization it would be for; the caller's own where absent.
+    org_id: Option<i64>,
+}
+
+/// What would be built and run.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Planned {
+    /// The text that would be built. Images appear as the configuration maps them; a spawn pins their digests.
+    dockerfile: String,
+    /// The Compose file, with `0` for the tenant's number and the first port of the range, which a spawn assigns.
+    compose: String,
+    decisions: Decisions,
+}
+
+/// Who decided what.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Decisions {
+    language: String,
+    /// What the template detected and chose, in its own words.
+    notes: Vec<String>,
+    limits: LimitsView,
+    /// Each image as the template named it and as it resolves here.
+    images: BTreeMap<String, String>,
+    /// Which components decided.
+    plugins: BTreeMap<String, PluginView>,
+    /// What policies warn of.
+    warnings: Vec<String>,
+    /// Paths of the files the plan adds.
+    files: Vec<String>,
+}
+
+/// Limits after policies tightened them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LimitsView {
+    /// Cores.
+    cpu: f64,
+    memory_mb: u32,
+    disk_mb: u32,
+    pids: u32,
+}
+
+/// The exact component.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PluginView {
+    version: String,
+    digest: String,
+}
+
+/// What a spawn would do, without doing any of it.
+#[utoipa::path(
+    post, path = "/api/v1/tenant/plan", tag = "tenant", params(Parameters), request_body = SpecBody,
+    responses(
+        (status = 200, body = Planned),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A field is wrong or a policy refuses."),
+        (status = 502, body = Problem, content_type = "application/problem+json", description = "A plugin failed."),
+    )
+)]
+pub(crate) async fn plan(
+    State(app): State<App>,
+    caller: Authenticated,
+    Query(parameters): Query<Parameters>,
+    Body(body): Body<SpecBody>,
+) -> Result<Json<Planned>, Problem> {
+    let (org, scope) = caller.organization(parameters.org_id)?;
+    let spec = body.check(app.provisioner.default_limits()).map_err(|wrong| Problem::invalid(&wrong))?;
+    let language = spec.language.clone();
+    let preview = app.provisioner.preview(&scope, &caller.0, org, spec).await?;
+    let planned = preview.planned;
+    Ok(Json(Planned {
+        dockerfile: preview.dockerfile,
+        compose: preview.compose,
+        decisions: Decisions {
+            language,
+            notes: planned.plan.plan().notes.clone(),
+            limits: LimitsView {
+                cpu: f64::from(planned.limits.cpu_millis) / 1000.0,
+                memory_mb: planned.limits.memory_mb,
+                disk_mb: planned.limits.disk_mb,
+                pids: planned.limits.pids,
+            },
+            images: planned.plan.images().clone(),
+            plugins: planned
+                .plugins
+                .into_iter()
+                .map(|(id, pin)| (id, PluginView { version: pin.version, digest: pin.digest }))
+                .collect(),
+            warnings: planned.warnings.into_iter().map(|v| format!("{}: {}", v.path, v.message)).collect(),
+            files: planned.plan.plan().files.iter().map(|file| file.path.clone()).collect(),
+        },
+    }))
+}

@@ -1,0 +1,129 @@
+//! `POST /api/v1/tenant/spawn`
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use convergence_model::operation::OperationState;
+use convergence_model::tenant::TenantStatus;
+use convergence_provision::Accepted;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::wire::SpecBody;
+use crate::App;
+use crate::extract::{Authenticated, Body, Query, patience};
+use crate::problem::{Problem, operation_url};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Parameters {
+    /// The organization it is for; the caller's own where absent.
+    org_id: Option<i64>,
+    /// Seconds to wait for the tenant to run before answering 202.
+    wait: Option<u64>,
+}
+
+/// A tenant that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Spawned {
+    success: bool,
+    tenant: TenantView,
+    /// Only in a 202: what to watch until the tenant runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<OperationLink>,
+}
+
+/// A tenant, with the key that is shown only now.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TenantView {
+    env_id: i64,
+    name: String,
+    org_id: i64,
+    /// `running` in a 201, `provisioning` in a 202.
+    status: String,
+    /// The port on the host.
+    port: u16,
+    /// What the tenant presents to the platform. Shown once.
+    api_key: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// An operation to watch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OperationLink {
+    id: String,
+    url: String,
+}
+
+/// Build and run a new tenant.
+///
+/// Waits until it runs (300 seconds unless `wait` says otherwise), then answers 201. Past that, or with
+/// `Prefer: respond-async`, answers 202 with the operation to watch. A build or start that fails is undone, and
+/// the answer names the step, the last lines of its log, the likely cause and what to try next.
+#[utoipa::path(
+    post, path = "/api/v1/tenant/spawn", tag = "tenant", params(Parameters), request_body = SpecBody,
+    responses(
+        (status = 201, body = Spawned, description = "It runs."),
+        (status = 202, body = Spawned, description = "It is being built or started."),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "The name is taken."),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A field is wrong, a policy refuses, or the app does not build or start."),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "No engine, no free port, or no template."),
+    )
+)]
+pub(crate) async fn spawn(
+    State(app): State<App>,
+    caller: Authenticated,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+    Body(body): Body<SpecBody>,
+) -> Result<Response, Problem> {
+    let (org, scope) = caller.organization(parameters.org_id)?;
+    let spec = body.check(app.provisioner.default_limits()).map_err(|wrong| Problem::invalid(&wrong))?;
+    let accepted = app.provisioner.spawn(&scope, &caller.0, org, spec).await?;
+    let id = accepted.operation.id;
+    let operation = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await?;
+    match (operation.state, &operation.failure) {
+        (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Problem::failed(id, failure)),
+        (OperationState::Succeeded, _) => {
+            // The port may have moved if somebody else took it before the container started.
+            let port = app.store.binding(&scope, accepted.tenant.id).await?.map_or(accepted.binding.port, |b| b.port);
+            Ok(answer(StatusCode::CREATED, accepted, TenantStatus::Running, port))
+        }
+        _ => {
+            let port = accepted.binding.port;
+            Ok(answer(StatusCode::ACCEPTED, accepted, TenantStatus::Provisioning, port))
+        }
+    }
+}
+
+fn answer(code: StatusCode, accepted: Accepted, status: TenantStatus, port: u16) -> Response {
+    let Accepted { tenant, operation, api_key, .. } = accepted;
+    let watch = operation_url(operation.id);
+    let location = match status {
+        TenantStatus::Running => format!("/api/v1/tenant/{}/status", tenant.env_id),
+        _ => watch.clone(),
+    };
+    let body = Spawned {
+        success: true,
+        tenant: TenantView {
+            env_id: tenant.env_id.0,
+            name: tenant.spec.name.to_string(),
+            org_id: tenant.org.0,
+            status: status.as_str().to_owned(),
+            port,
+            api_key: api_key.expose().to_owned(),
+            created_at: tenant.created_at,
+        },
+        operation: (code == StatusCode::ACCEPTED).then(|| OperationLink { id: operation.id.to_string(), url: watch }),
+    };
+    let mut response = (code, Json(body)).into_response();
+    if let Ok(value) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+}

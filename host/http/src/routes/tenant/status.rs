@@ -1,0 +1,58 @@
+//! `GET /api/v1/tenant/{envId}/status`
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::extract::{Authenticated, EnvPath};
+use crate::problem::Problem;
+
+/// How a tenant is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    env_id: i64,
+    name: String,
+    /// `provisioning`, `running`, `stopped`, `destroying` or `failed`.
+    status: String,
+    container_name: String,
+    /// The port on the host.
+    port: u16,
+    /// Seconds since its container started; absent while none runs.
+    uptime: Option<u64>,
+    /// Of one core, for example `12.5%`; absent while none runs.
+    #[schema(example = "12.5%")]
+    cpu_usage: Option<String>,
+    /// For example `128MB`; absent while none runs.
+    #[schema(example = "128MB")]
+    memory_usage: Option<String>,
+}
+
+/// How a tenant is.
+#[utoipa::path(
+    get, path = "/api/v1/tenant/{envId}/status", tag = "tenant",
+    params(("envId" = i64, Path, description = "The tenant's number.")),
+    responses(
+        (status = 200, body = Status),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant."),
+    )
+)]
+pub(crate) async fn status(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    EnvPath(env_id): EnvPath,
+) -> Result<Json<Status>, Problem> {
+    let report = app.provisioner.status(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+    Ok(Json(Status {
+        env_id: report.tenant.env_id.0,
+        name: report.tenant.spec.name.to_string(),
+        status: report.status.as_str().to_owned(),
+        container_name: report.container_name,
+        port: report.port,
+        uptime: report.uptime.map(|uptime| uptime.as_secs()),
+        cpu_usage: report.usage.as_ref().map(|usage| format!("{:.1}%", usage.cpu_percent)),
+        memory_usage: report.usage.as_ref().map(|usage| format!("{}MB", usage.memory_bytes / (1024 * 1024))),
+    }))
+}

@@ -1,0 +1,224 @@
+//! From a spec to a checked plan: policies, template, guard, policies again.
+
+use std::collections::BTreeMap;
+
+use convergence_access::Caller;
+use convergence_model::field::Severity;
+use convergence_model::plan::PlanRequest;
+use convergence_model::policy::{Organization, PlanSummary, Review};
+use convergence_model::spec::TenantSpec;
+use convergence_model::tenant::{Binding, PluginPin, Tenant, TenantStatus};
+use convergence_model::workload::Subnet;
+use convergence_model::{EnvId, Limits, OperationId, OrgId, RevisionNumber, Scope, Secret, TenantId, Violation};
+use convergence_plugin::{PluginFailure, Reviewed};
+use convergence_render::{GuardedPlan, Projection, Rules};
+use convergence_store::StoreError;
+
+use crate::Provisioner;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Fields of the request are wrong, or a policy refuses it.
+    #[error("{} fields are wrong", .0.len())]
+    Refused(Vec<Violation>),
+    /// The organization is absent or out of reach.
+    #[error("there is no organization {0}")]
+    NoOrganization(OrgId),
+    /// A plugin failed, or there is none for the language.
+    #[error(transparent)]
+    Plugin(#[from] PluginFailure),
+    /// The template returned a plan that the guard refuses: the template's fault, not the caller's.
+    #[error("the template {plugin} returned a plan that is not allowed ({} violations); tell its author", violations.len())]
+    BadPlan {
+        /// The template's id.
+        plugin: String,
+        /// What is wrong with the plan.
+        violations: Vec<Violation>,
+    },
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A plan that may be carried out.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What to build and run.
+    pub plan: GuardedPlan,
+    /// Limits after policies tightened them.
+    pub limits: Limits,
+    /// Which components decided.
+    pub plugins: BTreeMap<String, PluginPin>,
+    /// What policies warn of.
+    pub warnings: Vec<Violation>,
+}
+
+/// A plan and what it would be rendered to.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The plan.
+    pub planned: Planned,
+    /// With images as they resolve, not yet pinned by digest.
+    pub dockerfile: String,
+    /// With placeholders for what only a spawn assigns.
+    pub compose: String,
+}
+
+impl Provisioner {
+    /// Asks policies and the template, and checks what they answer. Changes nothing.
+    pub(crate) async fn plan(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        org: OrgId,
+        spec: &TenantSpec,
+    ) -> Result<Planned, PlanError> {
+        let organization = self.store.organization(scope, org).await?.ok_or(PlanError::NoOrganization(org))?;
+        let usage = self.store.usage(scope, org).await?;
+        if let Some(image) = &spec.base_image {
+            self.settings.images.resolve(image).map_err(|refused| {
+                PlanError::Refused(vec![Violation::deny("baseImage", refused.code(), refused.to_string())])
+            })?;
+        }
+        let mut review = Review {
+            action: "spawn".to_owned(),
+            organization: Organization {
+                id: org.to_string(),
+                name: organization.name,
+                plan: organization.plan,
+                usage,
+            },
+            actor_role: caller.role().as_str().to_owned(),
+            tenant_name: spec.name.to_string(),
+            language: spec.language.clone(),
+            framework: spec.framework.clone(),
+            base_image: spec.base_image.clone(),
+            source: "starter".to_owned(),
+            limits: spec.limits,
+            env_names: spec.env.keys().map(ToString::to_string).collect(),
+            labels: Vec::new(),
+            plan: None,
+            config: String::new(),
+            extra: Vec::new(),
+        };
+        let first = passed(self.catalogue.review(review.clone()).await?)?;
+        let mut plugins = first.pins;
+        let mut warnings = first.violations;
+
+        let request = PlanRequest {
+            tenant_name: spec.name.to_string(),
+            framework: spec.framework.clone(),
+            source: None,
+            base_image: spec.base_image.clone(),
+            architecture: architecture().to_owned(),
+            memory_mb: first.limits.memory_mb,
+            env_names: review.env_names.clone(),
+            build_args: Vec::new(),
+            secret_names: Vec::new(),
+            processes: Vec::new(),
+            config: String::new(),
+            extra: Vec::new(),
+        };
+        let (plan, (template, pin)) = self.catalogue.plan(&spec.language, request).await?;
+        if plan.service.min_memory_mb > first.limits.memory_mb {
+            return Err(too_little_memory(first.limits.memory_mb, plan.service.min_memory_mb));
+        }
+        let rules = self.rules(spec, first.limits.memory_mb);
+        let plan = convergence_render::guard(plan, &rules)
+            .map_err(|violations| PlanError::BadPlan { plugin: template.clone(), violations })?;
+        plugins.insert(template, pin);
+
+        review.limits = first.limits;
+        review.plan = Some(PlanSummary::from(plan.plan()));
+        let second = passed(self.catalogue.review(review).await?)?;
+        warnings.extend(second.violations);
+        let limits = first.limits.tightened_by(second.limits);
+        if plan.plan().service.min_memory_mb > limits.memory_mb {
+            return Err(too_little_memory(limits.memory_mb, plan.plan().service.min_memory_mb));
+        }
+        Ok(Planned { plan, limits, plugins, warnings })
+    }
+
+    /// What a plan of this spec is held against.
+    pub(crate) fn rules<'a>(&'a self, spec: &'a TenantSpec, memory_mb: u32) -> Rules<'a> {
+        Rules { images: &self.settings.images, base_image: spec.base_image.as_deref(), source: false, memory_mb }
+    }
+
+    /// The dry run: a plan and what it would be rendered to.
+    ///
+    /// # Errors
+    /// As a spawn would answer before it changes anything.
+    pub async fn preview(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        org: OrgId,
+        spec: TenantSpec,
+    ) -> Result<Preview, PlanError> {
+        let planned = self.plan(scope, caller, org, &spec).await?;
+        let options = self.dockerfile_options();
+        let dockerfile = convergence_render::dockerfile(&planned.plan, &BTreeMap::new(), &options);
+        let context = convergence_render::context(&planned.plan, self.settings.ca_bundle.as_deref());
+        let tag = convergence_render::image_tag(org, &dockerfile, &context, []);
+        let now = self.clock.now();
+        let nobody = uuid::Uuid::nil();
+        let tenant = Tenant {
+            id: TenantId(nobody),
+            env_id: EnvId(0),
+            org,
+            spec,
+            status: TenantStatus::Provisioning,
+            current_revision: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let binding = Binding {
+            port: *self.settings.ports.start(),
+            subnet: Subnet::containing(self.settings.subnets.first),
+            key_version: 1,
+        };
+        let workload = convergence_render::project(
+            &Projection {
+                instance: &self.settings.instance,
+                name_prefix: &self.settings.name_prefix,
+                tenant: &tenant,
+                binding: &binding,
+                revision: RevisionNumber(1),
+                operation: OperationId(nobody),
+                image: &tag,
+                limits: planned.limits,
+                platform: &self.settings.platform,
+                api_key: Secret::new(""),
+            },
+            &planned.plan,
+        );
+        Ok(Preview { dockerfile, compose: convergence_render::compose(&workload), planned })
+    }
+}
+
+/// What policies said, if none refuses; then all that is left of their violations is warnings.
+fn passed(reviewed: Reviewed) -> Result<Reviewed, PlanError> {
+    if reviewed.is_denied() {
+        let denied = reviewed.violations.into_iter().filter(|violation| violation.severity == Severity::Deny);
+        return Err(PlanError::Refused(denied.collect()));
+    }
+    Ok(reviewed)
+}
+
+fn too_little_memory(given: u32, least: u32) -> PlanError {
+    PlanError::Refused(vec![Violation::deny(
+        "limits.memoryMb",
+        "too-small",
+        format!("{given} MiB are too few for this application; give at least {least}"),
+    )])
+}
+
+/// The machine's architecture as images name it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

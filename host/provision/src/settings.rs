@@ -1,0 +1,37 @@
+//! What the operator decided about provisioning.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use convergence_model::Limits;
+use convergence_render::{ImagePolicy, Platform};
+use convergence_store::SubnetPool;
+
+/// What the operator decided about provisioning.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which installation this is; on the label of everything of ours in the engine.
+    pub instance: String,
+    /// Tells this process's leases from another server's.
+    pub worker: String,
+    /// Comes before a tenant's number in names: `convergence-tenant`.
+    pub name_prefix: String,
+    /// Ports of the host for tenants, lowest first.
+    pub ports: RangeInclusive<u16>,
+    /// Small networks for tenants.
+    pub subnets: SubnetPool,
+    /// What every tenant is told about the platform, and where its port is published.
+    pub platform: Platform,
+    /// Which images may be used and what they resolve to.
+    pub images: ImagePolicy,
+    /// Certificate authorities for the network of a build, PEM.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// What a tenant gets that asks for nothing.
+    pub default_limits: Limits,
+    /// How many tenants an organization may have.
+    pub tenants_max: Option<u32>,
+    /// How long a started tenant may take to answer its probe.
+    pub ready_patience: Duration,
+    /// Operations done at the same time.
+    pub concurrency: usize,
+}

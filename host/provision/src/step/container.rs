@@ -1,0 +1,35 @@
+//! Creates the container and checks that it is what was asked for, before anything in it runs.
+
+use async_trait::async_trait;
+use convergence_model::workload::Workload;
+
+use super::{Step, StepError};
+use crate::work::Work;
+
+pub(crate) struct Container;
+
+#[async_trait]
+impl Step for Container {
+    fn name(&self) -> &'static str {
+        "container"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        create(work, &work.workload().await?).await
+    }
+
+    async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
+        Ok(work.runtime().remove_container(&work.name()).await?)
+    }
+}
+
+/// Creates a container of exactly this workload; one that the engine made otherwise is destroyed unstarted.
+pub(crate) async fn create(work: &Work<'_>, workload: &Workload) -> Result<(), StepError> {
+    work.runtime().ensure_container(workload).await?;
+    let deviations = work.runtime().verify(workload).await?;
+    if deviations.is_empty() {
+        return Ok(());
+    }
+    work.runtime().remove_container(&workload.name).await?;
+    Err(StepError::Deviates(deviations))
+}

@@ -1,0 +1,25 @@
+//! Waits until the app answers.
+
+use async_trait::async_trait;
+
+use super::{Step, StepError};
+use crate::work::Work;
+
+pub(crate) struct Probe;
+
+#[async_trait]
+impl Step for Probe {
+    fn name(&self) -> &'static str {
+        "probe"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        let workload = work.workload().await?;
+        work.runtime().wait_ready(&workload, work.provisioner.settings.ready_patience).await?;
+        Ok(())
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}

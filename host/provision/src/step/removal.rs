@@ -1,0 +1,103 @@
+//! Removes what a tenant has in the engine. What is absent already is removed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Step, StepError};
+use crate::work::Work;
+
+/// Stops the container, giving the app its time, and removes it.
+pub(crate) struct Container;
+
+/// Removes the tenant's network.
+pub(crate) struct Network;
+
+/// Removes the tenant's volumes and what is in them.
+pub(crate) struct Volumes;
+
+/// Removes the images that no other tenant runs.
+pub(crate) struct Images;
+
+#[async_trait]
+impl Step for Container {
+    fn name(&self) -> &'static str {
+        "container"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        let name = work.name();
+        let grace = Duration::from_secs(u64::from(work.revision.plan.service.stop_grace_seconds));
+        work.runtime().stop(&name, grace).await?;
+        Ok(work.runtime().remove_container(&name).await?)
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Step for Network {
+    fn name(&self) -> &'static str {
+        "network"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        Ok(work.runtime().remove_network(&work.name()).await?)
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Step for Volumes {
+    fn name(&self) -> &'static str {
+        "volumes"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        remove_volumes(work).await
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Step for Images {
+    fn name(&self) -> &'static str {
+        "image"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        remove_images(work).await
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Removes every volume the plan names.
+pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
+    for volume in &work.revision.plan.service.volumes {
+        work.runtime().remove_volume(&work.volume_name(&volume.name)).await?;
+    }
+    Ok(())
+}
+
+/// Removes the tenant's image unless another tenant of the organization runs the same.
+pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
+    // Read again: the step that builds may have set it since the operation began.
+    let revision = work.store().latest_revision(&Work::scope(), work.tenant.id).await?;
+    if let Some(built) = revision.and_then(|revision| revision.built)
+        && !work.store().image_in_use(&built.tag, work.tenant.id).await?
+    {
+        work.runtime().remove_image(&built.tag).await?;
+    }
+    Ok(())
+}

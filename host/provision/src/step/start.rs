@@ -1,0 +1,47 @@
+//! Starts the container; moves it to another port where somebody else sits on its own.
+
+use async_trait::async_trait;
+use convergence_model::operation::EventKind;
+use convergence_runtime::RuntimeError;
+
+use super::{Step, StepError, container};
+use crate::work::Work;
+
+/// Ports tried before giving up: the first and two others.
+const TRIES: usize = 3;
+
+pub(crate) struct Start;
+
+#[async_trait]
+impl Step for Start {
+    fn name(&self) -> &'static str {
+        "start"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        let name = work.name();
+        let mut taken = Vec::new();
+        loop {
+            match work.runtime().start(&name).await {
+                Ok(()) => return Ok(()),
+                Err(RuntimeError::PortTaken { port }) => taken.push(port),
+                Err(other) => return Err(other.into()),
+            }
+            // The container exists with the wrong port in it.
+            work.runtime().remove_container(&name).await?;
+            if taken.len() == TRIES {
+                return Err(StepError::PortsTaken(taken));
+            }
+            let port = work.move_port().await?;
+            let last = taken.last().copied().unwrap_or_default();
+            let detail = format!("another program listens on port {last}; trying {port}");
+            work.record(self.name(), EventKind::Line, &detail).await?;
+            container::create(work, &work.workload().await?).await?;
+        }
+    }
+
+    /// The step before removes the container, running or not.
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! One operation in the hands of a worker: what the steps work with.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use convergence_model::build::BuildLine;
+use convergence_model::operation::{EventKind, Operation};
+use convergence_model::tenant::{Binding, Revision, Tenant};
+use convergence_model::workload::Workload;
+use convergence_model::Scope;
+use convergence_render::{GuardedPlan, Projection, names};
+use convergence_runtime::Runtime;
+use convergence_store::{Lease, Store};
+
+use crate::Provisioner;
+use crate::step::StepError;
+
+/// How long a port that somebody else was found on is left alone.
+const PORT_QUARANTINE: Duration = Duration::from_secs(600);
+/// Lines of progress kept of one operation.
+const LINES_MAX: u32 = 2000;
+
+/// One operation in the hands of a worker.
+pub(crate) struct Work<'a> {
+    pub(crate) provisioner: &'a Provisioner,
+    pub(crate) lease: Lease,
+    pub(crate) operation: Operation,
+    pub(crate) tenant: Tenant,
+    pub(crate) revision: Revision,
+}
+
+impl Work<'_> {
+    pub(crate) fn runtime(&self) -> &dyn Runtime {
+        self.provisioner.runtime.as_ref()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.provisioner.store
+    }
+
+    /// The platform's own reach: the caller's was checked when the operation was accepted.
+    pub(crate) fn scope() -> Scope {
+        Scope::platform()
+    }
+
+    /// The name of the tenant's container, and of its network.
+    pub(crate) fn name(&self) -> String {
+        names::container(&self.provisioner.settings.name_prefix, self.tenant.env_id)
+    }
+
+    /// The name of one of the tenant's volumes.
+    pub(crate) fn volume_name(&self, volume: &str) -> String {
+        names::volume(&self.provisioner.settings.name_prefix, self.tenant.env_id, volume)
+    }
+
+    /// The plan, held against the rules once more: rules may have become stricter since it was accepted.
+    pub(crate) fn plan(&self) -> Result<GuardedPlan, StepError> {
+        let rules = self.provisioner.rules(&self.tenant.spec, self.revision.limits.memory_mb);
+        GuardedPlan::recheck(self.revision.plan.clone(), &rules).map_err(StepError::PlanRefused)
+    }
+
+    /// What is bound to the tenant now; a port may have moved since the operation began.
+    pub(crate) async fn binding(&self) -> Result<Binding, StepError> {
+        self.store().binding(&Self::scope(), self.tenant.id).await?.ok_or(StepError::Gone)
+    }
+
+    /// The golden projection of the revision as it is built and bound now.
+    pub(crate) async fn workload(&self) -> Result<Workload, StepError> {
+        let binding = self.binding().await?;
+        let revision = self.store().revision(&Self::scope(), self.tenant.id, self.revision.number).await?;
+        let built = revision.and_then(|revision| revision.built).ok_or(StepError::Gone)?;
+        let plan = self.plan()?;
+        Ok(self.provisioner.project(&self.tenant, &binding, &self.revision, &plan, &built.tag, self.operation.id))
+    }
+
+    /// Leases another port because somebody else sits on the present one.
+    pub(crate) async fn move_port(&self) -> Result<u16, StepError> {
+        let now = self.provisioner.clock.now();
+        let until = now.saturating_add(PORT_QUARANTINE).unwrap_or(now);
+        let settings = &self.provisioner.settings;
+        let ports = settings.ports.clone();
+        Ok(self.store().move_port(&self.lease, until, ports, &BTreeSet::new(), now).await?)
+    }
+
+    /// Appends to the operation's history and tells whoever watches.
+    pub(crate) async fn record(&self, step: &str, event: EventKind, detail: &str) -> Result<(), StepError> {
+        let now = self.provisioner.clock.now();
+        self.store().record_event(&self.lease, step, event, detail, now).await?;
+        // Nobody watching is not an error.
+        let _ = self.provisioner.news.send(self.operation.id);
+        Ok(())
+    }
+
+    /// Runs `work` while what it reports is appended to the history, in order. The history is bounded, so a
+    /// build that prints for ever fills neither the disk nor memory.
+    pub(crate) async fn with_progress<T, F>(
+        &self,
+        step: &str,
+        work: impl FnOnce(tokio::sync::mpsc::Sender<BuildLine>) -> F,
+    ) -> Result<T, StepError>
+    where
+        F: Future<Output = Result<T, convergence_runtime::RuntimeError>>,
+    {
+        let (lines, mut incoming) = tokio::sync::mpsc::channel::<BuildLine>(256);
+        let keep = async {
+            let mut kept = 0;
+            while let Some(line) = incoming.recv().await {
+                kept += 1;
+                if kept <= LINES_MAX {
+                    let text = if line.step.is_empty() { line.text } else { format!("{} {}", line.step, line.text) };
+                    self.record(step, EventKind::Line, &text).await?;
+                }
+            }
+            Ok::<_, StepError>(())
+        };
+        let (outcome, recorded) = tokio::join!(work(lines), keep);
+        recorded?;
+        Ok(outcome?)
+    }
+}
+
+impl Provisioner {
+    /// The golden projection of a tenant, its binding and a revision.
+    pub(crate) fn project(
+        &self,
+        tenant: &Tenant,
+        binding: &Binding,
+        revision: &Revision,
+        plan: &GuardedPlan,
+        image: &str,
+        operation: convergence_model::OperationId,
+    ) -> Workload {
+        let key = self.keys.tenant_key(tenant.id, binding.key_version);
+        convergence_render::project(
+            &Projection {
+                instance: &self.settings.instance,
+                name_prefix: &self.settings.name_prefix,
+                tenant,
+                binding,
+                revision: revision.number,
+                operation,
+                image,
+                limits: revision.limits,
+                platform: &self.settings.platform,
+                api_key: key.secret,
+            },
+            plan,
+        )
+    }
+
+    pub(crate) fn dockerfile_options(&self) -> convergence_render::DockerfileOptions {
+        convergence_render::DockerfileOptions { ca_bundle: self.settings.ca_bundle.is_some() }
+    }
+}

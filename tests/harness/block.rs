@@ -1,0 +1,55 @@
+//! Ports and networks of a test's own, so that tests run beside each other and beside a real server.
+
+use std::fs::{self, File};
+use std::ops::RangeInclusive;
+
+use super::workspace;
+
+/// Blocks there are; more tests than this never run at once.
+const BLOCKS: u16 = 64;
+/// Ports in a block.
+const PORTS: u16 = 50;
+/// Above what servers use by default, below what systems hand out for outgoing connections.
+const FIRST_PORT: u16 = 20_000;
+
+/// A block, held as long as this lives: a lock on a file that the system releases with the process.
+#[derive(Debug)]
+pub(crate) struct Block {
+    number: u16,
+    _lock: File,
+}
+
+impl Block {
+    /// Takes the first free block.
+    pub(crate) fn take() -> Self {
+        let folder = workspace().join("target/test-blocks");
+        fs::create_dir_all(&folder).expect("the target folder is writable");
+        for number in 0..BLOCKS {
+            let lock = File::create(folder.join(number.to_string())).expect("the target folder is writable");
+            if lock.try_lock().is_ok() {
+                return Self { number, _lock: lock };
+            }
+        }
+        panic!("all {BLOCKS} test blocks are taken");
+    }
+
+    /// The server's own port.
+    pub(crate) fn api_port(&self) -> u16 {
+        FIRST_PORT + self.number * PORTS
+    }
+
+    /// Ports for tenants.
+    pub(crate) fn tenant_ports(&self) -> RangeInclusive<u16> {
+        self.api_port() + 1..=self.api_port() + PORTS - 1
+    }
+
+    /// Networks for tenants: a /24, so sixteen of them.
+    pub(crate) fn subnets(&self) -> String {
+        format!("10.203.{}.0/24", self.number)
+    }
+
+    /// Before the number in the names of containers.
+    pub(crate) fn name_prefix(&self) -> String {
+        format!("convergence-test-{}", self.number)
+    }
+}

@@ -1,0 +1,290 @@
+//! The real server as a child process, with a folder, ports, networks and names of its own.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use convergence_runtime::Runtime;
+use convergence_runtime::docker::{Docker, DockerConfig};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::block::Block;
+use super::http::{Answer, Http};
+use super::{components, eventually, workspace};
+
+/// The folders of first-party components.
+const FIRST_PARTY: [&str; 2] = ["templates", "policies"];
+
+/// What differs from server to server.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Lines of the configuration before the first table.
+    pub(crate) top: String,
+    /// Tables of the configuration.
+    pub(crate) tables: String,
+    /// Components by their paths below the components folder; the first-party ones where empty.
+    pub(crate) plugins: Vec<&'static str>,
+    /// Whether the plugins folder exists.
+    pub(crate) plugins_folder: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { top: String::new(), tables: String::new(), plugins: Vec::new(), plugins_folder: true }
+    }
+}
+
+/// A running server. Dropped, it is stopped, and whatever it left in the engine is removed and, unless the test has
+/// failed already, fails it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) http: Http,
+    pub(crate) block: Block,
+    child: Option<Child>,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server with the first-party plugins.
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// Starts a server.
+    pub(crate) async fn with(options: Options) -> Self {
+        let folder = TempDir::new().expect("the temporary folder is writable");
+        let block = Block::take();
+        let mut server = Self { http: Http::new(block.api_port()), block, child: None, folder };
+        server.write_configuration(&options);
+        if options.plugins_folder {
+            server.fill_plugins(&options.plugins);
+        }
+        server.launch().await;
+        server
+    }
+
+    /// Starts the process again after it ended.
+    pub(crate) async fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log_file()).expect("the test's folder is writable");
+        let child = Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(self.config_file())
+            .env_remove("DATABASE_URL")
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the server's binary can be run");
+        self.child = Some(child);
+        let (http, log) = (self.http.clone(), self.log_file());
+        eventually("the server answers", Duration::from_secs(120), || async {
+            let answer = http.try_send(http.request(reqwest::Method::GET, "/health")).await;
+            answer.map(drop).map_err(|error| format!("{error}\n{}", fs::read_to_string(&log).unwrap_or_default()))
+        })
+        .await;
+    }
+
+    /// Ends the process as a crash would.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().expect("it is our child");
+        let status = child.wait().expect("it is our child");
+        assert_eq!(status.signal(), Some(9), "the server had ended by itself: {}", self.log());
+    }
+
+    /// Ends the process as an operator would; answers whether it said that all went well.
+    pub(crate) fn stop(&mut self) -> bool {
+        let Some(mut child) = self.child.take() else { return true };
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
+        let deadline = Instant::now() + Duration::from_secs(70);
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait().expect("it is our child") {
+                return status.success();
+            }
+            std::thread::yield_now();
+        }
+        child.kill().ok();
+        child.wait().ok();
+        false
+    }
+
+    /// What the server wrote to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The plugins folder.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.folder.path().join("plugins")
+    }
+
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.folder.path().join("convergence.toml")
+    }
+
+    /// Resident memory of the process in MiB.
+    pub(crate) fn resident_mb(&self) -> u64 {
+        let pid = self.child.as_ref().expect("the server runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is our child");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
+    /// Spawns a tenant and answers it; panics with the problem where that fails.
+    pub(crate) async fn spawn(&self, body: Value) -> Value {
+        let answer = self.http.post("/api/v1/tenant/spawn", &body).await;
+        assert_eq!(answer.status, 201, "{}\n{}", answer.text, self.log());
+        answer.json()["tenant"].clone()
+    }
+
+    /// Spawns a tenant of a language with nothing else said.
+    pub(crate) async fn spawn_plain(&self, name: &str, language: &str) -> Value {
+        self.spawn(json!({ "name": name, "language": language })).await
+    }
+
+    /// Removes a tenant.
+    pub(crate) async fn destroy(&self, tenant: &Value) {
+        let answer = self.http.delete(&format!("/api/v1/tenant/{}", tenant["envId"])).await;
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text, self.log());
+    }
+
+    /// Asks a tenant itself.
+    pub(crate) async fn ask(&self, tenant: &Value, path: &str) -> Answer {
+        let port = u16::try_from(tenant["port"].as_u64().expect("a tenant has a port")).expect("a port");
+        Http::new(port).get(path).await
+    }
+
+    /// The name of a tenant's container.
+    pub(crate) fn container(&self, tenant: &Value) -> String {
+        format!("{}-{}", self.block.name_prefix(), tenant["envId"])
+    }
+
+    /// Runs the command line against this server.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
+        Command::new(binary())
+            .args(arguments)
+            .env("CONVERGENCE_URL", format!("http://127.0.0.1:{}", self.block.api_port()))
+            .env_remove("DATABASE_URL")
+            .output()
+            .expect("the server's binary can be run")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn write_configuration(&self, options: &Options) {
+        let (block, folder) = (&self.block, self.folder.path());
+        let ports = block.tenant_ports();
+        let mut text = format!("listen = \"127.0.0.1:{}\"\n", block.api_port());
+        writeln!(text, "data-dir = {:?}", folder.join("data")).expect("strings grow");
+        writeln!(text, "plugins-dir = {:?}", self.plugins()).expect("strings grow");
+        text.push_str(&options.top);
+        if !options.tables.contains("[docker]") {
+            writeln!(text, "\n[docker]\nname-prefix = {:?}", block.name_prefix()).expect("strings grow");
+        }
+        if !options.tables.contains("[tenants]") {
+            let (first, last) = (ports.start(), ports.end());
+            writeln!(text, "\n[tenants]\nports = \"{first}-{last}\"\nsubnets = {:?}", block.subnets()).expect("strings grow");
+        }
+        text.push_str(&options.tables);
+        text.push_str(&image_map());
+        fs::write(self.config_file(), text).expect("the test's folder is writable");
+    }
+
+    fn fill_plugins(&self, wanted: &[&str]) {
+        let folder = self.plugins();
+        fs::create_dir_all(&folder).expect("the test's folder is writable");
+        let all = || FIRST_PARTY.iter().flat_map(|kind| wasm_files(&components().join(kind))).collect::<Vec<_>>();
+        let chosen = || wanted.iter().map(|path| components().join(path)).collect::<Vec<_>>();
+        for file in if wanted.is_empty() { all() } else { chosen() } {
+            self.drop_in(&file);
+        }
+    }
+
+    /// Puts a component into the plugins folder.
+    pub(crate) fn drop_in(&self, component: &Path) {
+        let name = component.file_name().expect("a component is a file");
+        let place = self.plugins().join(name);
+        fs::copy(component, &place).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", component.display()));
+    }
+
+    /// The installation's id, on the label of everything it has in the engine.
+    fn installation(&self) -> Option<String> {
+        let bytes = fs::read(self.folder.path().join("data/installation")).ok()?;
+        Some(uuid::Uuid::from_slice(&bytes).ok()?.simple().to_string())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        let stopped = self.stop();
+        if failed {
+            eprintln!("---- the server's log ----\n{}", self.log());
+        }
+        let left = self.installation().map(|id| sweep(&id)).unwrap_or_default();
+        if !failed {
+            assert!(stopped, "the server did not stop as asked: {}", self.log());
+            assert!(left.is_empty(), "left behind in the engine: {left:?}");
+        }
+    }
+}
+
+/// Removes everything of an installation from the engine; answers what there was.
+fn sweep(installation: &str) -> Vec<String> {
+    let work = async {
+        let docker = Docker::connect(DockerConfig::default());
+        let Ok(owned) = docker.owned(installation).await else { return Vec::new() };
+        let mut left = Vec::new();
+        for item in owned.containers {
+            docker.remove_container(&item.name).await.ok();
+            left.push(format!("container {}", item.name));
+        }
+        for item in owned.networks {
+            docker.remove_network(&item.name).await.ok();
+            left.push(format!("network {}", item.name));
+        }
+        for item in owned.volumes {
+            docker.remove_volume(&item.name).await.ok();
+            left.push(format!("volume {}", item.name));
+        }
+        for item in owned.images {
+            docker.remove_image(&item.name).await.ok();
+            left.push(format!("image {}", item.name));
+        }
+        left
+    };
+    // Dropping happens inside a test's own runtime, where nothing may block; a thread of its own may.
+    std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(work)
+        });
+        sweeper.join().unwrap_or_default()
+    })
+}
+
+/// The binary under test.
+pub(crate) fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_convergence")
+}
+
+fn wasm_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", folder.display()));
+    let files = entries.filter_map(Result::ok).map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")).collect()
+}
+
+/// Where base images are found on this machine, as `cargo xtask images` wrote it down.
+fn image_map() -> String {
+    let file = std::env::var_os("CONVERGENCE_IMAGES").map_or_else(|| workspace().join("target/convergence/images.toml"), PathBuf::from);
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask images`", file.display()));
+    format!("\n{text}\n")
+}

@@ -1,0 +1,18 @@
+//! The platform itself: bad input, plugins, the command line. None of it needs an engine, except where the name says so.
+
+mod bad_input;
+mod command_line;
+mod contract;
+mod docker_command_line;
+mod plugins;
+
+use crate::harness::{Options, Server};
+
+/// A server whose engine does not exist: whatever it refuses, it refuses before it needs one.
+pub(crate) async fn without_engine() -> Server {
+    Server::with(Options {
+        tables: "\n[docker]\nsocket = \"/nonexistent/docker.sock\"\n".to_owned(),
+        ..Options::default()
+    })
+    .await
+}

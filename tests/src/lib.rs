@@ -1,1 +1,0 @@
-//! One integration binary: the whole product, as its users meet it.
