@@ -10,7 +10,7 @@ use crate::bindings::template::exports::convergence::template::generator;
 use crate::{Description, PluginError};
 
 pub use template_types::{
-    Base, BuildPlan, Cache, Copy, Detection, File, Health, Language, Origin, Probe, Request, Run, Secret, Service,
+    Base, BuildPlan, Cache, CopyFiles, Detection, File, Health, Language, Origin, Probe, Request, Run, Secret, Service,
     Source, Stage, Step, Volume, Writable,
 };
 

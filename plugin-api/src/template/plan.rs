@@ -1,6 +1,6 @@
 //! Writing a plan.
 
-use super::{Base, BuildPlan, Cache, Copy, File, Health, Origin, Probe, Run, Service, Stage, Step, Volume, Writable};
+use super::{Base, BuildPlan, Cache, CopyFiles, File, Health, Origin, Probe, Run, Service, Stage, Step, Volume, Writable};
 use crate::Attribute;
 
 /// Bytes in a note.
@@ -103,7 +103,7 @@ impl Stage {
     /// Copies from any origin.
     #[must_use]
     pub fn copy<S: AsRef<str>>(self, origin: Origin, paths: impl IntoIterator<Item = S>, destination: &str) -> Self {
-        self.step(Step::Copy(Copy { origin, paths: owned(paths), destination: destination.to_owned() }))
+        self.step(Step::Copy(CopyFiles { origin, paths: owned(paths), destination: destination.to_owned() }))
     }
 
     /// Runs a program, without a shell.

@@ -13,7 +13,10 @@ use wasmtime::{
 
 #[allow(missing_docs, unreachable_pub, missing_debug_implementations, clippy::all)]
 mod bindings {
-    include!(concat!(env!("OUT_DIR"), "/bare.rs"));
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host", "../../wit/plugin", "../../wit/template"],
+        world: "convergence:template/language-template",
+    });
 }
 
 use bindings::convergence::template::template_types as wit;
