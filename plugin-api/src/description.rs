@@ -47,7 +47,7 @@ impl Description {
         self
     }
 
-    /// Adds a case that the host runs when the plugin is installed; there must be at least one.
+    /// Adds a case that must hold; there is at least one. The server keeps the cases, and may run them at install.
     #[must_use]
     pub fn example(mut self, example: Example) -> Self {
         self.examples.push(example);

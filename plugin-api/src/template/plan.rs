@@ -1,6 +1,8 @@
 //! Writing a plan.
 
-use super::{Base, BuildPlan, Cache, CopyFiles, File, Health, Origin, Probe, Run, Service, Stage, Step, Volume, Writable};
+use super::{
+    Base, BuildPlan, Cache, CopyFiles, File, Health, Origin, Probe, Run, Service, Stage, Step, Volume, Writable,
+};
 use crate::Attribute;
 
 /// Bytes in a note.
