@@ -198,9 +198,9 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 /// everything must not allow everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImagePolicy {
-    /// `images.allow` of the configuration.
+    /// `allow-images` in `[build]` of the configuration.
     pub allow: Vec<Pattern>,
-    /// `images.map` of the configuration: an image as templates name it → as this site has it.
+    /// The table `[images]` of the configuration: an image as templates name it → as this site has it.
     pub map: BTreeMap<String, String>,
 }
 
@@ -232,7 +232,7 @@ pub enum ImageRefused {
     },
     /// Not on the allowlist.
     #[error(
-        "the image {asked} is not allowed here; allowed are: {allowed}. The operator can add it to `images.allow`, or give it a mirror in `images.map`"
+        "the image {asked} is not allowed here; allowed are: {allowed}. The operator can add it to `allow-images` in `[build]`, or name it in the table `[images]`"
     )]
     NotAllowed {
         /// What was asked for.
@@ -241,7 +241,9 @@ pub enum ImageRefused {
         allowed: String,
     },
     /// The operator's map leads to something that is not a reference.
-    #[error("`images.map` makes {asked} into {mapped:?}, which is not an image reference: {why}")]
+    #[error(
+        "the table `[images]` of the configuration makes {asked} into {mapped:?}, which is not an image reference: {why}"
+    )]
     BadMapping {
         /// What was asked for.
         asked: String,

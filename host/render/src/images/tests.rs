@@ -59,7 +59,7 @@ fn official_images_are_allowed_by_default_and_nothing_else() {
     assert_eq!(policy.resolve("docker.io/library/python:3").unwrap().reference, "python:3");
     for foreign in ["acme/node:22", "ghcr.io/library/node:22", "evil.example/node"] {
         let message = policy.resolve(foreign).unwrap_err().to_string();
-        assert!(message.contains("official") && message.contains("images.allow"), "{message}");
+        assert!(message.contains("official") && message.contains("allow-images"), "{message}");
     }
 }
 

@@ -128,7 +128,7 @@ fn a_base_image_of_the_request_is_refused_as_such() {
     let rules = Rules { base_image: Some("evil.example/x:1"), ..plans::rules(&policy) };
     let violations = guard(plan, &rules).unwrap_err();
     assert_eq!(violations[0].path, "baseImage");
-    assert!(violations[0].message.contains("images.allow"), "{}", violations[0].message);
+    assert!(violations[0].message.contains("allow-images"), "{}", violations[0].message);
 }
 
 #[test]
