@@ -255,6 +255,12 @@ impl From<PluginFailure> for Problem {
         match &failure {
             PluginFailure::NoTemplates { .. } => Self::unavailable("no-templates", failure.to_string())
                 .with_next("put a template component into the plugins folder; `convergence doctor` names it"),
+            PluginFailure::PolicyRejected { .. } => {
+                tracing::error!(error = %failure, "nothing is approved");
+                let detail = "a policy is installed that cannot be asked, so nothing is approved; the operator's log says why";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "policy-rejected", detail)
+                    .with_next("mend the file or its configuration; `convergence doctor` names it")
+            }
             PluginFailure::UnknownLanguage { .. } | PluginFailure::Call { .. } => {
                 tracing::error!(error = %failure, "a plugin failed");
                 let who = match &failure {

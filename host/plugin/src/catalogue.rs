@@ -55,6 +55,12 @@ impl Catalogue {
         problems
     }
 
+    /// Why [`Self::review`] refuses everything, where it does: a policy that is installed and was rejected.
+    #[must_use]
+    pub fn rejected_policy(&self) -> Option<PluginFailure> {
+        self.current().rejected_policy()
+    }
+
     /// Every file that was looked at, in the order of their paths.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
@@ -104,9 +110,14 @@ impl Catalogue {
         Ok((plan, (template.id().to_owned(), template.pin())))
     }
 
-    /// Asks every policy what it says to a change; `review.config` is filled in. Any that does not answer refuses it.
+    /// Asks every policy what it says to a change; `review.config` is filled in. Any that does not answer refuses it,
+    /// and so does one that is installed and was rejected: a policy must not go away by being broken. A file that
+    /// cannot be read far enough to tell its kind is no more than a problem.
     pub async fn review(&self, review: Review) -> Result<Reviewed, PluginFailure> {
         let registry = self.current();
+        if let Some(failure) = registry.rejected_policy() {
+            return Err(failure);
+        }
         policy::review(&registry.policies, review).await
     }
 

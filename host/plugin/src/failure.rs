@@ -22,6 +22,14 @@ pub enum PluginFailure {
         /// The plugins folder.
         folder: PathBuf,
     },
+    /// A policy is installed and cannot be asked, so no change can be approved.
+    #[error("the policy in {} was rejected, so nothing is approved: {reason}; mend the file or its configuration, or remove it, and start the server again", .file.display())]
+    PolicyRejected {
+        /// The component.
+        file: PathBuf,
+        /// Why it was rejected.
+        reason: String,
+    },
     /// A plugin did not answer, or answered that it cannot.
     #[error("{kind} `{id}` {version}: {error}")]
     Call {
@@ -48,7 +56,7 @@ impl PluginFailure {
                 PluginError::Unsupported(message) => vec![Violation::deny("", "unsupported", message)],
                 PluginError::InvalidConfig(_) | PluginError::Internal(_) => Vec::new(),
             },
-            Self::NoTemplates { .. } | Self::Call { .. } => Vec::new(),
+            Self::NoTemplates { .. } | Self::PolicyRejected { .. } | Self::Call { .. } => Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@ use convergence_sandbox::{Component, Description, Kind};
 use serde_json::Value;
 
 use crate::configuration;
+use crate::failure::PluginFailure;
 use crate::policy::ActivePolicy;
 use crate::scan::Scanned;
 use crate::template::ActiveTemplate;
@@ -19,6 +20,8 @@ use crate::template::ActiveTemplate;
 pub struct Entry {
     /// Where it is.
     pub file: PathBuf,
+    /// What it is by its exports, also when it was rejected. None where the file could not be read that far.
+    pub kind: Option<Kind>,
     /// What it says about itself, once it could be asked.
     pub description: Option<Description>,
     /// `sha256:…` of its bytes, once it was accepted by the sandbox.
@@ -67,9 +70,9 @@ impl Registry {
         let mut registry = Self::default();
         let mut active: BTreeMap<String, Component> = BTreeMap::new();
         let mut index: BTreeMap<String, usize> = BTreeMap::new();
-        for (at, Scanned { file, loaded }) in scanned.into_iter().enumerate() {
+        for (at, Scanned { file, kind, loaded }) in scanned.into_iter().enumerate() {
             let entry = match loaded {
-                Err(reason) => Entry { file, description: None, digest: None, state: State::Rejected { reason } },
+                Err(reason) => Entry { file, kind, description: None, digest: None, state: State::Rejected { reason } },
                 Ok(component) => {
                     let id = component.description().id.clone();
                     let winner = winners.get(&id);
@@ -83,6 +86,7 @@ impl Registry {
                     };
                     Entry {
                         file,
+                        kind: Some(component.kind()),
                         description: Some(component.description().clone()),
                         digest: Some(component.digest().to_owned()),
                         state,
@@ -103,12 +107,29 @@ impl Registry {
             problems.push(format!("there is configuration for the plugin `{id}`, which is not installed"));
         }
         for entry in &registry.entries {
-            if let State::Rejected { reason } = &entry.state {
-                problems.push(format!("{} was rejected: {reason}", entry.file.display()));
-            }
+            let State::Rejected { reason } = &entry.state else { continue };
+            let file = entry.file.display();
+            problems.push(if entry.kind == Some(Kind::Policy) {
+                format!(
+                    "the policy in {file} was rejected: {reason}; nothing is approved until it is mended or removed"
+                )
+            } else {
+                format!("{file} was rejected: {reason}")
+            });
         }
         registry.problems = problems;
         registry
+    }
+
+    /// The first policy that is installed and not in use for a fault of its own. What it would object to is unknown,
+    /// so nothing can be approved.
+    pub(crate) fn rejected_policy(&self) -> Option<PluginFailure> {
+        self.entries.iter().find_map(|entry| match &entry.state {
+            State::Rejected { reason } if entry.kind == Some(Kind::Policy) => {
+                Some(PluginFailure::PolicyRejected { file: entry.file.clone(), reason: reason.clone() })
+            }
+            _ => None,
+        })
     }
 
     fn activate(&mut self, component: Component, configuration: Option<&Value>) -> Result<(), String> {
@@ -179,8 +200,8 @@ pub(crate) fn pin(component: &Component) -> PluginPin {
 }
 
 /// What a failure of this plugin is called.
-pub(crate) fn failure(component: &Component, error: convergence_sandbox::CallError) -> crate::PluginFailure {
+pub(crate) fn failure(component: &Component, error: convergence_sandbox::CallError) -> PluginFailure {
     let Description { id, version, .. } = component.description();
     let kind: Kind = component.kind();
-    crate::PluginFailure::Call { id: id.clone(), version: version.to_string(), kind, error }
+    PluginFailure::Call { id: id.clone(), version: version.to_string(), kind, error }
 }

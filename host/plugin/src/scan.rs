@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use convergence_sandbox::{Component, Sandbox};
+use convergence_sandbox::{Component, Kind, Sandbox};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -16,6 +16,8 @@ const MAX_FILES: usize = 1000;
 /// A file and what became of it.
 pub(crate) struct Scanned {
     pub(crate) file: PathBuf,
+    /// What it is by its exports, also when it was not accepted. None where it could not be read that far.
+    pub(crate) kind: Option<Kind>,
     pub(crate) loaded: Result<Component, String>,
 }
 
@@ -35,11 +37,18 @@ pub(crate) async fn folder(sandbox: &Sandbox, folder: &Path) -> (Vec<Scanned>, V
         loading.spawn(async move {
             // Only fails on a closed semaphore, which this one never is.
             let _turn = turns.acquire().await;
-            let path = file.clone();
-            let loaded = tokio::task::spawn_blocking(move || load(&sandbox, &path))
-                .await
-                .unwrap_or_else(|error| Err(format!("loading it failed inside the server: {error}")));
-            Scanned { file, loaded }
+            let inside = |error| format!("loading it failed inside the server: {error}");
+            let (reader, path) = (sandbox.clone(), file.clone());
+            // Apart from what follows, which may panic: the kind must be known even then.
+            let read = tokio::task::spawn_blocking(move || claim(&reader, &path)).await;
+            match read.unwrap_or_else(|error| Err(inside(error))) {
+                Err(reason) => Scanned { file, kind: None, loaded: Err(reason) },
+                Ok((bytes, kind)) => {
+                    let load = move || sandbox.load(&bytes).map_err(|error| error.to_string());
+                    let loaded = tokio::task::spawn_blocking(load).await.unwrap_or_else(|error| Err(inside(error)));
+                    Scanned { file, kind, loaded }
+                }
+            }
         });
     }
     let mut scanned = Vec::new();
@@ -53,9 +62,11 @@ pub(crate) async fn folder(sandbox: &Sandbox, folder: &Path) -> (Vec<Scanned>, V
     (scanned, problems)
 }
 
-fn load(sandbox: &Sandbox, path: &Path) -> Result<Component, String> {
+/// The bytes of a file, and what it is by its exports.
+fn claim(sandbox: &Sandbox, path: &Path) -> Result<(Vec<u8>, Option<Kind>), String> {
     let bytes = read(path, sandbox.max_component_bytes()).map_err(|error| format!("it cannot be read: {error}"))?;
-    sandbox.load(&bytes).map_err(|error| error.to_string())
+    let kind = sandbox.claimed_kind(&bytes);
+    Ok((bytes, kind))
 }
 
 /// Reads one byte more than is allowed at most: enough for the sandbox to see that it is too large.

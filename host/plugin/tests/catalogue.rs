@@ -1,7 +1,7 @@
 //! The catalogue over folders of real components, whole and broken.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-#![allow(clippy::disallowed_methods, reason = "says where components are, to tests alone")]
+#![expect(clippy::disallowed_methods, reason = "says where components are, to tests alone")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,6 +36,18 @@ fn hostile_version(version: &str) -> Vec<u8> {
     assert_eq!(found.len(), 1, "the version occurs once");
     bytes[found[0]..found[0] + 5].copy_from_slice(version.as_bytes());
     bytes
+}
+
+/// A policy as a later version of the contract may have it.
+fn later_contract(mut policy: Vec<u8>) -> Vec<u8> {
+    let (now, later) = (b"convergence:policy/evaluator@0.1.0", b"convergence:policy/evaluator@0.9.0");
+    let found: Vec<usize> =
+        policy.windows(now.len()).enumerate().filter(|(_, window)| window == now).map(|(at, _)| at).collect();
+    assert!(!found.is_empty(), "it exports the interface");
+    for at in found {
+        policy[at..at + now.len()].copy_from_slice(later);
+    }
+    policy
 }
 
 /// The same component with other bytes: an empty custom section named `x` at its end.
@@ -240,6 +252,48 @@ async fn policies_judge_together_and_fail_closed() {
         assert!(failure.to_string().contains("policy `hostile-policy`"), "{failure}");
         assert!(failure.violations().is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_is_installed_and_rejected_refuses_everything() {
+    let limits = component("policies/limits");
+    let folder = Folder::new(&[("policies/limits.wasm", &limits)]);
+    assert!(folder.open(json!({})).await.review(review()).await.is_ok());
+
+    let unfit = folder.open(json!({ "limits": { "no-such-limit": 1 } })).await;
+    let failure = unfit.review(review()).await.unwrap_err();
+    assert!(
+        matches!(&failure, PluginFailure::PolicyRejected { file, .. } if file.ends_with("limits.wasm")),
+        "{failure}"
+    );
+    assert!(failure.to_string().contains("no-such-limit"), "{failure}");
+    assert!(failure.violations().is_empty() && !failure.is_temporary());
+    assert!(unfit.problems().iter().any(|problem| problem.contains("limits.wasm")), "{:?}", unfit.problems());
+    assert!(unfit.policies().is_empty());
+
+    // Another policy that works does not make up for it.
+    let both = Folder::new(&[("hostile.wasm", &component("fixtures/hostile-policy")), ("limits.wasm", &limits)]);
+    let failure = both.open(json!({ "limits": { "no-such-limit": 1 } })).await.review(review()).await.unwrap_err();
+    assert!(matches!(failure, PluginFailure::PolicyRejected { .. }), "{failure}");
+
+    // Refused before it could say what it is: it speaks a later version, and was told apart by its exports.
+    let later = Folder::new(&[("later.wasm", &later_contract(limits))]);
+    let failure = later.open(json!({})).await.review(review()).await.unwrap_err();
+    assert!(failure.to_string().contains("evaluator@0.9.0"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_rejected_template_or_an_unreadable_file_stops_no_review() {
+    let node = component("templates/node");
+    let policy = component("policies/limits");
+    let folder = Folder::new(&[
+        ("hostile.wasm", &component("fixtures/hostile")),
+        ("node.wasm", &node[..node.len() / 2]),
+        ("policies/limits.wasm", &policy[..policy.len() / 2]),
+    ]);
+    let catalogue = folder.open(json!({ "hostile": { "rounds": "many" } })).await;
+    assert_eq!(catalogue.problems().len(), 4, "{:?}", catalogue.problems());
+    assert!(catalogue.review(review()).await.is_ok());
 }
 
 #[tokio::test]

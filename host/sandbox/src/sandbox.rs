@@ -65,6 +65,14 @@ impl Sandbox {
         self.inner.max_component_bytes
     }
 
+    /// What a file is by its exports, whether or not [`Self::load`] would take it: a plugin that is refused, or that
+    /// fails to describe itself, is still one of its kind. None where the file cannot be read that far. Runs and
+    /// compiles nothing.
+    #[must_use]
+    pub fn claimed_kind(&self, bytes: &[u8]) -> Option<Kind> {
+        structure::claimed_kind(bytes, self.inner.max_component_bytes)
+    }
+
     /// Takes a component in: looks at it, compiles it or finds its native code, and asks it what it is. Blocks, for a
     /// large component and without a cache for seconds: call it from a thread that may.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {

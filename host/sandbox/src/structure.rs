@@ -36,6 +36,24 @@ pub(crate) fn inspect(bytes: &[u8], max_bytes: usize) -> Result<Kind, LoadError>
     Ok(kind)
 }
 
+/// What a file is by the names of its exports, however wrong the rest of it is: another version of the contract,
+/// another kind besides, imports that are not granted. None where it cannot be read that far. Whoever exports the
+/// interface of a policy is one here, whatever else it is: an installed policy must not be overlooked.
+pub(crate) fn claimed_kind(bytes: &[u8], max_bytes: usize) -> Option<Kind> {
+    if bytes.len() > max_bytes {
+        return None;
+    }
+    let names = Names::read(bytes).ok()?;
+    let exports = |interface| names.exports.iter().any(|name| split(name).0 == interface);
+    if exports(EVALUATOR) {
+        Some(Kind::Policy)
+    } else if exports(GENERATOR) {
+        Some(Kind::Template)
+    } else {
+        None
+    }
+}
+
 /// What a component imports and exports by name.
 #[derive(Default)]
 struct Names {
@@ -199,6 +217,20 @@ mod tests {
         );
         let mixed = exporting(&["convergence:template/generator@0.1.0"]);
         assert!(matches!(inspect_text(&mixed), Err(LoadError::NoMetadata)));
+    }
+
+    #[test]
+    fn a_claim_stands_however_wrong_the_rest_is() {
+        let claimed = |text: &str| claimed_kind(&wat::parse_str(text).unwrap(), 1 << 20);
+        let (evaluator, generator) = ("convergence:policy/evaluator@0.2.0", "convergence:template/generator@0.1.0");
+        assert_eq!(claimed(&exporting(&[evaluator])), Some(Kind::Policy));
+        assert_eq!(claimed(&exporting(&[generator, evaluator])), Some(Kind::Policy));
+        assert_eq!(claimed(&exporting(&[generator])), Some(Kind::Template));
+        assert_eq!(claimed(&exporting(&["example:other/thing@1.0.0"])), None);
+        assert_eq!(claimed("(module)"), None);
+        let policy = wat::parse_str(exporting(&[evaluator])).unwrap();
+        assert_eq!(claimed_kind(&policy, policy.len() - 1), None, "too large to be looked at");
+        assert_eq!(claimed_kind(&policy[..policy.len() - 1], 1 << 20), None, "cut");
     }
 
     #[test]
