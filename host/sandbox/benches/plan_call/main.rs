@@ -7,7 +7,7 @@
 //! `CONVERGENCE_COMPONENTS` (or the first argument) is the folder that holds `templates/node.wasm`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic)]
-#![allow(clippy::disallowed_methods, reason = "a program of its own: it reads its environment and owns its threads")]
+#![expect(clippy::disallowed_methods, reason = "a program of its own: it reads its environment and owns its threads")]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The sandbox with real components, honest and hostile.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-#![allow(clippy::disallowed_methods, reason = "says where components are, to tests alone")]
+#![expect(clippy::disallowed_methods, reason = "says where components are, to tests alone")]
 
 mod calls;
 mod loading;
