@@ -257,7 +257,8 @@ impl From<PluginFailure> for Problem {
                 .with_next("put a template component into the plugins folder; `convergence doctor` names it"),
             PluginFailure::PolicyRejected { .. } => {
                 tracing::error!(error = %failure, "nothing is approved");
-                let detail = "a policy is installed that cannot be asked, so nothing is approved; the operator's log says why";
+                let detail =
+                    "a policy is installed that cannot be asked, so nothing is approved; the operator's log says why";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "policy-rejected", detail)
                     .with_next("mend the file or its configuration; `convergence doctor` names it")
             }
