@@ -57,12 +57,17 @@ CREATE TABLE ports (
 
 CREATE INDEX ports_by_tenant ON ports (tenant);
 
+-- A network is leased like a port.
 CREATE TABLE subnets (
-    node   TEXT NOT NULL REFERENCES nodes (name),
-    subnet TEXT NOT NULL,
-    tenant TEXT NOT NULL UNIQUE REFERENCES tenants (id) ON DELETE CASCADE,
-    PRIMARY KEY (node, subnet)
+    node             TEXT NOT NULL REFERENCES nodes (name),
+    subnet           TEXT NOT NULL,
+    tenant           TEXT REFERENCES tenants (id) ON DELETE CASCADE,
+    quarantine_until INTEGER,
+    PRIMARY KEY (node, subnet),
+    CHECK ((tenant IS NULL) <> (quarantine_until IS NULL))
 ) STRICT;
+
+CREATE INDEX subnets_by_tenant ON subnets (tenant);
 
 -- What belongs to a tenant through all revisions.
 CREATE TABLE bindings (

@@ -7,7 +7,7 @@ pub(crate) mod server;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub(crate) use http::{Answer, Http};
+pub(crate) use http::Http;
 pub(crate) use server::{Options, Server};
 
 /// The repository.

@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
@@ -102,16 +103,13 @@ impl Server {
         let Some(mut child) = self.child.take() else { return true };
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
-        let deadline = Instant::now() + Duration::from_secs(70);
-        while Instant::now() < deadline {
-            if let Some(status) = child.try_wait().expect("it is our child") {
-                return status.success();
-            }
-            std::thread::yield_now();
-        }
-        child.kill().ok();
-        child.wait().ok();
-        false
+        let (sender, ended) = mpsc::channel();
+        let waiter = std::thread::spawn(move || sender.send(child.wait().is_ok_and(|status| status.success())));
+        let stopped = ended.recv_timeout(Duration::from_secs(70)).unwrap_or(false);
+        // Not reaped yet where it did not stop, so the number is still its own.
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        waiter.join().ok();
+        stopped
     }
 
     /// What the server wrote to its log.
@@ -126,14 +124,6 @@ impl Server {
 
     pub(crate) fn config_file(&self) -> PathBuf {
         self.folder.path().join("convergence.toml")
-    }
-
-    /// Resident memory of the process in MiB.
-    pub(crate) fn resident_mb(&self) -> u64 {
-        let pid = self.child.as_ref().expect("the server runs").id();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is our child");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
     }
 
     /// Spawns a tenant and answers it; panics with the problem where that fails.

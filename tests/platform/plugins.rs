@@ -49,7 +49,7 @@ async fn a_broken_component_is_rejected_with_the_reason_and_the_others_work() {
 #[tokio::test]
 async fn bounds_are_the_policys_configuration() {
     let server = Server::with(Options {
-        tables: format!("{NO_ENGINE}\n[plugins.limits]\nmax-cpu-millis = 1000\n"),
+        tables: format!("{NO_ENGINE}\n[plugins.limits.cpu]\nmaximum = 1.0\n"),
         ..Options::default()
     })
     .await;

@@ -17,7 +17,7 @@ const TENANT_PORTS: std::ops::RangeInclusive<u16> = 3001..=3999;
 pub(crate) struct Settings {
     /// The configuration file.
     pub(crate) file: PathBuf,
-    /// The plugins folder, watched by the server: drop a component in and it is there.
+    /// The plugins folder, read when the server starts.
     pub(crate) plugins: PathBuf,
 }
 

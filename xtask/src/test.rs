@@ -55,6 +55,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
             );
         }
     }
+    steps.run("cargo-nextest", || nextest_is_here(workspace))?;
     steps.run("components", || guests::build(workspace, Which::All))?;
     steps.run("container engine", || engine::ensure(workspace))?;
     steps.run("base images", || images::ensure(workspace).map(drop))?;
@@ -74,6 +75,15 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
         })?;
     }
     Ok(())
+}
+
+/// Installs the test runner where it is missing.
+fn nextest_is_here(workspace: &Workspace) -> Result<()> {
+    if command::capture(workspace.cargo().args(["nextest", "--version"])).is_ok() {
+        return Ok(());
+    }
+    println!("    cargo-nextest is not here: compiling it takes some minutes, once");
+    command::run(workspace.cargo().args(["install", "cargo-nextest", "--locked"]))
 }
 
 /// The test run, told where everything is.

@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     println!("  curl http://127.0.0.1:{}/api/v1/tenant", options.port);
     println!("  {} --url http://127.0.0.1:{} list", binary.display(), options.port);
     println!("\nAPI reference: http://127.0.0.1:{}/api-docs", options.port);
-    println!("Plugins folder: {} (drop a component in)", settings.plugins.display());
+    println!("Plugins folder: {} (put a component in and start again)", settings.plugins.display());
     println!("Ctrl-C stops the server. Tenants keep running.\n");
 
     server.stay()?;

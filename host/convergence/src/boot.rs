@@ -1,5 +1,6 @@
 //! The only place that joins the rooms.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use convergence_store::Store;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
-use crate::installation::Installation;
+use crate::installation::{self, Installation};
 use crate::lifecycle::Lifecycle;
 
 /// The machine's clock.
@@ -85,7 +86,17 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     let installation = Installation::open(&config.data_dir)?;
     let keys = KeyRing::new(&installation.master);
     let location = config.database();
+    // An SQLite file has one server; what several share is PostgreSQL, and then each has a data folder of its own.
+    let guarded = if location.contains("://") { config.data_dir.join("server") } else { PathBuf::from(&location) };
+    let alone = installation::lock(&guarded)?;
     let store = Arc::new(Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?);
+    // This is the only server of the file: whoever held leases is dead.
+    if store.engine_name() == "sqlite" {
+        let cut_off = store.end_leases().await.context("cannot take over what the last server was doing")?;
+        if cut_off > 0 {
+            tracing::info!(cut_off, "going on with operations that were cut off");
+        }
+    }
     let catalogue = Arc::new(catalogue(config, &keys).await?);
     let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
     let ca_bundle = config
@@ -125,7 +136,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
-    let mut lifecycle = Lifecycle::default();
+    let mut lifecycle = Lifecycle::owning(alone);
     let stop = lifecycle.stop();
     let app = App {
         provisioner: Arc::clone(&provisioner),

@@ -66,7 +66,8 @@ pub(crate) enum LogFormat {
 pub(crate) struct Docker {
     /// The engine's socket; `DOCKER_HOST`, or Docker's default, where absent.
     pub(crate) socket: Option<String>,
-    /// What a tenant's number is appended to. Two servers on one engine need different ones.
+    /// Comes before a tenant's number in the names of containers, and before `/org-…` in those of images. Two servers on
+    /// one engine need different ones.
     pub(crate) name_prefix: String,
 }
 
@@ -216,9 +217,10 @@ impl Config {
         let prefix = &self.docker.name_prefix;
         let good = (1..=40).contains(&prefix.len())
             && prefix.starts_with(|c: char| c.is_ascii_lowercase())
+            && !prefix.ends_with('-')
             && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !good {
-            bail!("`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter");
+            bail!("`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'");
         }
         if self.tenants.ports.contains(&self.listen.port()) {
             bail!(

@@ -1,9 +1,9 @@
 //! What makes this installation this one: its master key and its id, made at the first start.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use uuid::Uuid;
@@ -36,6 +36,25 @@ impl Installation {
             Ok(id)
         })?;
         Ok(Self { master, id: Uuid::from_bytes(id).simple().to_string() })
+    }
+}
+
+/// Makes sure that no other server works on the same database file or data folder, for as long as the answer is kept.
+/// The system lets go of it when the process ends, however it ends.
+///
+/// # Errors
+/// Another server has it, or its folder cannot be written.
+pub(crate) fn lock(guarded: &Path) -> Result<File> {
+    let mut path = guarded.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another server works on {}; stop it, or set another `data-dir` and `database`", guarded.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
 
@@ -75,6 +94,16 @@ fn read<const N: usize>(mut file: File, path: &Path) -> Result<[u8; N]> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn two_servers_do_not_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("convergence.db");
+        let first = lock(&database).unwrap();
+        assert!(format!("{:#}", lock(&database).unwrap_err()).contains("data-dir"));
+        drop(first);
+        lock(&database).unwrap();
+    }
 
     #[test]
     fn an_installation_stays_the_same_and_refuses_an_open_key() {

@@ -4,6 +4,7 @@
 //! new is accepted, requests and steps under way finish. A second one, or [`DRAIN`] running out, ends at once;
 //! operations cut off then go on at the next start.
 
+use std::fs::File;
 use std::future::Future;
 use std::time::Duration;
 
@@ -17,14 +18,21 @@ use tokio_util::task::TaskTracker;
 const DRAIN: Duration = Duration::from_secs(60);
 
 /// The tasks of a running server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lifecycle {
+    /// Let go of when the last task has ended, and not before.
+    _lock: File,
     stop: CancellationToken,
     background: JoinSet<(&'static str, Result<()>)>,
     operations: TaskTracker,
 }
 
 impl Lifecycle {
+    /// Of a server that holds the lock on its data folder.
+    pub(crate) fn owning(lock: File) -> Self {
+        Self { _lock: lock, stop: CancellationToken::new(), background: JoinSet::new(), operations: TaskTracker::new() }
+    }
+
     /// Cancelled when the drain begins.
     pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()

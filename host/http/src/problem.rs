@@ -119,7 +119,8 @@ impl Problem {
             "build-failed" | "app-exited" | "app-not-ready" | "base-image-refused" | "base-image-unavailable" => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            "engine-unreachable" | "engine-timeout" | "ports-exhausted" | "subnet-taken" => {
+            "engine-unreachable" | "engine-timeout" | "ports-exhausted" | "ports-taken" | "subnets-exhausted"
+            | "subnet-taken" => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             _ => StatusCode::BAD_GATEWAY,

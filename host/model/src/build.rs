@@ -31,9 +31,9 @@ pub struct ImageBuild {
 }
 
 impl ImageBuild {
-    /// The cache namespace of an organization.
-    pub fn cache_namespace_of(org: OrgId) -> String {
-        format!("convergence-org-{org}")
+    /// The cache namespace of an organization of the installation whose names begin with `prefix`.
+    pub fn cache_namespace_of(prefix: &str, org: OrgId) -> String {
+        format!("{prefix}-org-{org}")
     }
 }
 

@@ -10,7 +10,7 @@ pub struct Limits {
     pub cpu_millis: u32,
     /// MiB of memory; swap is not allowed on top.
     pub memory_mb: u32,
-    /// MiB on disk: image layers excluded, volumes and logs included. Measured, see `docs/security.md`.
+    /// MiB on disk, image layers excluded. Recorded and bounded by policies; not enforced yet, see `docs/security.md`.
     pub disk_mb: u32,
     /// Containers running at the same time.
     pub replicas: u32,

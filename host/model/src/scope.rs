@@ -4,8 +4,8 @@ use crate::ids::OrgId;
 
 /// The rows a caller may see and change.
 ///
-/// Only the room `access` (which knows who is calling) and the platform's own background work make one;
-/// the tidy test looks for [`Scope::granted`] and [`Scope::platform`] anywhere else.
+/// Only the room `access`, which knows who is calling, makes one for a caller; the tidy test finds any other call of
+/// [`Scope::granted`]. The platform's own background work uses [`Scope::platform`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope(Reach);
 

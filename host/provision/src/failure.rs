@@ -3,6 +3,7 @@
 use convergence_model::Violation;
 use convergence_model::operation::Failure;
 use convergence_runtime::RuntimeError;
+use convergence_store::{Conflict, StoreError};
 
 use crate::step::StepError;
 
@@ -33,6 +34,16 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             code: "ports-taken",
             cause: "other programs on this machine listen inside the range that `ports` gives to tenants".to_owned(),
             next: "find them (`ss -ltnp`), or choose another range for `ports` in the configuration",
+            log: Vec::new(),
+        },
+        StepError::Store(StoreError::Conflict(conflict)) => Told {
+            code: match conflict {
+                Conflict::PortsExhausted { .. } => "ports-exhausted",
+                Conflict::SubnetsExhausted { .. } => "subnets-exhausted",
+                _ => "store-conflict",
+            },
+            cause: "other programs on this machine use what the configuration gives to tenants, and no more is left".to_owned(),
+            next: "widen `ports` or `subnets` in [tenants] of the configuration, or destroy a tenant",
             log: Vec::new(),
         },
         StepError::Store(_) | StepError::Gone | StepError::LeaseLost => Told {

@@ -160,7 +160,7 @@ impl Provisioner {
         let options = self.dockerfile_options();
         let dockerfile = convergence_render::dockerfile(&planned.plan, &BTreeMap::new(), &options);
         let context = convergence_render::context(&planned.plan, self.settings.ca_bundle.as_deref());
-        let tag = convergence_render::image_tag(org, &dockerfile, &context, []);
+        let tag = convergence_render::image_tag(&self.settings.name_prefix, org, &dockerfile, &context, []);
         let now = self.clock.now();
         let nobody = uuid::Uuid::nil();
         let tenant = Tenant {

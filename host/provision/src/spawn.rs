@@ -63,7 +63,7 @@ impl Provisioner {
             return Err(SpawnError::Stopping);
         }
         let planned = self.plan(scope, caller, org, &spec).await?;
-        self.runtime.engine().await.map_err(SpawnError::Engine)?;
+        self.runtime.ping().await.map_err(SpawnError::Engine)?;
 
         let tenant = TenantId(self.ids.uuid());
         let key = self.keys.tenant_key(tenant, 1);

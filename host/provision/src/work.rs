@@ -6,7 +6,7 @@ use std::time::Duration;
 use convergence_model::build::BuildLine;
 use convergence_model::operation::{EventKind, Operation};
 use convergence_model::tenant::{Binding, Revision, Tenant};
-use convergence_model::workload::Workload;
+use convergence_model::workload::{Subnet, Workload};
 use convergence_model::Scope;
 use convergence_render::{GuardedPlan, Projection, names};
 use convergence_runtime::Runtime;
@@ -15,8 +15,8 @@ use convergence_store::{Lease, Store};
 use crate::Provisioner;
 use crate::step::StepError;
 
-/// How long a port that somebody else was found on is left alone.
-const PORT_QUARANTINE: Duration = Duration::from_secs(600);
+/// How long a port or a network that somebody else was found on is left alone.
+const QUARANTINE: Duration = Duration::from_secs(600);
 /// Lines of progress kept of one operation.
 const LINES_MAX: u32 = 2000;
 
@@ -76,10 +76,17 @@ impl Work<'_> {
     /// Leases another port because somebody else sits on the present one.
     pub(crate) async fn move_port(&self) -> Result<u16, StepError> {
         let now = self.provisioner.clock.now();
-        let until = now.saturating_add(PORT_QUARANTINE).unwrap_or(now);
+        let until = now.saturating_add(QUARANTINE).unwrap_or(now);
         let settings = &self.provisioner.settings;
         let ports = settings.ports.clone();
         Ok(self.store().move_port(&self.lease, until, ports, &BTreeSet::new(), now).await?)
+    }
+
+    /// Leases another network because something outside uses addresses of the present one.
+    pub(crate) async fn move_subnet(&self) -> Result<Subnet, StepError> {
+        let now = self.provisioner.clock.now();
+        let until = now.saturating_add(QUARANTINE).unwrap_or(now);
+        Ok(self.store().move_subnet(&self.lease, until, self.provisioner.settings.subnets, now).await?)
     }
 
     /// Appends to the operation's history and tells whoever watches.

@@ -106,12 +106,15 @@ impl Provisioner {
 
     /// Does the steps in order; answers the failure of the one that failed.
     async fn advance(&self, work: &Work<'_>, steps: &[&dyn Step]) -> Result<Option<(usize, Failure)>, StepError> {
+        if let Some(first) = steps.first() {
+            work.record(first.name(), EventKind::Started, "").await?;
+        }
         for (index, step) in steps.iter().enumerate() {
-            work.record(step.name(), EventKind::Started, "").await?;
-            match step.act(work).await {
-                Ok(()) => work.record(step.name(), EventKind::Done, "").await?,
-                Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
-                Err(error) => {
+            match (step.act(work).await, steps.get(index + 1)) {
+                (Ok(()), Some(next)) => self.record_next_step(work, *step, *next).await?,
+                (Ok(()), None) => work.record(step.name(), EventKind::Done, "").await?,
+                (Err(StepError::LeaseLost), _) => return Err(StepError::LeaseLost),
+                (Err(error), _) => {
                     let failure = explain(step.name(), &error);
                     tracing::warn!(step = step.name(), %error, "a step failed");
                     work.record(step.name(), EventKind::Failed, &failure.message).await?;
@@ -120,6 +123,12 @@ impl Provisioner {
             }
         }
         Ok(None)
+    }
+
+    async fn record_next_step(&self, work: &Work<'_>, done: &dyn Step, next: &dyn Step) -> Result<(), StepError> {
+        self.store.record_next_step(&work.lease, done.name(), next.name(), self.clock.now()).await?;
+        let _ = self.news.send(work.operation.id);
+        Ok(())
     }
 
     async fn finish(&self, work: &Work<'_>) -> Result<(), StepError> {

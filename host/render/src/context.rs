@@ -7,9 +7,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::guard::GuardedPlan;
 
-/// Repository of the images built for tenants.
-const REPOSITORY: &str = "convergence-tenant";
-
 /// The files of the build context, in order of their paths: those of the plan under
 /// [`PLAN_FOLDER`], and the operator's CA bundle where there is one.
 pub fn context(guarded: &GuardedPlan, ca: Option<&[u8]>) -> Vec<File> {
@@ -24,9 +21,11 @@ pub fn context(guarded: &GuardedPlan, ca: Option<&[u8]>) -> Vec<File> {
     files
 }
 
-/// `convergence-tenant/org-<org>:<hash>` of everything that goes into an image: the organization (or one could
-/// poison what another adopts), the Dockerfile, the context and the bases.
+/// `<prefix>/org-<org>:<hash>` of everything that goes into an image: the organization (or one could poison what
+/// another adopts), the Dockerfile, the context and the bases. The prefix is the installation's own, so that two of
+/// them on one engine do not take each other's tags away.
 pub fn image_tag<'a>(
+    prefix: &str,
     org: OrgId,
     dockerfile: &str,
     context: &[File],
@@ -47,7 +46,7 @@ pub fn image_tag<'a>(
     }
     let digest = hash.0.finalize();
     let hex = data_encoding::HEXLOWER.encode(&digest);
-    format!("{REPOSITORY}/org-{org}:{}", hex.get(..32).unwrap_or(&hex))
+    format!("{prefix}/org-{org}:{}", hex.get(..32).unwrap_or(&hex))
 }
 
 /// Every part goes in with its length, so that no two lists of parts are one stream of bytes.

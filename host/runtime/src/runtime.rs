@@ -33,6 +33,11 @@ pub trait Runtime: Debug + Send + Sync {
     /// What kind of engine this is and what it can do. Cheap: a few milliseconds, nothing is changed.
     async fn engine(&self) -> Result<EngineInfo, RuntimeError>;
 
+    /// Whether the engine answers, in a fraction of what [`Runtime::engine`] takes.
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        self.engine().await.map(drop)
+    }
+
     /// The engine's id (`sha256:…`) of this image, or `None` where it does not have it. Pulls nothing.
     async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError>;
 

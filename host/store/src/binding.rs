@@ -80,6 +80,43 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Gives the tenant of an operation another network because something outside uses addresses of its own: the
+    /// old one is kept from everybody until `quarantine_old_until`, the first free one of `pool` is leased. Returns
+    /// the new network.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`Conflict::SubnetsExhausted`]; when the database does not answer.
+    pub async fn move_subnet(
+        &self,
+        lease: &Lease,
+        quarantine_old_until: Timestamp,
+        pool: SubnetPool,
+        now: Timestamp,
+    ) -> Result<Subnet> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let held = lease::hold(&mut tx, lease).await?;
+                let turn = audit::turn(&mut tx, held.org).await?;
+                let sql = "SELECT node, subnet FROM bindings WHERE tenant = $1";
+                let (node, old): (String, String) = tx.one(sql, values![held.tenant]).await?;
+                let new = lease_subnet(&mut tx, &node, held.tenant, pool, now).await?;
+                let sql = "UPDATE bindings SET subnet = $2 WHERE tenant = $1";
+                tx.execute(sql, values![held.tenant, new.to_string()]).await?;
+                let sql = "UPDATE subnets SET tenant = NULL, quarantine_until = $3 WHERE node = $1 AND subnet = $2";
+                tx.execute(sql, values![node, old.as_str(), quarantine_old_until]).await?;
+                if let Some(turn) = turn {
+                    let detail = serde_json::json!({ "operation": lease.operation, "from": old, "to": new });
+                    turn.record(&mut tx, held.entry("tenant.subnet-moved", detail, now)).await?;
+                }
+                tx.commit().await?;
+                Ok(new)
+            })
+            .await
+    }
+}
+
 /// Makes transactions that lease something on a node take turns. Comes after the organization's turn.
 async fn take_turn(tx: &mut Tx, node: &str) -> Result<()> {
     tx.execute("UPDATE nodes SET leases = leases + 1 WHERE name = $1", values![node]).await?;
@@ -109,8 +146,16 @@ async fn lease_port(
 }
 
 /// Leases the first network of a pool that nobody has.
-async fn lease_subnet(tx: &mut Tx, node: &str, tenant: TenantId, pool: SubnetPool) -> Result<Subnet> {
+async fn lease_subnet(
+    tx: &mut Tx,
+    node: &str,
+    tenant: TenantId,
+    pool: SubnetPool,
+    now: Timestamp,
+) -> Result<Subnet> {
     take_turn(tx, node).await?;
+    let sql = "DELETE FROM subnets WHERE node = $1 AND quarantine_until <= $2";
+    tx.execute(sql, values![node, now]).await?;
     let taken: Vec<(String,)> = tx.all("SELECT subnet FROM subnets WHERE node = $1", values![node]).await?;
     let taken: HashSet<String> = taken.into_iter().map(|(subnet,)| subnet).collect();
     let subnet = (0..pool.count)
@@ -139,7 +184,7 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<Binding> {
     let port = lease_port(tx, pools.node, tenant, pools.ports, pools.skip, now).await?;
-    let subnet = lease_subnet(tx, pools.node, tenant, pools.subnets).await?;
+    let subnet = lease_subnet(tx, pools.node, tenant, pools.subnets, now).await?;
     let sql = "INSERT INTO bindings (tenant, node, port, subnet, key_version) VALUES ($1, $2, $3, $4, $5)";
     tx.execute(sql, values![tenant, pools.node, port, subnet.to_string(), key_version]).await?;
     Ok(Binding { port, subnet, key_version })

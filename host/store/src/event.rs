@@ -4,7 +4,7 @@ use convergence_model::operation::{EventKind, OperationEvent};
 use convergence_model::{OperationId, Scope};
 use jiff::Timestamp;
 
-use crate::database::values;
+use crate::database::{Tx, values};
 use crate::decode::At;
 use crate::lease::Lease;
 use crate::{Result, Store};
@@ -67,16 +67,38 @@ impl Store {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let sql = "UPDATE operations SET last_event = last_event + 1, updated_at = $3 \
-                     WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING last_event";
-                let row: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, now]).await?;
-                let (seq,) = row.ok_or_else(|| lease.lost())?;
-                let sql = "INSERT INTO operation_events (operation, seq, step, event, detail, at) \
-                     VALUES ($1, $2, $3, $4, $5, $6)";
-                tx.execute(sql, values![lease.operation, seq, step, event.as_str(), detail.as_str(), now]).await?;
+                let seq = append(&mut tx, lease, (step, event, detail), now).await?;
                 tx.commit().await?;
                 Ok(seq)
             })
             .await
     }
+
+    /// Records that one step is done and that the next one begins, in one transaction: a commit waits for the disk,
+    /// and between the two nothing happens that anybody could be told of.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
+    pub async fn record_next_step(&self, lease: &Lease, done: &str, next: &str, now: Timestamp) -> Result<()> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                append(&mut tx, lease, (done, EventKind::Done, ""), now).await?;
+                append(&mut tx, lease, (next, EventKind::Started, ""), now).await?;
+                tx.commit().await
+            })
+            .await
+    }
+}
+
+/// Appends step, event and detail, if the lease is still held.
+async fn append(tx: &mut Tx, lease: &Lease, entry: (&str, EventKind, &str), now: Timestamp) -> Result<i64> {
+    let (step, event, detail) = entry;
+    let sql = "UPDATE operations SET last_event = last_event + 1, updated_at = $3 \
+         WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING last_event";
+    let row: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, now]).await?;
+    let (seq,) = row.ok_or_else(|| lease.lost())?;
+    let sql = "INSERT INTO operation_events (operation, seq, step, event, detail, at) VALUES ($1, $2, $3, $4, $5, $6)";
+    tx.execute(sql, values![lease.operation, seq, step, event.as_str(), detail, now]).await?;
+    Ok(seq)
 }

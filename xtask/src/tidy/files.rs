@@ -39,6 +39,12 @@ pub(super) fn check_text(path: &Path, text: &str) -> Vec<Complaint> {
             ));
         }
     }
+    let grants = path.starts_with("host") && !path.starts_with("host/access") && !path.starts_with("host/model");
+    if grants && !path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs") {
+        if let Some(line) = text.lines().position(|line| line.contains("Scope::granted(")) {
+            complain(format!("line {} grants a scope: only `host/access` knows who is calling; take the caller's", line + 1));
+        }
+    }
     for trace in MACHINE_PATHS {
         if let Some(line) = text.lines().position(|line| line.contains(trace)) {
             complain(format!("line {} holds `{trace}`, a path of one machine: take it from the environment", line + 1));

@@ -167,6 +167,12 @@ async fn plugins(config: &Config, keys: &KeyRing, findings: &mut Vec<Finding>) -
     } else {
         ok("plugins", format!("templates: {}", names.join(", ")))
     });
+    let policies: Vec<_> = catalogue.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
+    findings.push(match catalogue.rejected_policy() {
+        Some(failure) => wrong("policies", failure.to_string(), "mend the file or its configuration; until then nothing is accepted"),
+        None if policies.is_empty() => warn("policies", "none: nothing bounds what tenants ask for", "add policies/limits to the plugins folder"),
+        None => ok("policies", policies.join(", ")),
+    });
     for problem in catalogue.problems() {
         findings.push(warn("plugins", problem, "mend or remove the file; everything else works without it"));
     }

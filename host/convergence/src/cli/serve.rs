@@ -11,6 +11,7 @@ use crate::{boot, telemetry};
 
 /// How the server is run.
 #[derive(Debug, Args)]
+#[group(skip)] // flattened into other commands, whose own group has the same name
 pub(crate) struct Arguments {
     /// The configuration; every key has a default.
     #[arg(long, env = "CONVERGENCE_CONFIG", value_name = "FILE")]

@@ -29,9 +29,10 @@ impl Step for Image {
         let plan = work.plan()?;
         let bases = self.bases(work, &plan).await?;
         let provisioner = work.provisioner;
+        let prefix = &provisioner.settings.name_prefix;
         let dockerfile = convergence_render::dockerfile(&plan, &bases, &provisioner.dockerfile_options());
         let context = convergence_render::context(&plan, provisioner.settings.ca_bundle.as_deref());
-        let tag = convergence_render::image_tag(work.tenant.org, &dockerfile, &context, bases.values());
+        let tag = convergence_render::image_tag(prefix, work.tenant.org, &dockerfile, &context, bases.values());
         let image_id = match work.runtime().image_id(&tag).await? {
             Some(id) => id,
             None => {
@@ -43,7 +44,7 @@ impl Step for Image {
                         (label::INSTANCE.to_owned(), provisioner.settings.instance.clone()),
                         (label::ORGANIZATION.to_owned(), work.tenant.org.to_string()),
                     ]),
-                    cache_namespace: ImageBuild::cache_namespace_of(work.tenant.org),
+                    cache_namespace: ImageBuild::cache_namespace_of(prefix, work.tenant.org),
                 };
                 let runtime: &dyn Runtime = work.runtime();
                 work.with_progress(self.name(), |lines| async move {

@@ -1,9 +1,14 @@
-//! Makes the tenant's own network.
+//! Makes the tenant's own network; takes another one where something outside uses its addresses.
 
 use async_trait::async_trait;
+use convergence_model::operation::EventKind;
+use convergence_runtime::RuntimeError;
 
 use super::{Step, StepError};
 use crate::work::Work;
+
+/// Networks tried before giving up. Somebody else's network is often larger than one of ours and covers many.
+const TRIES: usize = 32;
 
 pub(crate) struct Network;
 
@@ -14,12 +19,26 @@ impl Step for Network {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let workload = work.workload().await?;
-        work.runtime().ensure_network(&workload.network, &workload.labels).await?;
-        Ok(())
+        for _ in 1..TRIES {
+            match ensure(work).await {
+                Err(StepError::Runtime(RuntimeError::SubnetTaken { subnet })) => {
+                    let other = work.move_subnet().await?;
+                    let detail = format!("another network uses addresses of {subnet}; trying {other}");
+                    work.record(self.name(), EventKind::Line, &detail).await?;
+                }
+                done => return done,
+            }
+        }
+        ensure(work).await
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
         Ok(work.runtime().remove_network(&work.name()).await?)
     }
+}
+
+async fn ensure(work: &Work<'_>) -> Result<(), StepError> {
+    let workload = work.workload().await?;
+    work.runtime().ensure_network(&workload.network, &workload.labels).await?;
+    Ok(())
 }

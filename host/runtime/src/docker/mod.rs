@@ -37,6 +37,13 @@ impl Runtime for Docker {
         self.engine_info().await
     }
 
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        match self.call("answer", |client| async move { client.ping().await }).await {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
     async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
         Ok(self.find_image(reference).await?.and_then(|image| image.id))
     }

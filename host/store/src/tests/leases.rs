@@ -14,6 +14,7 @@ async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static str, Result<
     vec![
         ("record_event", store.record_event(lease, "image", EventKind::Done, "", at(9)).await.map(drop)),
         ("revision_built", store.revision_built(lease, one, &built("late")).await),
+        ("move_subnet", store.move_subnet(lease, at(99), new_spawn(1, "app").subnets, at(9)).await.map(drop)),
         ("move_port", store.move_port(lease, at(99), 3001..=3200, &BTreeSet::new(), at(9)).await.map(drop)),
         ("finish_spawn", store.finish_spawn(lease, at(9)).await),
         ("finish_destroy", store.finish_destroy(lease, at(9)).await),

@@ -96,3 +96,14 @@ async fn a_port_comes_back_after_its_quarantine() {
     assert!(matches!(error, StoreError::Conflict(Conflict::PortsExhausted { .. })), "{error}");
     assert_eq!(store.move_port(&lease, at(99), two, &none, at(50)).await.unwrap(), 3001);
 }
+
+#[tokio::test]
+async fn a_network_that_something_outside_uses_is_left_alone_for_a_while() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
+    let two = SubnetPool { count: 2, ..new_spawn(1, "app").subnets };
+    assert_eq!(store.move_subnet(&lease, at(50), two, at(10)).await.unwrap().to_string(), "10.213.0.16/28");
+    let error = store.move_subnet(&lease, at(99), two, at(49)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict(Conflict::SubnetsExhausted { .. })), "{error}");
+    assert_eq!(store.move_subnet(&lease, at(99), two, at(50)).await.unwrap().to_string(), "10.213.0.0/28");
+}

@@ -64,7 +64,7 @@ async fn engine(app: &App) -> Check {
     Check { name: "engine", ok, detail }
 }
 
-/// A rejected component does not make the server unready as long as some template works.
+/// A rejected template does not make the server unready as long as another works; a rejected policy does.
 fn plugins(app: &App) -> Check {
     let templates = app.catalogue.templates();
     let problems = app.catalogue.problems();
@@ -78,5 +78,10 @@ fn plugins(app: &App) -> Check {
         detail.push_str("; ");
         detail.push_str(problem);
     }
-    Check { name: "plugins", ok: !languages.is_empty(), detail }
+    // Without a policy that was meant to be there nothing is accepted, whatever else works.
+    let rejected = app.catalogue.rejected_policy();
+    if let Some(failure) = &rejected {
+        detail = format!("{failure}; {detail}");
+    }
+    Check { name: "plugins", ok: !languages.is_empty() && rejected.is_none(), detail }
 }

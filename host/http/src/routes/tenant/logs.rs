@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use convergence_runtime::LogQuery;
+use convergence_runtime::{LogQuery, RuntimeError};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -59,6 +59,10 @@ pub(crate) async fn logs(
         let text = lines.map(|line| line.map(|line| format!("{}\n", line.text))).take_until(draining.cancelled_owned());
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(text)).into_response());
     }
-    let lines = app.runtime.logs(&name, &query).await?;
+    let lines = match app.runtime.logs(&name, &query).await {
+        // The tenant is there, its container is not (yet, or any more): it printed nothing.
+        Err(RuntimeError::NotFound { .. }) => Vec::new(),
+        answer => answer?,
+    };
     Ok(Json(Logs { logs: lines.into_iter().map(|line| line.text).collect() }).into_response())
 }
