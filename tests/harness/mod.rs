@@ -12,12 +12,21 @@ pub(crate) use server::{Options, Server};
 
 /// The repository.
 pub(crate) fn workspace() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is where it was built")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is where it was built")
+}
+
+/// A path that `cargo xtask test` tells tests by a variable.
+pub(crate) fn told(variable: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "nobody else can tell a test binary where things are")]
+    std::env::var_os(variable).map(PathBuf::from)
 }
 
 /// The components that `cargo xtask guests` built.
 pub(crate) fn components() -> PathBuf {
-    let folder = std::env::var_os("CONVERGENCE_COMPONENTS").map_or_else(|| workspace().join("target/components"), PathBuf::from);
+    let folder = told("CONVERGENCE_COMPONENTS").unwrap_or_else(|| workspace().join("target/components"));
     assert!(folder.is_dir(), "there are no components in {}: run `cargo xtask guests`", folder.display());
     folder
 }

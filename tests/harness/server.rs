@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::block::Block;
 use super::http::{Answer, Http};
-use super::{components, eventually, workspace};
+use super::{components, eventually, told, workspace};
 
 /// The folders of first-party components.
 const FIRST_PARTY: [&str; 2] = ["templates", "policies"];
@@ -70,7 +70,8 @@ impl Server {
 
     /// Starts the process again after it ended.
     pub(crate) async fn launch(&mut self) {
-        let log = File::options().create(true).append(true).open(self.log_file()).expect("the test's folder is writable");
+        let log =
+            File::options().create(true).append(true).open(self.log_file()).expect("the test's folder is writable");
         let child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(self.config_file())
@@ -103,7 +104,7 @@ impl Server {
         let Some(mut child) = self.child.take() else { return true };
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
-        let (sender, ended) = mpsc::channel();
+        let (sender, ended) = mpsc::sync_channel(1);
         let waiter = std::thread::spawn(move || sender.send(child.wait().is_ok_and(|status| status.success())));
         let stopped = ended.recv_timeout(Duration::from_secs(70)).unwrap_or(false);
         // Not reaped yet where it did not stop, so the number is still its own.
@@ -181,7 +182,8 @@ impl Server {
         }
         if !options.tables.contains("[tenants]") {
             let (first, last) = (ports.start(), ports.end());
-            writeln!(text, "\n[tenants]\nports = \"{first}-{last}\"\nsubnets = {:?}", block.subnets()).expect("strings grow");
+            writeln!(text, "\n[tenants]\nports = \"{first}-{last}\"\nsubnets = {:?}", block.subnets())
+                .expect("strings grow");
         }
         text.push_str(&options.tables);
         text.push_str(&image_map());
@@ -202,7 +204,8 @@ impl Server {
     pub(crate) fn drop_in(&self, component: &Path) {
         let name = component.file_name().expect("a component is a file");
         let place = self.plugins().join(name);
-        fs::copy(component, &place).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", component.display()));
+        fs::copy(component, &place)
+            .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", component.display()));
     }
 
     /// The installation's id, on the label of everything it has in the engine.
@@ -267,14 +270,16 @@ pub(crate) fn binary() -> &'static str {
 }
 
 fn wasm_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", folder.display()));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", folder.display()));
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")).collect()
 }
 
 /// Where base images are found on this machine, as `cargo xtask images` wrote it down.
 fn image_map() -> String {
-    let file = std::env::var_os("CONVERGENCE_IMAGES").map_or_else(|| workspace().join("target/convergence/images.toml"), PathBuf::from);
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask images`", file.display()));
+    let file = told("CONVERGENCE_IMAGES").unwrap_or_else(|| workspace().join("target/convergence/images.toml"));
+    let text = fs::read_to_string(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask images`", file.display()));
     format!("\n{text}\n")
 }

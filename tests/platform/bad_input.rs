@@ -91,7 +91,9 @@ async fn bodies_that_are_not_json_are_told_apart() {
 async fn tenants_that_do_not_exist_are_all_the_same_404() {
     let server = without_engine().await;
     let mut answers = Vec::new();
-    for path in ["/api/v1/tenant/7/status", "/api/v1/tenant/7/logs", "/api/v1/tenant/7/compose", "/api/v1/tenant/7/dockerfile"] {
+    for path in
+        ["/api/v1/tenant/7/status", "/api/v1/tenant/7/logs", "/api/v1/tenant/7/compose", "/api/v1/tenant/7/dockerfile"]
+    {
         let mut problem = server.http.get(path).await.expect(404);
         problem["requestId"] = Value::Null;
         answers.push(problem);

@@ -44,7 +44,9 @@ fn completions_are_printed_for_every_shell() {
 fn a_wrong_configuration_is_told_with_file_and_key() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("convergence.toml");
-    for (text, word) in [("colour = 1\n", "colour"), ("listen = \"0.0.0.0:3000\"\n", "loopback"), ("listen = 3\n", "listen")] {
+    for (text, word) in
+        [("colour = 1\n", "colour"), ("listen = \"0.0.0.0:3000\"\n", "loopback"), ("listen = 3\n", "listen")]
+    {
         std::fs::write(&file, text).unwrap();
         let output = Command::new(binary()).args(["serve", "--config"]).arg(&file).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();

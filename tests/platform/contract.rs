@@ -38,7 +38,9 @@ async fn the_openapi_document_lists_every_route_and_can_be_browsed() {
 #[tokio::test]
 async fn a_dry_run_shows_everything_and_does_nothing() {
     let server = without_engine().await;
-    for (language, image) in [("node", "node:22-bookworm-slim"), ("python", "python:3.12-slim-bookworm"), ("go", "golang:1.24-bookworm")] {
+    for (language, image) in
+        [("node", "node:22-bookworm-slim"), ("python", "python:3.12-slim-bookworm"), ("go", "golang:1.24-bookworm")]
+    {
         let body = json!({ "name": "dry", "language": language });
         let plan = server.http.post("/api/v1/tenant/plan", &body).await.expect(200);
         let dockerfile = plan["dockerfile"].as_str().unwrap();

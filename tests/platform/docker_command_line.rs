@@ -11,7 +11,8 @@ async fn a_tenants_life_from_the_command_line() {
         assert!(output.status.success(), "{arguments:?}: {out}\n{error}");
         (out, error)
     };
-    let (out, progress) = run(&["spawn", "from-cli", "--language", "go", "--env", "GREETING=$HOME", "--memory-mb", "256"]);
+    let (out, progress) =
+        run(&["spawn", "from-cli", "--language", "go", "--env", "GREETING=$HOME", "--memory-mb", "256"]);
     assert!(out.contains("sk_tenant_") && out.contains("http://127.0.0.1:"), "{out}");
     for step in ["image", "network", "container", "start", "probe"] {
         assert!(progress.contains(&format!("{step}: done")), "{step}: {progress}");

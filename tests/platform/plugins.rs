@@ -12,7 +12,8 @@ fn plugins_check(ready: &Value) -> Value {
 
 #[tokio::test]
 async fn a_missing_folder_is_told() {
-    let server = Server::with(Options { plugins_folder: false, tables: NO_ENGINE.to_owned(), ..Options::default() }).await;
+    let server =
+        Server::with(Options { plugins_folder: false, tables: NO_ENGINE.to_owned(), ..Options::default() }).await;
     let check = plugins_check(&server.http.get("/ready").await.expect(503));
     assert_eq!(check["ok"], false);
     assert!(check["detail"].as_str().unwrap().contains("plugins"), "{check}");

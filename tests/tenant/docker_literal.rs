@@ -36,8 +36,10 @@ async fn values_reach_the_container_as_they_were_written() {
     let tenant = server.spawn(json!({ "name": "literal", "language": "node", "env": env })).await;
 
     let script = "console.log(JSON.stringify(process.env))";
-    let output = Command::new("docker").args(["exec", &server.container(&tenant), "node", "-e", script]).output().unwrap();
-    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the app's own runtime prints its variables");
+    let output =
+        Command::new("docker").args(["exec", &server.container(&tenant), "node", "-e", script]).output().unwrap();
+    let seen: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("the app's own runtime prints its variables");
     let compose = server.http.get(&format!("/api/v1/tenant/{}/compose", tenant["envId"])).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("docker-compose.yml"), &compose.text).unwrap();

@@ -28,7 +28,8 @@ fn run(server: &Server, command: &str, tenant: i64) -> Value {
         .replacen("curl", "curl --silent --show-error", 1);
     let output = Command::new("bash").args(["-c", &command]).output().expect("bash can be run");
     let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{command}\n{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{command}\n{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn keys(document: &Value) -> Vec<&str> {
@@ -43,10 +44,17 @@ async fn the_tours_of_the_first_documentation_work_as_printed() {
         assert_eq!(spawned["success"], true, "{spawned}");
         let tenant = &spawned["tenant"];
         assert_eq!(keys(tenant), ["apiKey", "createdAt", "envId", "name", "orgId", "port", "status"]);
-        assert_eq!((&tenant["name"], &tenant["orgId"], &tenant["status"]), (&"my-app".into(), &1.into(), &"running".into()));
+        assert_eq!(
+            (&tenant["name"], &tenant["orgId"], &tenant["status"]),
+            (&"my-app".into(), &1.into(), &"running".into())
+        );
         assert!(tenant["apiKey"].as_str().is_some_and(|key| key.starts_with("sk_tenant_")), "{tenant}");
         assert_eq!(tenant["envId"], tour, "numbers are never used again");
-        assert_eq!(tenant["port"], *server.block.tenant_ports().start(), "the lowest free port, again after the first tour");
+        assert_eq!(
+            tenant["port"],
+            *server.block.tenant_ports().start(),
+            "the lowest free port, again after the first tour"
+        );
         let id = tenant["envId"].as_i64().expect("a number");
 
         let health = server.ask(tenant, "/health").await;
@@ -57,7 +65,10 @@ async fn the_tours_of_the_first_documentation_work_as_printed() {
             keys(&status),
             ["containerName", "cpuUsage", "envId", "memoryUsage", "name", "port", "status", "uptime"]
         );
-        assert_eq!((&status["status"], &status["containerName"]), (&"running".into(), &server.container(tenant).into()));
+        assert_eq!(
+            (&status["status"], &status["containerName"]),
+            (&"running".into(), &server.container(tenant).into())
+        );
         assert!(status["uptime"].is_u64(), "{status}");
         assert!(status["cpuUsage"].as_str().is_some_and(|cpu| cpu.ends_with('%')), "{status}");
         let memory = status["memoryUsage"].as_str().and_then(|memory| memory.strip_suffix("MB")?.parse::<u64>().ok());
@@ -65,7 +76,10 @@ async fn the_tours_of_the_first_documentation_work_as_printed() {
 
         let logs = run(&server, LOGS, id);
         let lines = logs["logs"].as_array().expect("a list");
-        assert!(lines.iter().any(|line| line.as_str().is_some_and(|line| line.contains("Listening on port"))), "{logs}");
+        assert!(
+            lines.iter().any(|line| line.as_str().is_some_and(|line| line.contains("Listening on port"))),
+            "{logs}"
+        );
 
         let list = run(&server, LIST, id);
         assert_eq!(list["tenants"].as_array().map(Vec::len), Some(1), "{list}");

@@ -89,7 +89,9 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     // An SQLite file has one server; what several share is PostgreSQL, and then each has a data folder of its own.
     let guarded = if location.contains("://") { config.data_dir.join("server") } else { PathBuf::from(&location) };
     let alone = installation::lock(&guarded)?;
-    let store = Arc::new(Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?);
+    let store = Arc::new(
+        Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?,
+    );
     // This is the only server of the file: whoever held leases is dead.
     if store.engine_name() == "sqlite" {
         let cut_off = store.end_leases().await.context("cannot take over what the last server was doing")?;
@@ -103,7 +105,9 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         .build
         .ca_bundle
         .as_ref()
-        .map(|path| std::fs::read(path).with_context(|| format!("cannot read `ca-bundle` {} of [build]", path.display())))
+        .map(|path| {
+            std::fs::read(path).with_context(|| format!("cannot read `ca-bundle` {} of [build]", path.display()))
+        })
         .transpose()?;
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let provisioner = Arc::new(Provisioner::new(

@@ -188,7 +188,8 @@ impl Config {
     pub(crate) fn load(file: Option<&Path>, listen: Option<SocketAddr>) -> Result<Self> {
         let mut config = match file {
             Some(path) => {
-                let text = fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
+                let text = fs::read_to_string(path)
+                    .with_context(|| format!("cannot read the configuration {}", path.display()))?;
                 toml::from_str(&text).with_context(|| format!("the configuration {} is wrong", path.display()))?
             }
             None => Self::default(),
@@ -220,7 +221,9 @@ impl Config {
             && !prefix.ends_with('-')
             && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !good {
-            bail!("`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'");
+            bail!(
+                "`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
+            );
         }
         if self.tenants.ports.contains(&self.listen.port()) {
             bail!(
@@ -255,7 +258,9 @@ fn port_range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Range
         let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         (first >= 1024 && first <= last).then_some(first..=last)
     };
-    parse().ok_or_else(|| D::Error::custom(format!("{text:?} is not a range of ports; write for example \"3001-3999\", from 1024 up")))
+    parse().ok_or_else(|| {
+        D::Error::custom(format!("{text:?} is not a range of ports; write for example \"3001-3999\", from 1024 up"))
+    })
 }
 
 fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SubnetPool, D::Error> {
@@ -267,7 +272,9 @@ fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Subn
         ((8..=28).contains(&bits) && aligned).then(|| SubnetPool { first: address, count: 1 << (28 - bits) })
     };
     parse().ok_or_else(|| {
-        D::Error::custom(format!("{text:?} is not a pool of addresses; write for example \"10.201.0.0/16\", from /8 to /28"))
+        D::Error::custom(format!(
+            "{text:?} is not a pool of addresses; write for example \"10.201.0.0/16\", from /8 to /28"
+        ))
     })
 }
 

@@ -84,7 +84,10 @@ fn read<const N: usize>(mut file: File, path: &Path) -> Result<[u8; N]> {
         bail!("{} can be read by others (mode {:o}); run `chmod 600 {}`", path.display(), mode & 0o777, path.display());
     }
     let mut bytes = Vec::with_capacity(N + 1);
-    Read::by_ref(&mut file).take(N as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    Read::by_ref(&mut file)
+        .take(N as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     bytes.try_into().map_err(|bytes: Vec<u8>| {
         anyhow::anyhow!("{} does not have {N} bytes but {}; restore it from a backup", path.display(), bytes.len())
     })

@@ -14,7 +14,9 @@ use crate::config::{Log, LogFormat};
 pub(crate) fn start(log: &Log) -> Result<()> {
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new(&log.filter).with_context(|| format!("`filter = {:?}` in [log] is wrong", log.filter))?,
+        Err(_) => {
+            EnvFilter::try_new(&log.filter).with_context(|| format!("`filter = {:?}` in [log] is wrong", log.filter))?
+        }
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match log.format {

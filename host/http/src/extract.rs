@@ -63,7 +63,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             ));
         }
         let bytes = axum::body::to_bytes(request.into_body(), BODY_MAX).await.map_err(|error| {
-            let too_large = std::error::Error::source(&error).is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
+            let too_large =
+                std::error::Error::source(&error).is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
             if too_large {
                 Problem::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
@@ -71,7 +72,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                     format!("the body is larger than {BODY_MAX} bytes; send less"),
                 )
             } else {
-                Problem::new(StatusCode::BAD_REQUEST, "truncated", "the body ended before all of it was there; send it again")
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "truncated",
+                    "the body ended before all of it was there; send it again",
+                )
             }
         })?;
         parse(&bytes).map(Self)
@@ -210,9 +215,14 @@ mod tests {
     }
 
     fn complaint(body: &str) -> String {
-        let problem = serde_json::to_value(parse::<Outer>(body.as_bytes()).unwrap_err()).unwrap();
+        let problem = serde_json::to_value(parse::<Outer>(body.as_bytes()).unwrap_err().document("1")).unwrap();
         let field = &problem["violations"][0];
-        format!("{} {} {}", problem["status"], field["code"].as_str().unwrap_or("-"), field["path"].as_str().unwrap_or("-"))
+        format!(
+            "{} {} {}",
+            problem["status"],
+            field["code"].as_str().unwrap_or("-"),
+            field["path"].as_str().unwrap_or("-")
+        )
     }
 
     #[test]

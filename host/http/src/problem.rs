@@ -17,10 +17,30 @@ use convergence_store::{Conflict, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What went wrong, told to whoever asked.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+/// What went wrong. What a client reads of it is a [`ProblemDocument`].
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
+    status: StatusCode,
+    code: String,
+    detail: String,
+    violations: Vec<FieldProblem>,
+    more: Option<Box<More>>,
+    retry_after: Option<u32>,
+}
+
+/// What only some problems tell.
+#[derive(Debug, Clone, Default)]
+struct More {
+    failure: Option<Failure>,
+    next: Option<String>,
+    operation: Option<OperationId>,
+}
+
+/// What went wrong, told to whoever asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub(crate) struct ProblemDocument {
     /// `urn:convergence:problem:<code>`.
     #[serde(rename = "type")]
     kind: String,
@@ -54,8 +74,6 @@ pub(crate) struct Problem {
     /// Where the operation in question can be watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<String>,
-    #[serde(skip)]
-    retry_after: Option<u32>,
 }
 
 /// What is wrong with one field.
@@ -72,21 +90,12 @@ pub(crate) struct FieldProblem {
 impl Problem {
     /// A problem with nothing but a status, a slug and a sentence.
     pub(crate) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
         Self {
-            kind: format!("urn:convergence:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
-            error: detail.clone(),
-            detail,
+            status,
             code: code.to_owned(),
-            request_id: String::new(),
+            detail: detail.into(),
             violations: Vec::new(),
-            step: None,
-            log: Vec::new(),
-            likely_cause: None,
-            next: None,
-            operation: None,
+            more: None,
             retry_after: None,
         }
     }
@@ -120,17 +129,12 @@ impl Problem {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             "engine-unreachable" | "engine-timeout" | "ports-exhausted" | "ports-taken" | "subnets-exhausted"
-            | "subnet-taken" => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            | "subnet-taken" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         };
+        let more = More { failure: Some(failure.clone()), next: None, operation: Some(operation) };
         Self {
-            step: Some(failure.step.clone()),
-            log: failure.log.clone(),
-            likely_cause: Some(failure.likely_cause.clone()),
-            next: Some(failure.next.clone()),
-            operation: Some(operation_url(operation)),
+            more: Some(Box::new(more)),
             ..Self::new(status, &failure.code, format!("step {}: {}", failure.step, failure.message))
         }
     }
@@ -149,27 +153,46 @@ impl Problem {
         )
     }
 
-    pub(crate) fn with_request_id(mut self, id: &str) -> Self {
-        id.clone_into(&mut self.request_id);
-        self
-    }
-
+    /// Says what to try next.
     pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
-        self.next = Some(next.into());
+        self.more.get_or_insert_default().next = Some(next.into());
         self
     }
 
-    /// Writes the problem; the middleware of `request.rs` calls this once the request id is known.
-    pub(crate) fn render(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
-        let mut response = (status, axum::Json(self)).into_response();
+    /// Writes the problem; the middleware of `request.rs` calls this, which knows the request's id.
+    pub(crate) fn render(self, request_id: &str) -> Response {
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, axum::Json(self.document(request_id))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+
+    /// What a client reads.
+    pub(crate) fn document(self, request_id: &str) -> ProblemDocument {
+        let More { failure, next, operation } = self.more.map(|more| *more).unwrap_or_default();
+        let (step, log, cause, failure_next) = match failure {
+            Some(failure) => (Some(failure.step), failure.log, Some(failure.likely_cause), Some(failure.next)),
+            None => (None, Vec::new(), None, None),
+        };
+        ProblemDocument {
+            kind: format!("urn:convergence:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            error: self.detail.clone(),
+            detail: self.detail,
+            code: self.code,
+            request_id: request_id.to_owned(),
+            violations: self.violations,
+            step,
+            log,
+            likely_cause: cause,
+            next: next.or(failure_next),
+            operation: operation.map(operation_url),
+        }
     }
 }
 
@@ -180,7 +203,7 @@ pub(crate) fn operation_url(id: OperationId) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -216,7 +239,7 @@ impl From<Conflict> for Problem {
                 ..Self::new(StatusCode::CONFLICT, "name-taken", detail)
             },
             Conflict::TenantBusy { operation } => Self {
-                operation: Some(operation_url(operation)),
+                more: Some(Box::new(More { operation: Some(operation), ..More::default() })),
                 ..Self::new(StatusCode::CONFLICT, "tenant-busy", detail)
             },
             Conflict::PortsExhausted { .. } => Self::unavailable("ports-exhausted", detail)
@@ -251,7 +274,10 @@ impl From<PluginFailure> for Problem {
             return Self::invalid(&violations);
         }
         if failure.is_temporary() {
-            return Self::unavailable("overloaded", "the server is busy with other requests; try again in a few seconds");
+            return Self::unavailable(
+                "overloaded",
+                "the server is busy with other requests; try again in a few seconds",
+            );
         }
         match &failure {
             PluginFailure::NoTemplates { .. } => Self::unavailable("no-templates", failure.to_string())
@@ -283,17 +309,11 @@ impl From<PlanError> for Problem {
             PlanError::Plugin(failure) => failure.into(),
             PlanError::BadPlan { ref violations, .. } => {
                 let detail = error.to_string();
-                Self { status: 502, ..Self::invalid(violations) }.retitled("plan-refused", detail)
+                let told = Self::invalid(violations).violations;
+                Self { violations: told, ..Self::new(StatusCode::BAD_GATEWAY, "plan-refused", detail) }
             }
             PlanError::Store(error) => error.into(),
         }
-    }
-}
-
-impl Problem {
-    fn retitled(self, code: &str, detail: String) -> Self {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        Self { violations: self.violations, ..Self::new(status, code, detail) }
     }
 }
 
@@ -303,7 +323,9 @@ impl From<SpawnError> for Problem {
             SpawnError::Plan(error) => error.into(),
             SpawnError::Engine(error) => error.into(),
             SpawnError::Store(error) => error.into(),
-            SpawnError::Stopping => Self::unavailable("stopping", "the server is stopping; send the request again in a moment"),
+            SpawnError::Stopping => {
+                Self::unavailable("stopping", "the server is stopping; send the request again in a moment")
+            }
         }
     }
 }
@@ -313,7 +335,9 @@ impl From<DestroyError> for Problem {
         match error {
             DestroyError::Absent => Self::no_such("tenant"),
             DestroyError::Store(error) => error.into(),
-            DestroyError::Stopping => Self::unavailable("stopping", "the server is stopping; send the request again in a moment"),
+            DestroyError::Stopping => {
+                Self::unavailable("stopping", "the server is stopping; send the request again in a moment")
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ async fn answer(request: Request, next: Next, id: &str) -> Response {
     let began = Instant::now();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.with_request_id(id).render();
+        response = problem.render(id);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -51,7 +51,9 @@ async fn answer(request: Request, next: Next, id: &str) -> Response {
 fn request_id(request: &Request, ids: &dyn Ids) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
     match given {
-        Some(id) if (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => id.to_owned(),
+        Some(id) if (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) => {
+            id.to_owned()
+        }
         _ => ids.uuid().to_string(),
     }
 }

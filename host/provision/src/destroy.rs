@@ -9,8 +9,7 @@ use crate::Provisioner;
 use crate::step::{Step, removal};
 
 /// What is done, in order. None can be undone; each can be repeated until it works.
-pub(crate) const STEPS: &[&dyn Step] =
-    &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images];
+pub(crate) const STEPS: &[&dyn Step] = &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images];
 
 /// Why a destroy was not accepted. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -42,7 +42,8 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
                 Conflict::SubnetsExhausted { .. } => "subnets-exhausted",
                 _ => "store-conflict",
             },
-            cause: "other programs on this machine use what the configuration gives to tenants, and no more is left".to_owned(),
+            cause: "other programs on this machine use what the configuration gives to tenants, and no more is left"
+                .to_owned(),
             next: "widen `ports` or `subnets` in [tenants] of the configuration, or destroy a tenant",
             log: Vec::new(),
         },
@@ -99,7 +100,9 @@ fn runtime(error: &RuntimeError) -> Told {
             code: "app-exited",
             cause: match code {
                 Some(0) => "the app ended by itself; a server has to stay in the foreground".to_owned(),
-                Some(126 | 127) => "the command of the app cannot be run: the file is missing or not executable".to_owned(),
+                Some(126 | 127) => {
+                    "the command of the app cannot be run: the file is missing or not executable".to_owned()
+                }
                 _ => "the app stopped with an error while it started; its last lines say which".to_owned(),
             },
             next: "mend what its last lines complain about; the root filesystem is read-only and it runs as uid 10001",
@@ -107,7 +110,9 @@ fn runtime(error: &RuntimeError) -> Told {
         },
         RuntimeError::NotReady { log, .. } => Told {
             code: "app-not-ready",
-            cause: "the app does not listen on $PORT on all addresses (0.0.0.0), or its health path does not answer 2xx".to_owned(),
+            cause:
+                "the app does not listen on $PORT on all addresses (0.0.0.0), or its health path does not answer 2xx"
+                    .to_owned(),
             next: "listen on 0.0.0.0:$PORT and answer the health path the plan names (`POST /api/v1/tenant/plan` shows it)",
             log: log.clone(),
         },
@@ -138,7 +143,17 @@ fn build_failed(log: &[String]) -> Told {
             "the build does not trust the certificate of the server it downloads from",
             "give the operator's certificate authorities with `ca-bundle` in [build] of the configuration",
         )
-    } else if any(&["eai_again", "enotfound", "could not resolve", "temporary failure in name resolution", "no such host", "etimedout", "econnrefused", "network is unreachable", "connection timed out"]) {
+    } else if any(&[
+        "eai_again",
+        "enotfound",
+        "could not resolve",
+        "temporary failure in name resolution",
+        "no such host",
+        "etimedout",
+        "econnrefused",
+        "network is unreachable",
+        "connection timed out",
+    ]) {
         (
             "the build cannot reach the registry it downloads packages from",
             "check that containers on this machine reach the package registry, or configure a mirror",
@@ -146,11 +161,17 @@ fn build_failed(log: &[String]) -> Told {
     } else if any(&["no space left on device"]) {
         ("the engine's disk is full", "free space (`docker system df`), then send the request again")
     } else if any(&["eusage", "lock file", "lockfile", "package-lock.json"]) {
-        ("the lock file does not fit the manifest", "run the package manager once where you develop, and commit its lock file")
+        (
+            "the lock file does not fit the manifest",
+            "run the package manager once where you develop, and commit its lock file",
+        )
     } else if any(&["no matching distribution", "etarget", "404 not found", "could not find a version"]) {
         ("a dependency does not exist in the version that is asked for", "mend the manifest, and update its lock file")
     } else {
-        ("a command of the build failed; its last lines say why", "mend what the last lines complain about, then send the request again")
+        (
+            "a command of the build failed; its last lines say why",
+            "mend what the last lines complain about, then send the request again",
+        )
     };
     Told { code: "build-failed", cause: cause.to_owned(), next, log: log.to_vec() }
 }

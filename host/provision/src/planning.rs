@@ -83,12 +83,7 @@ impl Provisioner {
         }
         let mut review = Review {
             action: "spawn".to_owned(),
-            organization: Organization {
-                id: org.to_string(),
-                name: organization.name,
-                plan: organization.plan,
-                usage,
-            },
+            organization: Organization { id: org.to_string(), name: organization.name, plan: organization.plan, usage },
             actor_role: caller.role().as_str().to_owned(),
             tenant_name: spec.name.to_string(),
             language: spec.language.clone(),

@@ -10,9 +10,11 @@ use convergence_model::{OperationId, OrgId, Scope, Secret, TenantId};
 use convergence_runtime::RuntimeError;
 use convergence_store::{KeyVerifier, LOCAL_NODE, NewRevision, NewSpawn, StoreError};
 
-use crate::planning::PlanError;
-use crate::step::{Step, container::Container, image::Image, network::Network, probe::Probe, start::Start, volumes::Volumes};
 use crate::Provisioner;
+use crate::planning::PlanError;
+use crate::step::{
+    Step, container::Container, image::Image, network::Network, probe::Probe, start::Start, volumes::Volumes,
+};
 
 /// What is done, in order. A failure undoes what was done, in reverse.
 pub(crate) const STEPS: &[&dyn Step] = &[&Image, &Network, &Volumes, &Container, &Start, &Probe];
@@ -85,7 +87,11 @@ impl Provisioner {
                     ports: self.settings.ports.clone(),
                     skip_ports: BTreeSet::new(),
                     subnets: self.settings.subnets,
-                    key: KeyVerifier { version: key.verifier.version, lookup: key.verifier.lookup, verifier: key.verifier.mac },
+                    key: KeyVerifier {
+                        version: key.verifier.version,
+                        lookup: key.verifier.lookup,
+                        verifier: key.verifier.mac,
+                    },
                     quota: self.settings.tenants_max,
                     actor: caller.name().to_owned(),
                     now: self.clock.now(),

@@ -52,7 +52,8 @@ impl Provisioner {
     pub fn watch(self: Arc<Self>, scope: Scope, id: OperationId, after: i64) -> BoxStream<'static, News> {
         let news = self.news.subscribe();
         let follower = Follower { provisioner: self, scope, id, after, news, ready: VecDeque::new(), over: false };
-        stream::unfold(follower, |mut follower| async move { follower.next().await.map(|news| (news, follower)) }).boxed()
+        stream::unfold(follower, |mut follower| async move { follower.next().await.map(|news| (news, follower)) })
+            .boxed()
     }
 }
 

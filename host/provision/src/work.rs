@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use convergence_model::Scope;
 use convergence_model::build::BuildLine;
 use convergence_model::operation::{EventKind, Operation};
 use convergence_model::tenant::{Binding, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
-use convergence_model::Scope;
 use convergence_render::{GuardedPlan, Projection, names};
 use convergence_runtime::Runtime;
 use convergence_store::{Lease, Store};

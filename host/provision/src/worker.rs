@@ -68,7 +68,7 @@ impl Provisioner {
         let Claimed { operation, lease } = claimed;
         let id = operation.id;
         let outcome = tokio::select! {
-            outcome = self.execute(operation, lease.clone()) => outcome,
+            outcome = self.execute(operation, lease) => outcome,
             () = self.lose(&lease) => Err(StepError::LeaseLost),
         };
         match outcome {

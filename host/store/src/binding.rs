@@ -146,13 +146,7 @@ async fn lease_port(
 }
 
 /// Leases the first network of a pool that nobody has.
-async fn lease_subnet(
-    tx: &mut Tx,
-    node: &str,
-    tenant: TenantId,
-    pool: SubnetPool,
-    now: Timestamp,
-) -> Result<Subnet> {
+async fn lease_subnet(tx: &mut Tx, node: &str, tenant: TenantId, pool: SubnetPool, now: Timestamp) -> Result<Subnet> {
     take_turn(tx, node).await?;
     let sql = "DELETE FROM subnets WHERE node = $1 AND quarantine_until <= $2";
     tx.execute(sql, values![node, now]).await?;

@@ -64,7 +64,10 @@ impl Client {
             ))
         } else {
             let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Failure::Unreachable(format!("the connection to {} broke{cause}; what was asked may still happen", self.base))
+            Failure::Unreachable(format!(
+                "the connection to {} broke{cause}; what was asked may still happen",
+                self.base
+            ))
         }
     }
 }

@@ -87,8 +87,8 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
     output.result(&json!({ "ok": bad == 0, "findings": findings }), || report(&findings));
     match bad {
         0 => Ok(()),
-        1 => Err(Failure::Failed("one thing is wrong; see above how to mend it".to_owned())),
-        many => Err(Failure::Failed(format!("{many} things are wrong; see above how to mend them"))),
+        1 => Err(Failure::BadNews("one thing is wrong; see above how to mend it".to_owned())),
+        many => Err(Failure::BadNews(format!("{many} things are wrong; see above how to mend them"))),
     }
 }
 
@@ -167,10 +167,15 @@ async fn plugins(config: &Config, keys: &KeyRing, findings: &mut Vec<Finding>) -
     } else {
         ok("plugins", format!("templates: {}", names.join(", ")))
     });
-    let policies: Vec<_> = catalogue.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
+    let policies: Vec<_> =
+        catalogue.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
     findings.push(match catalogue.rejected_policy() {
-        Some(failure) => wrong("policies", failure.to_string(), "mend the file or its configuration; until then nothing is accepted"),
-        None if policies.is_empty() => warn("policies", "none: nothing bounds what tenants ask for", "add policies/limits to the plugins folder"),
+        Some(failure) => {
+            wrong("policies", failure.to_string(), "mend the file or its configuration; until then nothing is accepted")
+        }
+        None if policies.is_empty() => {
+            warn("policies", "none: nothing bounds what tenants ask for", "add policies/limits to the plugins folder")
+        }
         None => ok("policies", policies.join(", ")),
     });
     for problem in catalogue.problems() {
@@ -231,11 +236,17 @@ fn disk(folder: &Path) -> Finding {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize) / (1024 * 1024);
             if free < DISK_LOW_MB {
-                warn("disk", format!("{free} MiB free"), "free space: `docker system df` shows what images and builds use")
+                warn(
+                    "disk",
+                    format!("{free} MiB free"),
+                    "free space: `docker system df` shows what images and builds use",
+                )
             } else {
                 ok("disk", format!("{} GiB free", free / 1024))
             }
         }
-        Err(error) => warn("disk", format!("cannot look at {}: {error}", folder.display()), "check that the folder exists"),
+        Err(error) => {
+            warn("disk", format!("cannot look at {}: {error}", folder.display()), "check that the folder exists")
+        }
     }
 }

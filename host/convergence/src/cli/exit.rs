@@ -18,6 +18,8 @@ Exit codes:
 pub(crate) enum Failure {
     /// It was tried and failed; for people.
     Failed(String),
+    /// The result, which is printed already, is bad news; a last word for people.
+    BadNews(String),
     /// No server answers.
     Unreachable(String),
     /// The server answered with a problem.
@@ -30,7 +32,7 @@ impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Failed(_) => 1,
+            Self::Failed(_) | Self::BadNews(_) => 1,
             Self::Unreachable(_) => 3,
             // A step that failed was accepted and tried, whatever status says whose fault it was.
             Self::Problem(_, problem) if problem.get("step").is_some() => 1,

@@ -52,6 +52,8 @@ impl Output {
     /// Why a command did not succeed.
     pub(crate) fn failure(self, failure: &Failure) {
         let text = match failure {
+            Failure::BadNews(_) if self.json => return,
+            Failure::BadNews(text) => text.clone(),
             Failure::Failed(text) | Failure::Unreachable(text) | Failure::Pending(text) => {
                 if self.json {
                     let document = serde_json::json!({ "error": text });

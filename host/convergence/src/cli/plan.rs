@@ -23,7 +23,8 @@ pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) 
     output.result(&plan, || {
         let text = |key: &str| plan.get(key).and_then(Value::as_str).unwrap_or_default();
         let notes = plan.pointer("/decisions/notes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let warnings = plan.pointer("/decisions/warnings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let warnings =
+            plan.pointer("/decisions/warnings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut lines: Vec<String> = notes.iter().filter_map(Value::as_str).map(|note| format!("# {note}")).collect();
         lines.extend(warnings.iter().filter_map(Value::as_str).map(|warning| format!("# warning: {warning}")));
         lines.push(format!("\n# Dockerfile\n{}\n# docker-compose.yml\n{}", text("dockerfile"), text("compose")));

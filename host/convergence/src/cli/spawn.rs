@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let (body, query) = (arguments.spec.body(), arguments.spec.query());
     if arguments.detach {
-        let request = client.request(Method::POST, "/api/v1/tenant/spawn").query(&query).header("prefer", "respond-async");
+        let request =
+            client.request(Method::POST, "/api/v1/tenant/spawn").query(&query).header("prefer", "respond-async");
         let (_, accepted) = client.json(request.json(&body)).await?;
         output.result(&accepted, || {
             let url = accepted.pointer("/operation/url").and_then(Value::as_str).unwrap_or_default();

@@ -40,7 +40,8 @@ pub(crate) struct SpecArguments {
 impl SpecArguments {
     /// The request body.
     pub(crate) fn body(&self) -> Value {
-        let mut body = Map::from_iter([("name".to_owned(), json!(self.name)), ("language".to_owned(), json!(self.language))]);
+        let mut body =
+            Map::from_iter([("name".to_owned(), json!(self.name)), ("language".to_owned(), json!(self.language))]);
         let mut limits = Map::new();
         let put = |map: &mut Map<String, Value>, key: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -53,9 +54,9 @@ impl SpecArguments {
         put(&mut limits, "cpu", self.cpu.map(|v| json!(v)));
         put(&mut limits, "memoryMb", self.memory_mb.map(|v| json!(v)));
         put(&mut limits, "diskMb", self.disk_mb.map(|v| json!(v)));
-        put(&mut body, "limits", (!limits.is_empty()).then(|| Value::Object(limits)));
+        put(&mut body, "limits", (!limits.is_empty()).then_some(Value::Object(limits)));
         let env: Map<String, Value> = self.env.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        put(&mut body, "env", (!env.is_empty()).then(|| Value::Object(env)));
+        put(&mut body, "env", (!env.is_empty()).then_some(Value::Object(env)));
         Value::Object(body)
     }
 

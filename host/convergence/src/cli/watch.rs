@@ -38,7 +38,12 @@ pub(crate) async fn spawn(
 }
 
 /// Follows an operation to its end, showing its steps.
-pub(crate) async fn follow(client: &Client, url: &str, patience: Option<Duration>, output: Output) -> Result<(), Failure> {
+pub(crate) async fn follow(
+    client: &Client,
+    url: &str,
+    patience: Option<Duration>,
+    output: Output,
+) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + patience.unwrap_or(Duration::from_secs(24 * 3600));
     let display = Display::new(output);
     let mut last = 0;
@@ -96,7 +101,9 @@ impl Events {
             let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
             let text = String::from_utf8_lossy(&block);
             let field = |name: &str| {
-                text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|rest| rest.trim_start().to_owned()))
+                text.lines().find_map(|line| {
+                    line.strip_prefix(name)?.strip_prefix(':').map(|rest| rest.trim_start().to_owned())
+                })
             };
             if let (Some(name), Some(data)) = (field("event"), field("data")) {
                 let id = field("id").and_then(|id| id.parse().ok());

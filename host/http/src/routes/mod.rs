@@ -13,12 +13,20 @@ use crate::problem::Problem;
 
 /// All of them.
 pub(crate) fn all() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(tenant::routes()).merge(template::routes()).merge(operation::routes()).merge(health::routes())
+    OpenApiRouter::new()
+        .merge(tenant::routes())
+        .merge(template::routes())
+        .merge(operation::routes())
+        .merge(health::routes())
 }
 
 /// A path that names nothing.
 pub(crate) async fn absent(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no-such-path", format!("there is nothing at {:?}; /api-docs lists what there is", uri.path()))
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-such-path",
+        format!("there is nothing at {:?}; /api-docs lists what there is", uri.path()),
+    )
 }
 
 /// A path that exists, asked the wrong way.

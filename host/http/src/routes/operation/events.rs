@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use super::show::OperationView;
 use crate::App;
 use crate::extract::{Authenticated, OperationPath};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 /// Progress as it happens.
 ///
@@ -26,7 +26,7 @@ use crate::problem::Problem;
     ),
     responses(
         (status = 200, body = String, content_type = "text/event-stream"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such operation."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such operation."),
     )
 )]
 pub(crate) async fn events(
@@ -42,10 +42,12 @@ pub(crate) async fn events(
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0);
     let draining = app.draining.clone();
     let news = app.provisioner.watch(scope, id, last);
-    let events = news.map(|news| Ok::<_, Infallible>(match news {
-        convergence_provision::News::Event(event) => step(&event),
-        convergence_provision::News::Outcome(operation) => json("outcome", &OperationView::from(*operation)),
-    }));
+    let events = news.map(|news| {
+        Ok::<_, Infallible>(match news {
+            convergence_provision::News::Event(event) => step(&event),
+            convergence_provision::News::Outcome(operation) => json("outcome", &OperationView::from(*operation)),
+        })
+    });
     let events = events.take_until(draining.cancelled_owned());
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::extract::{Authenticated, OperationPath};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 /// How far an operation is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,7 +69,7 @@ impl From<Operation> for OperationView {
     params(("id" = String, Path, description = "The operation's id.")),
     responses(
         (status = 200, body = OperationView),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such operation."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such operation."),
     )
 )]
 pub(crate) async fn show(

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::App;
 use crate::extract::{Authenticated, EnvPath};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 /// The Compose file that runs the same container. Secrets appear as `${NAME}`: set them before bringing it up.
 #[utoipa::path(
@@ -14,7 +14,7 @@ use crate::problem::Problem;
     params(("envId" = i64, Path, description = "The tenant's number.")),
     responses(
         (status = 200, body = String, content_type = "application/yaml"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
     )
 )]
 pub(crate) async fn compose(

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 use crate::extract::{Authenticated, EnvPath, Query, patience};
-use crate::problem::{Problem, operation_url};
+use crate::problem::{Problem, ProblemDocument, operation_url};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -37,8 +37,8 @@ pub(crate) struct Destroyed {
     responses(
         (status = 200, body = Destroyed, description = "It is gone."),
         (status = 202, body = Destroyed, description = "It is being removed."),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "Something else is being done to it."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Something else is being done to it."),
     )
 )]
 pub(crate) async fn destroy(

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::App;
 use crate::extract::{Authenticated, EnvPath};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 /// The Dockerfile that a tenant's image was built from.
 #[utoipa::path(
@@ -14,7 +14,7 @@ use crate::problem::Problem;
     params(("envId" = i64, Path, description = "The tenant's number.")),
     responses(
         (status = 200, body = String, content_type = "text/plain"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
     )
 )]
 pub(crate) async fn dockerfile(
@@ -25,6 +25,8 @@ pub(crate) async fn dockerfile(
     let scope = caller.scope();
     let tenant = app.store.tenant(&scope, env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
     let revision = app.store.latest_revision(&scope, tenant.id).await?;
-    let built = revision.and_then(|revision| revision.built).ok_or_else(|| Problem::no_such("image: the tenant is not built yet"))?;
+    let built = revision
+        .and_then(|revision| revision.built)
+        .ok_or_else(|| Problem::no_such("image: the tenant is not built yet"))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], built.dockerfile).into_response())
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 use crate::extract::{Authenticated, Query};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 const PAGE_DEFAULT: u32 = 100;
 const PAGE_MAX: u32 = 1000;
@@ -54,7 +54,7 @@ pub(crate) struct Entry {
     get, path = "/api/v1/tenant", tag = "tenant", params(Parameters),
     responses(
         (status = 200, body = Tenants),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such organization."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such organization."),
     )
 )]
 pub(crate) async fn list(

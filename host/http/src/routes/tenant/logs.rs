@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 use crate::extract::{Authenticated, EnvPath, Query};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 const TAIL_DEFAULT: u32 = 200;
 const TAIL_MAX: u32 = 10_000;
@@ -40,8 +40,8 @@ pub(crate) struct Logs {
     params(("envId" = i64, Path, description = "The tenant's number."), Parameters),
     responses(
         (status = 200, body = Logs),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant."),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "The engine does not answer."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The engine does not answer."),
     )
 )]
 pub(crate) async fn logs(
@@ -52,7 +52,8 @@ pub(crate) async fn logs(
 ) -> Result<Response, Problem> {
     let tail = parameters.tail.unwrap_or(TAIL_DEFAULT).min(TAIL_MAX);
     let query = LogQuery { tail: Some(tail), ..LogQuery::default() };
-    let name = app.provisioner.container_of(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+    let name =
+        app.provisioner.container_of(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
     if parameters.follow.unwrap_or(false) {
         let draining = app.draining.clone();
         let lines = app.runtime.follow_logs(&name, &query).await?;

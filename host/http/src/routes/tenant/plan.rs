@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::wire::SpecBody;
 use crate::App;
 use crate::extract::{Authenticated, Body, Query};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -72,8 +72,8 @@ pub(crate) struct PluginView {
     post, path = "/api/v1/tenant/plan", tag = "tenant", params(Parameters), request_body = SpecBody,
     responses(
         (status = 200, body = Planned),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A field is wrong or a policy refuses."),
-        (status = 502, body = Problem, content_type = "application/problem+json", description = "A plugin failed."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong or a policy refuses."),
+        (status = 502, body = ProblemDocument, content_type = "application/problem+json", description = "A plugin failed."),
     )
 )]
 pub(crate) async fn plan(

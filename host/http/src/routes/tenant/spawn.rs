@@ -1,9 +1,9 @@
 //! `POST /api/v1/tenant/spawn`
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use convergence_model::operation::OperationState;
 use convergence_model::tenant::TenantStatus;
 use convergence_provision::Accepted;
@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::wire::SpecBody;
 use crate::App;
 use crate::extract::{Authenticated, Body, Query, patience};
-use crate::problem::{Problem, operation_url};
+use crate::problem::{Problem, ProblemDocument, operation_url};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -70,9 +70,9 @@ pub(crate) struct OperationLink {
     responses(
         (status = 201, body = Spawned, description = "It runs."),
         (status = 202, body = Spawned, description = "It is being built or started."),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "The name is taken."),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "A field is wrong, a policy refuses, or the app does not build or start."),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "No engine, no free port, or no template."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The name is taken."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong, a policy refuses, or the app does not build or start."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "No engine, no free port, or no template."),
     )
 )]
 pub(crate) async fn spawn(

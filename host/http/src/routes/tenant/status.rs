@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::extract::{Authenticated, EnvPath};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemDocument};
 
 /// How a tenant is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,7 +36,7 @@ pub(crate) struct Status {
     params(("envId" = i64, Path, description = "The tenant's number.")),
     responses(
         (status = 200, body = Status),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "There is no such tenant."),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
     )
 )]
 pub(crate) async fn status(

@@ -98,8 +98,8 @@ impl LimitsBody {
 /// Languages and frameworks are names that plugins chose; anything that could not be one is refused here, so
 /// that nothing unprintable reaches a plugin or a log.
 fn slug(path: &str, text: &str, wrong: &mut Vec<Violation>) {
-    let good = (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+#/-".contains(&b));
+    let good =
+        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+#/-".contains(&b));
     if !good {
         wrong.push(Violation::deny(
             path,
@@ -112,7 +112,11 @@ fn slug(path: &str, text: &str, wrong: &mut Vec<Violation>) {
 fn describe(text: &str, wrong: &mut Vec<Violation>) {
     if text.chars().count() > TenantSpec::DESCRIPTION_MAX {
         let most = TenantSpec::DESCRIPTION_MAX;
-        wrong.push(Violation::deny("description", "too-long", format!("the description has more than {most} characters")));
+        wrong.push(Violation::deny(
+            "description",
+            "too-long",
+            format!("the description has more than {most} characters"),
+        ));
     }
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         wrong.push(Violation::deny("description", "bad-character", "the description contains control characters"));
@@ -122,7 +126,11 @@ fn describe(text: &str, wrong: &mut Vec<Violation>) {
 fn variables(given: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> BTreeMap<EnvName, String> {
     if given.len() > TenantSpec::ENV_MAX {
         let most = TenantSpec::ENV_MAX;
-        wrong.push(Violation::deny("env", "too-many", format!("{} variables were given; at most {most} are allowed", given.len())));
+        wrong.push(Violation::deny(
+            "env",
+            "too-many",
+            format!("{} variables were given; at most {most} are allowed", given.len()),
+        ));
         return BTreeMap::new();
     }
     let mut env = BTreeMap::new();
@@ -170,7 +178,8 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_the_default() {
-        let body: SpecBody = serde_json::from_str(r#"{"name": "a", "language": "node", "limits": {"cpu": 0.25}}"#).unwrap();
+        let body: SpecBody =
+            serde_json::from_str(r#"{"name": "a", "language": "node", "limits": {"cpu": 0.25}}"#).unwrap();
         let spec = body.check(Limits::DEFAULT).unwrap();
         assert_eq!(spec.limits, Limits { cpu_millis: 250, ..Limits::DEFAULT });
     }
