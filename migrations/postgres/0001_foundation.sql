@@ -92,7 +92,7 @@ CREATE TABLE revisions (
     built       TEXT,
     created_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant, number),
-    CHECK ((image_tag IS NULL) = (built IS NULL))
+    CHECK (built IS NULL OR image_tag IS NOT NULL)
 );
 
 CREATE INDEX revisions_by_image ON revisions (image_tag) WHERE image_tag IS NOT NULL;
@@ -174,3 +174,10 @@ FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
 INSERT INTO organizations (id, name, plan, created_at) VALUES (1, 'default', 'free', 0);
 INSERT INTO nodes (name) VALUES ('local');
 SELECT setval(pg_get_serial_sequence('organizations', 'id'), 1);
+
+-- Whose database this is: one row. `key_check` is derived from the master key, which is not here.
+CREATE TABLE installation (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    id        TEXT NOT NULL,
+    key_check TEXT NOT NULL
+);

@@ -92,7 +92,7 @@ CREATE TABLE revisions (
     built       TEXT,
     created_at  INTEGER NOT NULL,
     PRIMARY KEY (tenant, number),
-    CHECK ((image_tag IS NULL) = (built IS NULL))
+    CHECK (built IS NULL OR image_tag IS NOT NULL)
 ) STRICT;
 
 CREATE INDEX revisions_by_image ON revisions (image_tag) WHERE image_tag IS NOT NULL;
@@ -178,3 +178,10 @@ END;
 
 INSERT INTO organizations (id, name, plan, created_at) VALUES (1, 'default', 'free', 0);
 INSERT INTO nodes (name) VALUES ('local');
+
+-- Whose database this is: one row. `key_check` is derived from the master key, which is not here.
+CREATE TABLE installation (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    id        TEXT NOT NULL,
+    key_check TEXT NOT NULL
+) STRICT;

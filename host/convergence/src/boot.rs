@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use convergence_access::KeyRing;
 use convergence_http::App;
 use convergence_model::ids::{Clock, Ids};
@@ -83,15 +83,29 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing) -> Result<Catalog
 /// # Errors
 /// What must not be missing is: the data folder, the database, the port.
 pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
-    let installation = Installation::open(&config.data_dir)?;
-    let keys = KeyRing::new(&installation.master);
     let location = config.database();
     // An SQLite file has one server; what several share is PostgreSQL, and then each has a data folder of its own.
-    let guarded = if location.contains("://") { config.data_dir.join("server") } else { PathBuf::from(&location) };
+    let file = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(&location);
+    let guarded = if file.contains("://") { config.data_dir.join("server") } else { PathBuf::from(file) };
+    installation::prepare(&config.data_dir)?;
     let alone = installation::lock(&guarded)?;
+    let installation = Installation::open(&config.data_dir)?;
+    let keys = KeyRing::new(&installation.master);
     let store = Arc::new(
         Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?,
     );
+    let check = data_encoding::HEXLOWER.encode(&keys.purpose("installation-check"));
+    if let Some(other) =
+        store.adopt_installation(&installation.id, &check).await.context("cannot read whose database this is")?
+    {
+        bail!(
+            "the database {} belongs to installation {other}, and the data folder {} to {}: its `master.key` would derive \
+             other keys than the tenants have. Restore `master.key` and `installation` beside the database from a backup",
+            shown(&location),
+            config.data_dir.display(),
+            installation.id
+        );
+    }
     // This is the only server of the file: whoever held leases is dead.
     if store.engine_name() == "sqlite" {
         let cut_off = store.end_leases().await.context("cannot take over what the last server was doing")?;

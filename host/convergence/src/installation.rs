@@ -22,9 +22,7 @@ impl Installation {
     /// # Errors
     /// The folder cannot be written, or the key is not one or is open to others.
     pub(crate) fn open(data: &Path) -> Result<Self> {
-        fs::create_dir_all(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
-        fs::set_permissions(data, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("cannot close the data folder {} to others", data.display()))?;
+        prepare(data)?;
         let master = read_or_make(&data.join("master.key"), || {
             let mut key = [0; 32];
             getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
@@ -37,6 +35,16 @@ impl Installation {
         })?;
         Ok(Self { master, id: Uuid::from_bytes(id).simple().to_string() })
     }
+}
+
+/// Makes the data folder, for its owner's eyes only.
+///
+/// # Errors
+/// It cannot be made or closed to others.
+pub(crate) fn prepare(data: &Path) -> Result<()> {
+    fs::create_dir_all(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    fs::set_permissions(data, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot close the data folder {} to others", data.display()))
 }
 
 /// Makes sure that no other server works on the same database file or data folder, for as long as the answer is kept.
@@ -64,15 +72,24 @@ fn read_or_make<const N: usize>(path: &Path, make: impl FnOnce() -> Result<[u8; 
         Ok(file) => read(file, path),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let bytes = make()?;
-            let fresh = path.with_extension("new");
+            let fresh = path.with_extension(format!("new-{}", std::process::id()));
             let write = || -> std::io::Result<()> {
                 let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
                 file.write_all(&bytes)?;
                 file.sync_all()?;
-                fs::rename(&fresh, path)
+                // Unlike a rename, a link never replaces what another process made first.
+                let linked = fs::hard_link(&fresh, path);
+                fs::remove_file(&fresh)?;
+                linked?;
+                path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
             };
-            write().with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(bytes)
+            match write() {
+                Ok(()) => Ok(bytes),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    read(File::open(path).with_context(|| format!("cannot read {}", path.display()))?, path)
+                }
+                Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+            }
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }

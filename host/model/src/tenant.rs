@@ -91,6 +91,9 @@ pub struct Revision {
     pub plugins: BTreeMap<String, PluginPin>,
     /// Limits after policies tightened them.
     pub limits: Limits,
+    /// `repository:tag` of its image, from just before the build on: an image that nothing refers to would be lost
+    /// if the build succeeded and its outcome could not be recorded.
+    pub image_tag: Option<String>,
     /// What the build made of it; absent until the build has succeeded.
     pub built: Option<Built>,
     /// When it was planned.

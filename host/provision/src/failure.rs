@@ -64,6 +64,19 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
     }
 }
 
+/// Tells why nothing more is tried.
+pub(crate) fn gave_up(attempts: i64) -> Failure {
+    Failure {
+        step: "start".to_owned(),
+        code: "gave-up".to_owned(),
+        message: format!("it was begun {attempts} times and never got to an end"),
+        likely_cause: "the engine or the database did not answer for long, or the server itself crashed over it"
+            .to_owned(),
+        next: "look at the server's log for this operation, mend what it names, then destroy the tenant".to_owned(),
+        log: Vec::new(),
+    }
+}
+
 struct Told {
     code: &'static str,
     cause: String,

@@ -21,7 +21,6 @@ mod work;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use convergence_access::KeyRing;
 use convergence_model::ids::{Clock, Ids};
@@ -30,6 +29,7 @@ use convergence_plugin::Catalogue;
 use convergence_runtime::Runtime;
 use convergence_store::Store;
 use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
 
 pub use destroy::DestroyError;
 pub use planning::{PlanError, Planned, Preview};
@@ -55,7 +55,8 @@ pub struct Provisioner {
     queued: Notify,
     /// Something happened to this operation.
     news: broadcast::Sender<OperationId>,
-    stopping: AtomicBool,
+    /// Nothing is claimed any more.
+    stopping: CancellationToken,
 }
 
 impl Provisioner {
@@ -80,7 +81,7 @@ impl Provisioner {
             settings,
             queued: Notify::new(),
             news,
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -90,6 +91,6 @@ impl Provisioner {
     }
 
     fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+        self.stopping.is_cancelled()
     }
 }

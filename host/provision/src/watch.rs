@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use convergence_model::operation::{Operation, OperationEvent};
+use convergence_model::operation::{Operation, OperationEvent, OperationState};
 use convergence_model::{OperationId, Scope};
 use convergence_store::{Result, StoreError};
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -42,7 +42,9 @@ impl Provisioner {
                 id: id.to_string(),
                 reason: "the row is gone".to_owned(),
             })?;
-            if operation.state.is_final() || !heard(&mut news, id, deadline).await {
+            // What is under way is finished by a drain; what is only queued waits for the next start.
+            let waits_for_next_start = self.is_stopping() && operation.state == OperationState::Queued;
+            if operation.state.is_final() || waits_for_next_start || !heard(&mut news, id, deadline).await {
                 return Ok(operation);
             }
         }

@@ -115,10 +115,15 @@ impl Work<'_> {
                 kept += 1;
                 if kept <= LINES_MAX {
                     let text = if line.step.is_empty() { line.text } else { format!("{} {}", line.step, line.text) };
-                    self.record(step, EventKind::Line, &text).await?;
+                    match self.record(step, EventKind::Line, &text).await {
+                        Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+                        // A line of progress is not worth a good build.
+                        Err(error) => tracing::warn!(%error, "a line of progress is lost"),
+                        Ok(()) => {}
+                    }
                 }
             }
-            Ok::<_, StepError>(())
+            Ok(())
         };
         let (outcome, recorded) = tokio::join!(work(lines), keep);
         recorded?;

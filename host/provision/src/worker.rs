@@ -1,8 +1,7 @@
 //! Takes operations, one lease each, and carries them out.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use convergence_model::Scope;
 use convergence_model::operation::{EventKind, Failure, Operation, OperationKind};
@@ -21,6 +20,9 @@ use crate::{Provisioner, operations};
 const LEASE: Duration = Duration::from_secs(15);
 /// How often a lease is renewed; thrice within its length.
 const RENEWAL: Duration = Duration::from_secs(5);
+/// How often an operation is begun before it is given up: a worker that dies, or an engine or a database that does not
+/// answer, costs one attempt.
+const ATTEMPTS: i64 = 10;
 /// How often the queue is looked at when nothing was said to be in it: leases of dead workers run out silently.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -61,7 +63,7 @@ impl Provisioner {
                 }
             }
         }
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
     }
 
     async fn carry_out(&self, claimed: Claimed) {
@@ -79,12 +81,15 @@ impl Provisioner {
         let _ = self.news.send(id);
     }
 
-    /// Renews a lease; returns when it is lost.
+    /// Renews a lease; returns when it is lost, or when it has run out because the store does not answer: then
+    /// somebody else may have it, and two must not drive one engine.
     async fn lose(&self, lease: &Lease) {
-        loop {
+        let mut renewed = Instant::now();
+        while renewed.elapsed() < LEASE {
             tokio::time::sleep(RENEWAL).await;
+            let asked = Instant::now();
             match self.store.renew(lease, LEASE).await {
-                Ok(true) => {}
+                Ok(true) => renewed = asked,
                 Ok(false) => return,
                 Err(error) => tracing::warn!(%error, "cannot renew the lease; trying again"),
             }
@@ -94,6 +99,9 @@ impl Provisioner {
     /// An error of this function means that nothing could be recorded; everything else is recorded.
     async fn execute(&self, operation: Operation, lease: Lease) -> Result<(), StepError> {
         let scope = Scope::platform();
+        if lease.epoch > ATTEMPTS {
+            return self.give_up(&operation, lease).await;
+        }
         let tenant = self.store.tenant(&scope, operation.env_id).await?.ok_or(StepError::Gone)?;
         let revision = self.store.latest_revision(&scope, tenant.id).await?.ok_or(StepError::Gone)?;
         let kind = operation.kind;
@@ -114,6 +122,8 @@ impl Provisioner {
                 (Ok(()), Some(next)) => self.record_next_step(work, *step, *next).await?,
                 (Ok(()), None) => work.record(step.name(), EventKind::Done, "").await?,
                 (Err(StepError::LeaseLost), _) => return Err(StepError::LeaseLost),
+                // Not a failure: nobody knows whether it happened. The lease runs out, and every step can be repeated.
+                (Err(error), _) if error.is_passing() && work.lease.epoch < ATTEMPTS => return Err(error),
                 (Err(error), _) => {
                     let failure = explain(step.name(), &error);
                     tracing::warn!(step = step.name(), %error, "a step failed");
@@ -131,6 +141,19 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Ends an operation that was begun again and again and never got anywhere, so that the tenant can be destroyed
+    /// and whatever is wrong with it (an unreadable row, a crash of the server itself) does not come back for ever.
+    async fn give_up(&self, operation: &Operation, lease: Lease) -> Result<(), StepError> {
+        tracing::error!(attempts = ATTEMPTS, "given up; an operator has to look");
+        let failure = crate::failure::gave_up(ATTEMPTS);
+        let now = self.clock.now();
+        match operation.kind {
+            OperationKind::Spawn => self.store.fail_spawn(&lease, &failure, false, now).await?,
+            OperationKind::Destroy => self.store.fail_destroy(&lease, &failure, now).await?,
+        }
+        Ok(())
+    }
+
     async fn finish(&self, work: &Work<'_>) -> Result<(), StepError> {
         let now = self.clock.now();
         match work.operation.kind {
@@ -143,9 +166,12 @@ impl Provisioner {
     /// Undoes a spawn from the step that failed backwards (it may have done half of its work); a destroy
     /// stays where it is, to be asked for again.
     async fn fail(&self, work: &Work<'_>, (failed, failure): (usize, Failure)) -> Result<(), StepError> {
-        let steps = operations::steps(work.operation.kind);
+        let undoable = match work.operation.kind {
+            OperationKind::Spawn => operations::steps(OperationKind::Spawn),
+            OperationKind::Destroy => &[],
+        };
         let mut undone = true;
-        for step in steps.iter().take(failed + 1).rev() {
+        for step in undoable.iter().take(failed + 1).rev() {
             match step.undo(work).await {
                 Ok(()) => work.record(step.name(), EventKind::Undone, "").await?,
                 Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),

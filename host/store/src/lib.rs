@@ -23,6 +23,7 @@ mod decode;
 mod dialect;
 mod error;
 mod event;
+mod installation;
 mod key;
 mod lease;
 mod operation;

@@ -29,6 +29,7 @@ struct RevisionRow {
     plan: String,
     plugins: String,
     limits: String,
+    image_tag: Option<String>,
     built: Option<String>,
     created_at: i64,
 }
@@ -41,6 +42,7 @@ impl RevisionRow {
             plan: at.json("plan", &self.plan)?,
             plugins: at.json("plugins", &self.plugins)?,
             limits: at.json("limits", &self.limits)?,
+            image_tag: self.image_tag,
             built: self.built.map(|built| at.json("built", &built)).transpose()?,
             created_at: at.time("created_at", self.created_at)?,
         })
@@ -53,7 +55,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or the row cannot be read.
     pub async fn revision(&self, scope: &Scope, tenant: TenantId, number: RevisionNumber) -> Result<Option<Revision>> {
-        let sql = "SELECT r.number, r.plan, r.plugins, r.limits, r.built, r.created_at \
+        let sql = "SELECT r.number, r.plan, r.plugins, r.limits, r.image_tag, r.built, r.created_at \
              FROM revisions r JOIN tenants t ON t.id = r.tenant \
              WHERE r.tenant = $1 AND r.number = $2 AND ($3 IS NULL OR t.org = $3)";
         let row: Option<RevisionRow> = self.database.first(sql, values![tenant, number, scope]).await?;
@@ -65,11 +67,28 @@ impl Store {
     /// # Errors
     /// When the database does not answer or the row cannot be read.
     pub async fn latest_revision(&self, scope: &Scope, tenant: TenantId) -> Result<Option<Revision>> {
-        let sql = "SELECT r.number, r.plan, r.plugins, r.limits, r.built, r.created_at \
+        let sql = "SELECT r.number, r.plan, r.plugins, r.limits, r.image_tag, r.built, r.created_at \
              FROM revisions r JOIN tenants t ON t.id = r.tenant \
              WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) ORDER BY r.number DESC LIMIT 1";
         let row: Option<RevisionRow> = self.database.first(sql, values![tenant, scope]).await?;
         row.map(|row| row.read(tenant)).transpose()
+    }
+
+    /// Keeps the tag that an image is about to be built as, so that it is found again whatever becomes of the build,
+    /// and so that nobody removes it meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; when the database does not answer.
+    pub async fn revision_building(&self, lease: &Lease, number: RevisionNumber, tag: &str) -> Result<()> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let tenant = lease::hold(&mut tx, lease).await?.tenant;
+                let sql = "UPDATE revisions SET image_tag = $3 WHERE tenant = $1 AND number = $2 AND built IS NULL";
+                tx.execute(sql, values![tenant, number, tag]).await?;
+                tx.commit().await
+            })
+            .await
     }
 
     /// Keeps what was built from a revision of the operation's tenant. Saying the same again changes nothing.
@@ -103,7 +122,7 @@ impl Store {
             .await
     }
 
-    /// Whether a revision of a tenant other than `except` was built as `tag`. Tenants that are being destroyed
+    /// Whether a revision of a tenant other than `except` was, or is being, built as `tag`. Tenants that are being destroyed
     /// do not count: of two that share an image, the last one to go takes it along.
     ///
     /// # Errors

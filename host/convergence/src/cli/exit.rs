@@ -24,8 +24,8 @@ pub(crate) enum Failure {
     Unreachable(String),
     /// The server answered with a problem.
     Problem(u16, Value),
-    /// What goes on when the time given has run out.
-    Pending(String),
+    /// What goes on when the time given has run out; and what the server had answered.
+    Pending(String, Value),
 }
 
 impl Failure {
@@ -39,7 +39,7 @@ impl Failure {
             Self::Problem(404, _) => 5,
             Self::Problem(400..=499, _) => 4,
             Self::Problem(..) => 1,
-            Self::Pending(_) => 6,
+            Self::Pending(..) => 6,
         }
     }
 }

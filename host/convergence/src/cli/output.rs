@@ -54,7 +54,10 @@ impl Output {
         let text = match failure {
             Failure::BadNews(_) if self.json => return,
             Failure::BadNews(text) => text.clone(),
-            Failure::Failed(text) | Failure::Unreachable(text) | Failure::Pending(text) => {
+            Failure::Pending(_, accepted) if self.json => {
+                return write_line(&mut io::stdout().lock(), &format!("{accepted:#}"));
+            }
+            Failure::Failed(text) | Failure::Unreachable(text) | Failure::Pending(text, _) => {
                 if self.json {
                     let document = serde_json::json!({ "error": text });
                     return write_line(&mut io::stdout().lock(), &format!("{document:#}"));

@@ -34,7 +34,9 @@ pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) 
         let (_, accepted) = client.json(request.json(&body)).await?;
         output.result(&accepted, || {
             let url = accepted.pointer("/operation/url").and_then(Value::as_str).unwrap_or_default();
-            format!("accepted; it goes on at {url}")
+            let part = |key: &str| accepted.pointer(&format!("/tenant/{key}")).map(plain).unwrap_or_default();
+            let (id, key) = (part("envId"), part("apiKey"));
+            format!("tenant {id} is accepted; it goes on at {url}\nAPI key, shown only now: {key}")
         });
         return Ok(());
     }

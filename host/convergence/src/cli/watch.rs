@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::Value;
 use tokio::time::timeout_at;
 
 use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
+use super::spawn::plain;
+
+/// Between two attempts to reach a server that went away.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a server may stay away.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Asks for a tenant and follows it until it runs, or until `patience` runs out. Answers the tenant.
 pub(crate) async fn spawn(
@@ -23,8 +29,14 @@ pub(crate) async fn spawn(
     let request = client.request(Method::POST, "/api/v1/tenant/spawn").query(query);
     let (_, accepted) = client.json(request.header("prefer", "respond-async").json(body)).await?;
     let mut tenant = accepted.get("tenant").cloned().unwrap_or_default();
+    // The key is shown only now: not even a server that dies in the middle takes it away again.
+    let part = |key: &str| tenant.get(key).map(plain).unwrap_or_default();
+    output.progress(&format!("tenant {} is accepted; API key, shown only now: {}", part("envId"), part("apiKey")));
     if let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) {
-        follow(client, url, patience, output).await?;
+        follow(client, url, patience, output).await.map_err(|failure| match failure {
+            Failure::Pending(text, _) => Failure::Pending(text, accepted.clone()),
+            other => other,
+        })?;
         // Its port may have moved while it was started.
         let id = tenant.get("envId").and_then(Value::as_i64).unwrap_or_default();
         let (_, status) = client.json(client.request(Method::GET, &format!("/api/v1/tenant/{id}/status"))).await?;
@@ -46,16 +58,25 @@ pub(crate) async fn follow(
 ) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + patience.unwrap_or(Duration::from_secs(24 * 3600));
     let display = Display::new(output);
-    let mut last = 0;
+    let (mut last, mut silence) = (0, Duration::ZERO);
     loop {
         let request = client.request(Method::GET, &format!("{url}/events")).header("last-event-id", last);
-        let mut stream = client.send(request).await?.bytes_stream();
+        let mut stream = match client.send(request).await {
+            Ok(response) => response.bytes_stream(),
+            // A server that restarts goes on with the operation, so the watching goes on too.
+            Err(Failure::Unreachable(_)) if silence < SILENCE => {
+                tokio::time::sleep(PAUSE).await;
+                silence += PAUSE;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         let mut events = Events::default();
         loop {
-            let pending = || Failure::Pending(format!("not finished yet; it goes on at {url}"));
+            let pending = || Failure::Pending(format!("not finished yet; it goes on at {url}"), Value::Null);
             let chunk = timeout_at(deadline, stream.next()).await.map_err(|_| pending())?;
-            // A server that restarts ends the stream; what it was doing goes on, and so does the watching.
             let Some(Ok(chunk)) = chunk else { break };
+            silence = Duration::ZERO;
             for (id, name, data) in events.push(&chunk) {
                 last = id.unwrap_or(last);
                 match name.as_str() {
@@ -68,9 +89,7 @@ pub(crate) async fn follow(
                 }
             }
         }
-        if let (StatusCode::NOT_FOUND, _) = client.json(client.request(Method::GET, url)).await? {
-            return Err(Failure::Failed(format!("the server has lost the operation at {url}")));
-        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use convergence_model::workload::Workload;
+use convergence_runtime::RuntimeError;
 
+use super::image::Image;
 use super::{Step, StepError};
 use crate::work::Work;
 
@@ -15,7 +17,15 @@ impl Step for Container {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        create(work, &work.workload().await?).await
+        let workload = work.workload().await?;
+        match create(work, &workload).await {
+            // The last other tenant of the image was destroyed between the step that found it and this one.
+            Err(StepError::Runtime(RuntimeError::NotFound { .. })) => {
+                Image.act(work).await?;
+                create(work, &workload).await
+            }
+            done => done,
+        }
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {

@@ -21,38 +21,26 @@ impl Step for Image {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        if let Some(built) = &work.revision.built
-            && work.runtime().image_id(&built.tag).await?.is_some()
-        {
+        // Read again: this step may be done once more within the same operation.
+        let revision = work.store().revision(&Work::scope(), work.tenant.id, work.revision.number).await?;
+        if let Some(built) = revision.and_then(|revision| revision.built) {
+            // Cut off after the build; or the image was removed by hand, and is made again from the same text.
+            if work.runtime().image_id(&built.tag).await?.is_none() {
+                self.build(work, &built.tag, &built.dockerfile).await?;
+            }
             return Ok(());
         }
         let plan = work.plan()?;
         let bases = self.bases(work, &plan).await?;
-        let provisioner = work.provisioner;
-        let prefix = &provisioner.settings.name_prefix;
-        let dockerfile = convergence_render::dockerfile(&plan, &bases, &provisioner.dockerfile_options());
-        let context = convergence_render::context(&plan, provisioner.settings.ca_bundle.as_deref());
-        let tag = convergence_render::image_tag(prefix, work.tenant.org, &dockerfile, &context, bases.values());
+        let settings = &work.provisioner.settings;
+        let dockerfile = convergence_render::dockerfile(&plan, &bases, &work.provisioner.dockerfile_options());
+        let context = convergence_render::context(&plan, settings.ca_bundle.as_deref());
+        let org = work.tenant.org;
+        let tag = convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, bases.values());
+        work.store().revision_building(&work.lease, work.revision.number, &tag).await?;
         let image_id = match work.runtime().image_id(&tag).await? {
             Some(id) => id,
-            None => {
-                let build = ImageBuild {
-                    tag: tag.clone(),
-                    dockerfile: dockerfile.clone(),
-                    context,
-                    labels: BTreeMap::from([
-                        (label::INSTANCE.to_owned(), provisioner.settings.instance.clone()),
-                        (label::ORGANIZATION.to_owned(), work.tenant.org.to_string()),
-                    ]),
-                    cache_namespace: ImageBuild::cache_namespace_of(prefix, work.tenant.org),
-                };
-                let runtime: &dyn Runtime = work.runtime();
-                work.with_progress(self.name(), |lines| async move {
-                    // A full channel means the history cannot keep up; the build does not wait for it.
-                    runtime.build(&build, &mut move |line| drop(lines.try_send(line))).await
-                })
-                .await?
-            }
+            None => self.build(work, &tag, &dockerfile).await?,
         };
         let built = Built { tag, image_id, dockerfile, bases: bases.into_values().collect() };
         Ok(work.store().revision_built(&work.lease, work.revision.number, &built).await?)
@@ -64,6 +52,27 @@ impl Step for Image {
 }
 
 impl Image {
+    /// Builds the image and answers its id.
+    async fn build(&self, work: &Work<'_>, tag: &str, dockerfile: &str) -> Result<String, StepError> {
+        let (settings, org) = (&work.provisioner.settings, work.tenant.org);
+        let build = ImageBuild {
+            tag: tag.to_owned(),
+            dockerfile: dockerfile.to_owned(),
+            context: convergence_render::context(&work.plan()?, settings.ca_bundle.as_deref()),
+            labels: BTreeMap::from([
+                (label::INSTANCE.to_owned(), settings.instance.clone()),
+                (label::ORGANIZATION.to_owned(), org.to_string()),
+            ]),
+            cache_namespace: ImageBuild::cache_namespace_of(&settings.name_prefix, org),
+        };
+        let runtime: &dyn Runtime = work.runtime();
+        work.with_progress(self.name(), |lines| async move {
+            // A full channel means the history cannot keep up; the build does not wait for it.
+            runtime.build(&build, &mut move |line| drop(lines.try_send(line))).await
+        })
+        .await
+    }
+
     /// Every image the plan starts from, as the template named it, looked up (and pulled) as it resolves here.
     async fn bases(&self, work: &Work<'_>, plan: &GuardedPlan) -> Result<Bases, StepError> {
         let mut bases = Bases::new();

@@ -56,3 +56,14 @@ pub(crate) enum StepError {
     #[error("another worker has this operation now")]
     LeaseLost,
 }
+
+impl StepError {
+    /// Whether nobody knows if the effect happened, or nothing happened for a reason that passes.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Runtime(RuntimeError::Unreachable { .. } | RuntimeError::Timeout { .. })
+                | Self::Store(StoreError::Busy(_) | StoreError::Unavailable(_))
+        )
+    }
+}

@@ -94,10 +94,10 @@ pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
 pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
     // Read again: the step that builds may have set it since the operation began.
     let revision = work.store().latest_revision(&Work::scope(), work.tenant.id).await?;
-    if let Some(built) = revision.and_then(|revision| revision.built)
-        && !work.store().image_in_use(&built.tag, work.tenant.id).await?
+    if let Some(tag) = revision.and_then(|revision| revision.image_tag)
+        && !work.store().image_in_use(&tag, work.tenant.id).await?
     {
-        work.runtime().remove_image(&built.tag).await?;
+        work.runtime().remove_image(&tag).await?;
     }
     Ok(())
 }

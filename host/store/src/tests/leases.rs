@@ -14,6 +14,7 @@ async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static str, Result<
     vec![
         ("record_event", store.record_event(lease, "image", EventKind::Done, "", at(9)).await.map(drop)),
         ("record_next_step", store.record_next_step(lease, "image", "network", at(9)).await),
+        ("revision_building", store.revision_building(lease, one, "late").await),
         ("revision_built", store.revision_built(lease, one, &built("late")).await),
         ("move_subnet", store.move_subnet(lease, at(99), new_spawn(1, "app").subnets, at(9)).await.map(drop)),
         ("move_port", store.move_port(lease, at(99), 3001..=3200, &BTreeSet::new(), at(9)).await.map(drop)),

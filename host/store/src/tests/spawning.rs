@@ -107,3 +107,12 @@ async fn a_network_that_something_outside_uses_is_left_alone_for_a_while() {
     assert!(matches!(error, StoreError::Conflict(Conflict::SubnetsExhausted { .. })), "{error}");
     assert_eq!(store.move_subnet(&lease, at(99), two, at(50)).await.unwrap().to_string(), "10.213.0.0/28");
 }
+
+#[tokio::test]
+async fn a_database_belongs_to_the_installation_that_came_first() {
+    let Fixture { store, folder: _folder } = Fixture::new().await;
+    assert_eq!(store.adopt_installation("one", "key").await.unwrap(), None);
+    assert_eq!(store.adopt_installation("one", "key").await.unwrap(), None);
+    assert_eq!(store.adopt_installation("two", "key").await.unwrap().as_deref(), Some("one"));
+    assert_eq!(store.adopt_installation("one", "lost").await.unwrap().as_deref(), Some("one"));
+}

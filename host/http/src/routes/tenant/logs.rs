@@ -56,7 +56,10 @@ pub(crate) async fn logs(
         app.provisioner.container_of(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
     if parameters.follow.unwrap_or(false) {
         let draining = app.draining.clone();
-        let lines = app.runtime.follow_logs(&name, &query).await?;
+        let lines = match app.runtime.follow_logs(&name, &query).await {
+            Err(RuntimeError::NotFound { .. }) => futures_util::stream::empty().boxed(),
+            answer => answer?,
+        };
         let text = lines.map(|line| line.map(|line| format!("{}\n", line.text))).take_until(draining.cancelled_owned());
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(text)).into_response());
     }

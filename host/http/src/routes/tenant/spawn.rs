@@ -86,15 +86,22 @@ pub(crate) async fn spawn(
     let spec = body.check(app.provisioner.default_limits()).map_err(|wrong| Problem::invalid(&wrong))?;
     let accepted = app.provisioner.spawn(&scope, &caller.0, org, spec).await?;
     let id = accepted.operation.id;
-    let operation = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await?;
+    // From here on the tenant exists, and this answer is the only one that carries its key: whatever goes wrong with
+    // the waiting, it is given.
+    let waited = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await;
+    let operation = waited.unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot wait for the outcome of a spawn");
+        accepted.operation.clone()
+    });
     match (operation.state, &operation.failure) {
         (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Problem::failed(id, failure)),
         (OperationState::Succeeded, _) => {
             // The port may have moved if somebody else took it before the container started.
-            let port = app.store.binding(&scope, accepted.tenant.id).await?.map_or(accepted.binding.port, |b| b.port);
+            let binding = app.store.binding(&scope, accepted.tenant.id).await.ok().flatten();
+            let port = binding.map_or(accepted.binding.port, |binding| binding.port);
             Ok(answer(StatusCode::CREATED, accepted, TenantStatus::Running, port))
         }
-        _ => {
+        (OperationState::Queued | OperationState::Running | OperationState::Failed | OperationState::Stuck, _) => {
             let port = accepted.binding.port;
             Ok(answer(StatusCode::ACCEPTED, accepted, TenantStatus::Provisioning, port))
         }

@@ -1,0 +1,198 @@
+//! Operations on a runtime that fails as it is told: what fails is undone, what is accepted is not lost, and nothing
+//! is left behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod bench;
+
+use std::time::Duration;
+
+use convergence_access::development::HOME;
+use convergence_model::operation::{EventKind, OperationState};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::{Limits, Scope};
+use convergence_runtime::fake::{Fault, Readiness};
+use convergence_runtime::{Runtime, RuntimeError};
+use convergence_store::TenantQuery;
+
+use bench::{Bench, INSTANCE, PORTS};
+
+fn refused() -> RuntimeError {
+    RuntimeError::Engine { status: 500, message: "told to fail".to_owned() }
+}
+
+/// Every call of a spawn that may fail, with the step that then fails.
+const CALLS: [(&str, &str); 8] = [
+    ("base_image", "image"),
+    ("image_id", "image"),
+    ("build", "image"),
+    ("ensure_network", "network"),
+    ("ensure_container", "container"),
+    ("verify", "container"),
+    ("start", "start"),
+    ("wait_ready", "probe"),
+];
+
+#[tokio::test]
+async fn whatever_call_of_a_spawn_fails_it_is_undone_and_leaves_nothing() {
+    let bench = Bench::new().await;
+    for (call, step) in CALLS {
+        for fault in [Fault::Before(refused()), Fault::After(refused())] {
+            let told = format!("{call} {fault:?}");
+            bench.runtime.next(call, fault);
+            let operation = bench.spawn("app").await;
+            assert_eq!(operation.state, OperationState::Failed, "{told}");
+            assert_eq!(operation.failure.expect("a failure").step, step, "{told}");
+            assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{told}");
+            assert_eq!(bench.tenants().await, [], "{told}");
+        }
+    }
+    // Name, port and network are free again.
+    assert_eq!(bench.spawn("app").await.state, OperationState::Succeeded);
+    let tenants = bench.tenants().await;
+    assert_eq!((tenants[0].1.port, tenants[0].1.subnet.to_string().as_str()), (*PORTS.start(), "10.9.0.0/28"));
+}
+
+#[tokio::test]
+async fn whatever_call_of_a_destroy_fails_it_can_be_asked_for_again() {
+    let bench = Bench::new().await;
+    for call in ["stop", "remove_container", "remove_network", "remove_image"] {
+        for fault in [Fault::Before(refused()), Fault::After(refused())] {
+            let told = format!("{call} {fault:?}");
+            let spawned = bench.spawn("app").await;
+            bench.runtime.next(call, fault);
+            let failed = bench.destroy(spawned.env_id).await;
+            assert_eq!(failed.state, OperationState::Stuck, "{told}");
+            assert_eq!(bench.tenants().await[0].0.status, TenantStatus::Failed, "{told}");
+            assert_eq!(bench.destroy(spawned.env_id).await.state, OperationState::Succeeded, "{told}");
+            assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{told}");
+            assert_eq!(bench.tenants().await, [], "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_undo_that_fails_is_seen_and_a_destroy_cleans_up() {
+    let bench = Bench::new().await;
+    bench.runtime.next("wait_ready", Fault::Before(refused()));
+    bench.runtime.next("remove_container", Fault::Before(refused()));
+    let operation = bench.spawn("app").await;
+    assert_eq!(operation.state, OperationState::Stuck);
+    assert_eq!(bench.tenants().await[0].0.status, TenantStatus::Failed);
+    let events = bench.store.events(&Scope::platform(), operation.id, 0, 100).await.unwrap();
+    assert!(events.iter().any(|event| (event.step.as_str(), event.event) == ("container", EventKind::UndoFailed)));
+    assert_eq!(bench.destroy(operation.env_id).await.state, OperationState::Succeeded);
+    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_answer_is_told_apart_from_one_that_ends() {
+    let bench = Bench::new().await;
+    bench.runtime.readiness(Readiness::Exits { code: 1, oom: false });
+    assert_eq!(bench.spawn("app").await.failure.unwrap().code, "app-exited");
+    bench.runtime.readiness(Readiness::Exits { code: 137, oom: true });
+    assert!(bench.spawn("app").await.failure.unwrap().next.contains("memoryMb"));
+    bench.runtime.readiness(Readiness::Never);
+    assert_eq!(bench.spawn("app").await.failure.unwrap().code, "app-not-ready");
+    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_what_was_asked_for_is_never_started() {
+    let bench = Bench::new().await;
+    let first = bench.spawn("app").await;
+    let name = format!("t-{}", first.env_id);
+    bench.runtime.tamper(&name, "HostConfig.Privileged");
+    let deviations = bench.runtime.verify(&bench.runtime.workload(&name).unwrap()).await.unwrap();
+    assert_eq!(deviations.len(), 1, "the fake shows what a person changed by hand");
+    assert_eq!(bench.destroy(first.env_id).await.state, OperationState::Succeeded);
+}
+
+#[tokio::test]
+async fn taken_ports_and_networks_are_left_to_whoever_has_them() {
+    let bench = Bench::new().await;
+    bench.runtime.take_port(*PORTS.start());
+    bench.runtime.next("ensure_network", Fault::Before(RuntimeError::SubnetTaken { subnet: "10.9.0.0/28".to_owned() }));
+    assert_eq!(bench.spawn("app").await.state, OperationState::Succeeded);
+    let tenants = bench.tenants().await;
+    assert_eq!((tenants[0].1.port, tenants[0].1.subnet.to_string().as_str()), (*PORTS.start() + 1, "10.9.0.16/28"));
+
+    for port in PORTS {
+        bench.runtime.take_port(port);
+    }
+    let failure = bench.spawn("other").await.failure.unwrap();
+    assert_eq!((failure.step.as_str(), failure.code.as_str()), ("start", "ports-taken"));
+    assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().containers.len(), 1);
+}
+
+#[tokio::test]
+async fn two_tenants_of_one_image_share_it_and_the_last_one_takes_it_along() {
+    let bench = Bench::new().await;
+    let (one, two) = (bench.spawn("one").await, bench.spawn("two").await);
+    let builds = bench.runtime.journal().iter().filter(|call| call.method == "build").count();
+    assert_eq!(builds, 1);
+    bench.destroy(one.env_id).await;
+    assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().images.len(), 1);
+    bench.destroy(two.env_id).await;
+    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_engine_that_is_down_refuses_before_anything_is_stored() {
+    let bench = Bench::new().await;
+    let down = RuntimeError::Unreachable { socket: "/s".into(), cause: "gone".into(), hint: "start it".into() };
+    bench.runtime.down(Some(down));
+    let error = bench.accept("app").await.unwrap_err();
+    assert!(matches!(error, convergence_provision::SpawnError::Engine(_)), "{error}");
+    assert_eq!(bench.tenants().await, []);
+}
+
+#[tokio::test]
+async fn spawns_at_the_same_time_get_different_ports() {
+    let bench = Bench::new().await;
+    let names: Vec<String> = (0..20).map(|n| format!("app-{n}")).collect();
+    let all = futures_util::future::join_all(names.iter().map(|name| bench.spawn(name))).await;
+    assert!(all.iter().all(|operation| operation.state == OperationState::Succeeded));
+    let mut ports: Vec<u16> = bench.tenants().await.iter().map(|(_, binding)| binding.port).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, PORTS.take(20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_step_that_hangs_does_not_keep_others_from_going_on() {
+    let bench = Bench::new().await;
+    bench.runtime.next("start", Fault::HangBefore);
+    let hanging = bench.accept("hangs").await.unwrap();
+    bench.runtime.called("start").await;
+    assert_eq!(bench.spawn("goes-on").await.state, OperationState::Succeeded);
+    let still = bench.provisioner.outcome(hanging.operation.id, Duration::ZERO).await.unwrap();
+    assert_eq!(still.state, OperationState::Running);
+}
+
+#[tokio::test]
+async fn the_history_tells_each_step_before_and_after() {
+    let bench = Bench::new().await;
+    let operation = bench.spawn("app").await;
+    let events = bench.store.events(&Scope::platform(), operation.id, 0, 1000).await.unwrap();
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event.event != EventKind::Line)
+        .map(|event| (event.step.as_str(), event.event))
+        .collect();
+    let steps = ["image", "network", "volumes", "container", "start", "probe"];
+    let expected: Vec<_> =
+        steps.iter().flat_map(|step| [(*step, EventKind::Started), (*step, EventKind::Done)]).collect();
+    assert_eq!(told, expected);
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=events.len() as i64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_an_organization_uses_counts_the_limits_it_was_given() {
+    let bench = Bench::new().await;
+    bench.spawn("one").await;
+    bench.spawn("two").await;
+    let usage = bench.store.usage(&Scope::platform(), HOME).await.unwrap();
+    assert_eq!((usage.tenants, usage.memory_mb), (2, 2 * Limits::DEFAULT.memory_mb));
+    let query = TenantQuery { org: Some(HOME), after: None, limit: 1 };
+    assert_eq!(bench.store.tenants(&Scope::platform(), query).await.unwrap().len(), 1);
+}
