@@ -3,12 +3,15 @@
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
+
+use super::{NASTY, nasty_env};
 use crate::harness::{Server, eventually};
 
 #[tokio::test]
 async fn the_compose_file_serves_the_same_app() {
     let server = Server::start().await;
-    let tenant = server.spawn_plain("composed", "node").await;
+    let tenant = server.spawn(json!({ "name": "composed", "language": "node", "env": nasty_env() })).await;
     let before = server.ask(&tenant, "/").await;
     let file = server.http.get(&format!("/api/v1/tenant/{}/compose", tenant["envId"])).await;
     assert_eq!(file.status, 200, "{}", file.text);
@@ -42,6 +45,16 @@ async fn the_compose_file_serves_the_same_app() {
     })
     .await;
     assert_eq!((after.status, after.text), (before.status, before.text));
+
+    // Compose expands `$` in what it reads; nothing that a person wrote may change by that.
+    let inspect = Command::new("docker").args(["inspect", &container]).output().unwrap();
+    let inspected: serde_json::Value = serde_json::from_slice(&inspect.stdout).expect("docker prints JSON");
+    let env: Vec<&str> = inspected[0]["Config"]["Env"].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect();
+    for (index, value) in NASTY.iter().enumerate() {
+        let expected = format!("NASTY_{index}={value}");
+        assert!(env.contains(&expected.as_str()), "{expected:?} is not in {env:?}");
+    }
+    assert!(!file.text.contains(key.unwrap()), "the key is in the Compose file");
     let down = compose(&["down", "--volumes"], key);
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
 

@@ -86,6 +86,23 @@ async fn a_go_tenant_lives() {
 }
 
 #[tokio::test]
+async fn a_build_may_be_given_certificate_authorities_that_the_image_does_not_keep() {
+    let server = Server::with(Options {
+        tables: "\n[build]\nca-bundle = \"/etc/ssl/certs/ca-certificates.crt\"\n".to_owned(),
+        ..Options::default()
+    })
+    .await;
+    let tenant = server.spawn_plain("app", "node").await;
+    assert_eq!(server.ask(&tenant, "/health").await.status, 200);
+    let dockerfile = server.http.get(&format!("/api/v1/tenant/{}/dockerfile", tenant["envId"])).await;
+    assert!(dockerfile.text.contains("/run/convergence/ca-certificates.crt"), "{}", dockerfile.text);
+    let seen =
+        Command::new("docker").args(["exec", &server.container(&tenant), "ls", "/run/convergence"]).output().unwrap();
+    assert!(!seen.status.success(), "the bundle is in the image");
+    server.destroy(&tenant).await;
+}
+
+#[tokio::test]
 async fn a_fourth_language_is_one_file_in_the_plugins_folder() {
     let server = Server::with(Options {
         plugins: vec!["examples/rust/static-site.wasm", "policies/limits.wasm"],

@@ -6,3 +6,32 @@ mod docker_languages;
 mod docker_literal;
 mod docker_restart;
 mod docker_tour;
+
+use serde_json::{Map, Value, json};
+
+/// Each is an attack somewhere: a shell, a Dockerfile, Compose, YAML, a glob, a template.
+pub(crate) const NASTY: &[&str] = &[
+    "$HOME",
+    "${HOME}",
+    "$$",
+    "${CONVERGENCE_API_KEY}",
+    "$(id)",
+    "`id`",
+    "\"quoted\" 'twice'",
+    "a\nADD http://127.0.0.1/ /",
+    "key: [yaml, {a: 1}] # comment",
+    "*.js ?[a-z]",
+    "yes",
+    "1e3",
+    "~",
+    "\\n \\",
+    "{{ .Env }} %s",
+    "  spaces  ",
+    "",
+    "ünïcödé 🦀",
+];
+
+/// Them as variables `NASTY_0`, `NASTY_1`, ….
+pub(crate) fn nasty_env() -> Map<String, Value> {
+    NASTY.iter().enumerate().map(|(index, value)| (format!("NASTY_{index}"), json!(value))).collect()
+}
