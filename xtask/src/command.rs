@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -120,15 +120,6 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
         create_folder(folder)?;
     }
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Asks `child` to stop, with SIGTERM.
-pub(crate) fn terminate(child: &Child) -> Result<()> {
-    let id = i32::try_from(child.id())
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .context("the child process has an odd id")?;
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).context("cannot signal the child process")
 }
 
 /// The command as a person would type it.

@@ -21,7 +21,6 @@ mod guests;
 mod images;
 mod leftovers;
 mod pull;
-mod server;
 mod settings;
 mod stand_in;
 mod step;

@@ -34,7 +34,8 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
     let meanwhile = async {
         match first_tenant(&client, arguments, output).await {
             Ok(()) => output.progress(&format!(
-                "API reference: {url}/api-docs\nPlugins folder: {}\nCtrl-C stops the server; tenants keep running.",
+                "  curl {url}/api/v1/tenant\n\nAPI reference: {url}/api-docs\n\
+                 Plugins folder, read at the start: {}\nCtrl-C stops the server; tenants keep running.\n",
                 config.plugins_dir().display()
             )),
             Err(failure) => output.failure(&failure),
@@ -54,7 +55,8 @@ async fn first_tenant(client: &Client, arguments: &Arguments, output: &Output) -
             (arguments.tenant.clone(), port(&tenant))
         }
     };
-    output.progress(&format!("\nThe tenant `{name}` has port {port}. Try:\n  curl http://127.0.0.1:{port}/health\n"));
+    let at = format!("http://127.0.0.1:{port}");
+    output.progress(&format!("\nThe tenant `{name}` runs at {at}. Try:\n  curl {at}/health"));
     Ok(())
 }
 
