@@ -66,7 +66,8 @@ impl Registry {
         mut problems: Vec<String>,
         configuration: &BTreeMap<String, Value>,
     ) -> Self {
-        let winners = winners(&scanned);
+        let disputed = disputed(&scanned);
+        let winners = winners(&scanned, &disputed);
         let mut registry = Self::default();
         let mut active: BTreeMap<String, Component> = BTreeMap::new();
         let mut index: BTreeMap<String, usize> = BTreeMap::new();
@@ -75,14 +76,19 @@ impl Registry {
                 Err(reason) => Entry { file, kind, description: None, digest: None, state: State::Rejected { reason } },
                 Ok(component) => {
                     let id = component.description().id.clone();
-                    let winner = winners.get(&id);
-                    let state = match winner {
+                    let state = match winners.get(&id) {
                         Some(winner) if winner.at != at => lost(&component, winner),
-                        _ => {
+                        Some(_) => {
                             index.insert(id.clone(), at);
                             active.insert(id, component.clone());
                             State::Active
                         }
+                        None => State::Rejected {
+                            reason: format!(
+                                "a template and a policy both have the id `{id}`; give one of them another id, or \
+                                 remove it"
+                            ),
+                        },
                     };
                     Entry {
                         file,
@@ -95,7 +101,7 @@ impl Registry {
             };
             registry.entries.push(entry);
         }
-        let known: BTreeSet<String> = winners.into_keys().collect();
+        let known: BTreeSet<String> = winners.into_keys().chain(disputed).collect();
         for (id, component) in active {
             if let Err(reason) = registry.activate(component, configuration.get(&id))
                 && let Some(entry) = index.get(&id).and_then(|at| registry.entries.get_mut(*at))
@@ -161,11 +167,25 @@ struct Winner {
     component: Component,
 }
 
-fn winners(scanned: &[Scanned]) -> BTreeMap<String, Winner> {
+/// The ids that plugins of different kinds have. Neither may win: a template that shadowed a policy would switch it
+/// off.
+fn disputed(scanned: &[Scanned]) -> BTreeSet<String> {
+    let mut kinds: BTreeMap<&str, BTreeSet<Kind>> = BTreeMap::new();
+    for component in scanned.iter().filter_map(|one| one.loaded.as_ref().ok()) {
+        kinds.entry(&component.description().id).or_default().insert(component.kind());
+    }
+    kinds.into_iter().filter(|(_, kinds)| kinds.len() > 1).map(|(id, _)| id.to_owned()).collect()
+}
+
+/// The file that is used for each id that is not disputed.
+fn winners(scanned: &[Scanned], disputed: &BTreeSet<String>) -> BTreeMap<String, Winner> {
     let mut winners: BTreeMap<String, Winner> = BTreeMap::new();
     for (at, one) in scanned.iter().enumerate() {
         let Ok(component) = &one.loaded else { continue };
         let description = component.description();
+        if disputed.contains(&description.id) {
+            continue;
+        }
         let better = winners.get(&description.id).is_none_or(|winner| {
             // Of two equal ones the first file stays, so that adding one never changes what runs.
             let current = &winner.component.description().version;

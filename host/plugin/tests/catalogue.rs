@@ -50,6 +50,17 @@ fn later_contract(mut policy: Vec<u8>) -> Vec<u8> {
     policy
 }
 
+/// The policy `limits` under the id of the template `python`, in a version below that of any template.
+fn policy_named_python() -> Vec<u8> {
+    let mut bytes = component("policies/limits");
+    let (own, other) = (b"limitsLimits0.1.0", b"pythonLimits0.0.1");
+    let found: Vec<usize> =
+        bytes.windows(own.len()).enumerate().filter(|(_, window)| window == own).map(|(at, _)| at).collect();
+    assert_eq!(found.len(), 1, "what it says about itself occurs once");
+    bytes[found[0]..found[0] + own.len()].copy_from_slice(other);
+    bytes
+}
+
 /// The same component with other bytes: an empty custom section named `x` at its end.
 fn other_digest(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.extend([0, 2, 1, b'x']);
@@ -280,6 +291,28 @@ async fn a_policy_that_is_installed_and_rejected_refuses_everything() {
     let later = Folder::new(&[("later.wasm", &later_contract(limits))]);
     let failure = later.open(json!({})).await.review(review()).await.unwrap_err();
     assert!(failure.to_string().contains("evaluator@0.9.0"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_template_does_not_switch_off_the_policy_of_the_same_id() {
+    let policy = policy_named_python();
+    let alone = Folder::new(&[("policy.wasm", &policy)]).open(json!({})).await;
+    assert_eq!(alone.policies()[0].id, "python");
+    assert!(alone.review(review()).await.is_ok());
+
+    let folder = Folder::new(&[("policy.wasm", &policy), ("template.wasm", &component("templates/python"))]);
+    let both = folder.open(json!({ "python": {} })).await;
+    for file in ["policy.wasm", "template.wasm"] {
+        assert!(reason(&both, file).contains("both have the id `python`"), "{}", reason(&both, file));
+    }
+    assert!(both.languages().is_empty() && both.policies().is_empty());
+    let failure = both.review(review()).await.unwrap_err();
+    assert!(
+        matches!(&failure, PluginFailure::PolicyRejected { file, .. } if file.ends_with("policy.wasm")),
+        "{failure}"
+    );
+    let strays = both.problems().iter().filter(|problem| problem.contains("not installed")).count();
+    assert_eq!(strays, 0, "its configuration belongs to something that is there: {:?}", both.problems());
 }
 
 #[tokio::test]
