@@ -101,6 +101,12 @@ pub struct Network {
     pub subnet: Subnet,
 }
 
+impl Network {
+    /// The option of the engine's bridge, and its value, with which containers on one network cannot reach each
+    /// other over it.
+    pub const NO_NEIGHBOURS: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
+}
+
 /// A kept folder and where it appears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
@@ -119,6 +125,14 @@ pub struct Tmpfs {
     pub size_mb: u32,
     /// Whether programs may be run from it.
     pub executable: bool,
+}
+
+impl Tmpfs {
+    /// The options it is mounted with, as engines and Compose files write them.
+    pub fn options(&self) -> String {
+        let execution = if self.executable { "exec" } else { "noexec" };
+        format!("rw,{execution},nosuid,nodev,size={}m,mode=1777", self.size_mb)
+    }
 }
 
 /// How much is kept of what a container prints.

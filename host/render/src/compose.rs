@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use convergence_model::workload::{EnvValue, OPEN_FILES, USER, Workload};
+use convergence_model::workload::{EnvValue, Network, OPEN_FILES, USER, Workload};
 use serde::Serialize;
 
 use crate::escape::compose as literal;
@@ -78,6 +78,7 @@ enum Healthcheck {
 struct NetworkEntry {
     name: String,
     driver: &'static str,
+    driver_opts: BTreeMap<&'static str, &'static str>,
     ipam: Ipam,
 }
 
@@ -178,11 +179,7 @@ fn port(workload: &Workload) -> String {
 }
 
 fn tmpfs(workload: &Workload) -> Vec<String> {
-    let entry = |tmpfs: &convergence_model::workload::Tmpfs| {
-        let exec = if tmpfs.executable { "exec" } else { "noexec" };
-        literal(&format!("{}:rw,{exec},nosuid,nodev,size={}m,mode=1777", tmpfs.path, tmpfs.size_mb))
-    };
-    workload.tmpfs.iter().map(entry).collect()
+    workload.tmpfs.iter().map(|tmpfs| literal(&format!("{}:{}", tmpfs.path, tmpfs.options()))).collect()
 }
 
 fn healthcheck(workload: &Workload) -> Healthcheck {
@@ -203,6 +200,7 @@ fn network(workload: &Workload) -> NetworkEntry {
     NetworkEntry {
         name: literal(&workload.network.name),
         driver: "bridge",
+        driver_opts: BTreeMap::from([Network::NO_NEIGHBOURS]),
         ipam: Ipam { config: vec![Pool { subnet: workload.network.subnet.to_string() }] },
     }
 }
