@@ -237,19 +237,25 @@ fn sweep(installation: &str) -> Vec<String> {
         let Ok(owned) = docker.owned(installation).await else { return Vec::new() };
         let mut left = Vec::new();
         for item in owned.containers {
-            docker.remove_container(&item.name).await.ok();
+            if let Some(owner) = item.owner() {
+                docker.remove_container(&item.name, owner).await.ok();
+            }
             left.push(format!("container {}", item.name));
         }
         for item in owned.networks {
-            docker.remove_network(&item.name).await.ok();
+            if let Some(owner) = item.owner() {
+                docker.remove_network(&item.name, owner).await.ok();
+            }
             left.push(format!("network {}", item.name));
         }
         for item in owned.volumes {
-            docker.remove_volume(&item.name).await.ok();
+            if let Some(owner) = item.owner() {
+                docker.remove_volume(&item.name, owner).await.ok();
+            }
             left.push(format!("volume {}", item.name));
         }
         for item in owned.images {
-            docker.remove_image(&item.name).await.ok();
+            docker.remove_image(&item.name, installation).await.ok();
             left.push(format!("image {}", item.name));
         }
         left

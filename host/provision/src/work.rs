@@ -9,7 +9,7 @@ use convergence_model::operation::{EventKind, Operation};
 use convergence_model::tenant::{Binding, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
 use convergence_render::{GuardedPlan, Projection, names};
-use convergence_runtime::Runtime;
+use convergence_runtime::{Owner, Runtime};
 use convergence_store::{Lease, Store};
 
 use crate::Provisioner;
@@ -41,6 +41,11 @@ impl Work<'_> {
     /// The platform's own reach: the caller's was checked when the operation was accepted.
     pub(crate) fn scope() -> Scope {
         Scope::platform()
+    }
+
+    /// Whose things in the engine this operation may remove.
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        Owner { instance: &self.provisioner.settings.instance, tenant: self.tenant.env_id }
     }
 
     /// The name of the tenant's container, and of its network.

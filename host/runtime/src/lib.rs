@@ -11,12 +11,14 @@ pub mod docker;
 mod error;
 pub mod fake;
 mod fingerprint;
+mod owner;
 pub mod probe;
 mod runtime;
 
 pub use error::RuntimeError;
 pub use fingerprint::fingerprint;
+pub use owner::Owner;
 pub use runtime::{
     Deviation, EngineInfo, Ensured, HealthStatus, ImageRemoval, LogLine, LogQuery, LogSource, LogStream, Observed,
-    Owned, OwnedItem, Progress, Ready, Runtime, State, Usage,
+    Owned, OwnedItem, Progress, Ready, Removal, Runtime, State, Usage,
 };

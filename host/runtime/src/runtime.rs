@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RuntimeError;
+use crate::owner::Owner;
 
 /// Where lines of progress go. Called from the future that does the work, so it must not block.
 pub type Progress<'a> = &'a mut (dyn FnMut(BuildLine) + Send);
@@ -24,8 +25,8 @@ pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine, RuntimeError>> + 
 /// Builds images and runs containers.
 ///
 /// Every method may be repeated after any error, and by another server at the same time. `ensure_*` ends with
-/// the thing as it was asked for or with an error; `remove_*` ends with the thing absent, and an absent thing
-/// is success. Besides the errors named at each method, all may answer [`RuntimeError::Unreachable`],
+/// the thing as it was asked for or with an error; `remove_*` ends with the owner's thing absent, and one that
+/// is absent already is success. What has the name and is not the owner's is left alone. Besides the errors named at each method, all may answer [`RuntimeError::Unreachable`],
 /// [`RuntimeError::Timeout`] and [`RuntimeError::Engine`]. Dropping a future gives up waiting; it cancels a
 /// build, while any other effect may still happen.
 #[async_trait]
@@ -66,11 +67,11 @@ pub trait Runtime: Debug + Send + Sync {
         labels: &BTreeMap<String, String>,
     ) -> Result<Ensured, RuntimeError>;
 
-    /// Removes a network, with every other of ours that carries the same name.
+    /// Removes the owner's network, with every other of theirs that carries the same name.
     ///
     /// # Errors
     /// [`RuntimeError::Conflict`] while containers are attached.
-    async fn remove_network(&self, name: &str) -> Result<(), RuntimeError>;
+    async fn remove_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
     /// Makes sure of a volume; an existing one is adopted with what is in it, never replaced.
     ///
@@ -78,11 +79,11 @@ pub trait Runtime: Debug + Send + Sync {
     /// [`RuntimeError::Conflict`] where the volume belongs to another installation or tenant.
     async fn ensure_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<Ensured, RuntimeError>;
 
-    /// Removes a volume and what is in it.
+    /// Removes the owner's volume and what is in it.
     ///
     /// # Errors
     /// [`RuntimeError::Conflict`] while a container uses it.
-    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError>;
+    async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
     /// Makes sure a container of this name was created from exactly this workload. It is not started.
     /// The same workload, unaltered since, is adopted in whatever state it is; anything else of ours under the
@@ -100,11 +101,12 @@ pub trait Runtime: Debug + Send + Sync {
     /// [`RuntimeError::NotFound`] where the container or its network is missing.
     async fn start(&self, name: &str) -> Result<(), RuntimeError>;
 
-    /// Stops a container, killing it after `grace`. One that does not run, or does not exist, is success.
-    async fn stop(&self, name: &str, grace: Duration) -> Result<(), RuntimeError>;
+    /// Stops the owner's container, killing it after `grace`. One that does not run, does not exist or is not the
+    /// owner's is success.
+    async fn stop(&self, name: &str, owner: Owner<'_>, grace: Duration) -> Result<(), RuntimeError>;
 
-    /// Removes a container, killing it where it runs. Its volumes stay.
-    async fn remove_container(&self, name: &str) -> Result<(), RuntimeError>;
+    /// Removes the owner's container, killing it where it runs. Its volumes stay.
+    async fn remove_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
     /// What the engine knows of a container; `None` where it does not exist.
     async fn inspect(&self, name: &str) -> Result<Option<Observed>, RuntimeError>;
@@ -148,8 +150,9 @@ pub trait Runtime: Debug + Send + Sync {
     /// [`RuntimeError::NotFound`]; [`RuntimeError::Conflict`] where it does not run.
     async fn stats(&self, name: &str) -> Result<Usage, RuntimeError>;
 
-    /// Removes a tag, and the image where that was its last one.
-    async fn remove_image(&self, reference: &str) -> Result<ImageRemoval, RuntimeError>;
+    /// Removes a tag of an image that an installation built, and the image where that was its last tag. An image
+    /// may serve several tenants, so it belongs to none of them.
+    async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError>;
 
     /// Everything in the engine that carries an installation's label, in the order of names.
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError>;
@@ -331,6 +334,19 @@ pub struct Usage {
     pub memory_bytes: u64,
 }
 
+/// What became of a request to remove something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[must_use]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// It was not there.
+    Absent,
+    /// What has the name is somebody else's; it was left as it is.
+    Foreign,
+}
+
 /// What became of a request to remove an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -341,6 +357,8 @@ pub enum ImageRemoval {
     Absent,
     /// A container or another image needs it; it was left.
     InUse,
+    /// The installation did not build what has the name; it was left.
+    Foreign,
 }
 
 /// Everything of one installation in an engine.
@@ -372,4 +390,11 @@ pub struct OwnedItem {
     pub id: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl OwnedItem {
+    /// Whose it is; `None` of an image, which belongs to no tenant.
+    pub fn owner(&self) -> Option<Owner<'_>> {
+        Owner::of(&self.labels)
+    }
 }

@@ -5,7 +5,7 @@ use convergence_model::workload::Workload;
 use convergence_runtime::RuntimeError;
 
 use super::image::Image;
-use super::{Step, StepError};
+use super::{Step, StepError, removal};
 use crate::work::Work;
 
 pub(crate) struct Container;
@@ -29,7 +29,7 @@ impl Step for Container {
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
-        Ok(work.runtime().remove_container(&work.name()).await?)
+        removal::remove_container(work).await
     }
 }
 
@@ -40,6 +40,6 @@ pub(crate) async fn create(work: &Work<'_>, workload: &Workload) -> Result<(), S
     if deviations.is_empty() {
         return Ok(());
     }
-    work.runtime().remove_container(&workload.name).await?;
+    removal::remove_container(work).await?;
     Err(StepError::Deviates(deviations))
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use convergence_model::operation::EventKind;
 use convergence_runtime::RuntimeError;
 
-use super::{Step, StepError};
+use super::{Step, StepError, removal};
 use crate::work::Work;
 
 /// Networks tried before giving up. Somebody else's network is often larger than one of ours and covers many.
@@ -33,7 +33,7 @@ impl Step for Network {
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
-        Ok(work.runtime().remove_network(&work.name()).await?)
+        removal::remove_network(work).await
     }
 }
 

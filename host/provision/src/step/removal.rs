@@ -1,8 +1,10 @@
-//! Removes what a tenant has in the engine. What is absent already is removed.
+//! Removes what a tenant has in the engine. What is absent already is removed, and what only has the name of
+//! something of the tenant's is not touched.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use convergence_runtime::{ImageRemoval, Removal};
 
 use super::{Step, StepError};
 use crate::work::Work;
@@ -26,10 +28,9 @@ impl Step for Container {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let name = work.name();
         let grace = Duration::from_secs(u64::from(work.revision.plan.service.stop_grace_seconds));
-        work.runtime().stop(&name, grace).await?;
-        Ok(work.runtime().remove_container(&name).await?)
+        work.runtime().stop(&work.name(), work.owner(), grace).await?;
+        remove_container(work).await
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
@@ -44,7 +45,7 @@ impl Step for Network {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        Ok(work.runtime().remove_network(&work.name()).await?)
+        remove_network(work).await
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
@@ -82,10 +83,33 @@ impl Step for Images {
     }
 }
 
+/// Removes the tenant's container, running or not.
+pub(crate) async fn remove_container(work: &Work<'_>) -> Result<(), StepError> {
+    let name = work.name();
+    let removal = work.runtime().remove_container(&name, work.owner()).await?;
+    if removal == Removal::Foreign {
+        left_alone("container", &name);
+    }
+    Ok(())
+}
+
+/// Removes the tenant's network.
+pub(crate) async fn remove_network(work: &Work<'_>) -> Result<(), StepError> {
+    let name = work.name();
+    let removal = work.runtime().remove_network(&name, work.owner()).await?;
+    if removal == Removal::Foreign {
+        left_alone("network", &name);
+    }
+    Ok(())
+}
+
 /// Removes every volume the plan names.
 pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
     for volume in &work.revision.plan.service.volumes {
-        work.runtime().remove_volume(&work.volume_name(&volume.name)).await?;
+        let name = work.volume_name(&volume.name);
+        if work.runtime().remove_volume(&name, work.owner()).await? == Removal::Foreign {
+            left_alone("volume", &name);
+        }
     }
     Ok(())
 }
@@ -97,7 +121,16 @@ pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
     if let Some(tag) = revision.and_then(|revision| revision.image_tag)
         && !work.store().image_in_use(&tag, work.tenant.id).await?
     {
-        work.runtime().remove_image(&tag).await?;
+        let removal = work.runtime().remove_image(&tag, work.owner().instance).await?;
+        if removal == ImageRemoval::Foreign {
+            left_alone("image", &tag);
+        }
     }
     Ok(())
+}
+
+/// Says what was found under a name of the tenant's and is somebody else's. For the tenant it is as good as absent:
+/// an undo never made it, and a destroy has nothing of the tenant's to remove there.
+fn left_alone(kind: &str, name: &str) {
+    tracing::warn!(kind, name, "not removed: the engine has one of that name that is not this tenant's");
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use convergence_model::operation::EventKind;
 use convergence_runtime::RuntimeError;
 
-use super::{Step, StepError, container};
+use super::{Step, StepError, container, removal};
 use crate::work::Work;
 
 /// Ports tried before giving up: the first and two others.
@@ -28,7 +28,7 @@ impl Step for Start {
                 Err(other) => return Err(other.into()),
             }
             // The container exists with the wrong port in it.
-            work.runtime().remove_container(&name).await?;
+            removal::remove_container(work).await?;
             if taken.len() == TRIES {
                 return Err(StepError::PortsTaken(taken));
             }

@@ -7,13 +7,14 @@ use bollard::models;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
-use convergence_model::workload::{EnvValue, OPEN_FILES, Tmpfs, USER, Workload, label};
+use convergence_model::workload::{EnvValue, OPEN_FILES, USER, Workload, label};
 
 use super::connect::{Docker, Fault};
-use super::network::belongs_with;
+use super::owned::belongs_with;
 use crate::error::RuntimeError;
 use crate::fingerprint::fingerprint;
-use crate::runtime::Ensured;
+use crate::owner::Owner;
+use crate::runtime::{Ensured, Removal};
 
 const MIB: i64 = 1024 * 1024;
 
@@ -36,7 +37,7 @@ impl Docker {
             if same && super::verify::deviations(workload, &found).is_empty() {
                 return Ok(Ensured::Adopted);
             }
-            self.delete_container(name).await?;
+            self.delete_container_id(&found.id.unwrap_or_default(), name).await?;
         }
         if self.create_container(workload).await? {
             return Ok(Ensured::Replaced);
@@ -86,12 +87,18 @@ impl Docker {
         Ok(binding.and_then(|binding| binding.host_port?.parse().ok()))
     }
 
-    pub(super) async fn stop_container(&self, name: &str, grace: Duration) -> Result<(), RuntimeError> {
+    pub(super) async fn stop_container(
+        &self,
+        name: &str,
+        owner: Owner<'_>,
+        grace: Duration,
+    ) -> Result<(), RuntimeError> {
+        let Holder::Ours(id) = &self.holder(name, owner).await? else { return Ok(()) };
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let limit = grace.saturating_add(self.config.call_limit);
         let stopped = self
             .call_within(&format!("stop container {name}"), limit, |client| async move {
-                client.stop_container(name, Some(StopContainerOptionsBuilder::new().t(seconds).build())).await
+                client.stop_container(id, Some(StopContainerOptionsBuilder::new().t(seconds).build())).await
             })
             .await;
         match stopped {
@@ -100,28 +107,46 @@ impl Docker {
         }
     }
 
-    pub(super) async fn delete_container(&self, name: &str) -> Result<(), RuntimeError> {
+    pub(super) async fn delete_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        match self.holder(name, owner).await? {
+            Holder::Nobody => Ok(Removal::Absent),
+            Holder::Foreign => Ok(Removal::Foreign),
+            Holder::Ours(id) => self.delete_container_id(&id, name).await.map(|()| Removal::Removed),
+        }
+    }
+
+    /// Who has a name. What is done next is done to the id: the name may be another's by then.
+    async fn holder(&self, name: &str, owner: Owner<'_>) -> Result<Holder, RuntimeError> {
+        let Some(found) = self.look(name).await? else { return Ok(Holder::Nobody) };
+        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+        Ok(match found.id {
+            Some(id) if owner.owns(|key| labels?.get(key)) => Holder::Ours(id),
+            _ => Holder::Foreign,
+        })
+    }
+
+    async fn delete_container_id(&self, id: &str, name: &str) -> Result<(), RuntimeError> {
         let removed = self
             .call(&format!("remove container {name}"), |client| async move {
                 // Anonymous volumes go with it; the named ones of a tenant stay.
                 let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-                client.remove_container(name, Some(options)).await
+                client.remove_container(id, Some(options)).await
             })
             .await;
         match removed {
             Ok(()) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
-            // Another call is removing it at this moment: it is gone when its name is.
+            // Another call is removing it at this moment.
             Err(Fault::Refused { status: 409, message }) if message.contains("already in progress") => {
-                self.wait_until_gone(name).await
+                self.wait_until_gone(id, name).await
             }
             Err(fault) => Err(fault.into_error(self)),
         }
     }
 
-    async fn wait_until_gone(&self, name: &str) -> Result<(), RuntimeError> {
+    async fn wait_until_gone(&self, id: &str, name: &str) -> Result<(), RuntimeError> {
         let limit = self.config.call_limit;
         let gone = async {
-            while self.look(name).await?.is_some() {
+            while self.look(id).await?.is_some() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Ok(())
@@ -131,6 +156,16 @@ impl Docker {
             Err(_) => Err(RuntimeError::Timeout { what: format!("remove container {name}"), after: limit }),
         }
     }
+}
+
+/// Who has a container's name.
+enum Holder {
+    /// It is free.
+    Nobody,
+    /// Whoever asks, with the container of this id.
+    Ours(String),
+    /// Somebody else.
+    Foreign,
 }
 
 /// How Docker says that a published port is taken: the first by itself, the second through its port proxy.
@@ -183,14 +218,14 @@ fn host_config(workload: &Workload) -> models::HostConfig {
         memory: Some(memory),
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
-        // On a busy machine, its part in proportion: 1024 shares a core, and half of its memory is the last to go.
-        cpu_shares: Some((i64::from(limits.cpu_millis) * 1024 / 1000).clamp(2, 262_144)),
-        memory_reservation: Some(i64::from((limits.memory_mb / 2).max(6)) * MIB),
+        // On a busy machine, its part in proportion.
+        cpu_shares: Some(i64::from(limits.cpu_shares())),
+        memory_reservation: Some(i64::from(limits.memory_reservation_mb()) * MIB),
         pids_limit: Some(i64::from(limits.pids)),
         oom_kill_disable: Some(false),
         ulimits: Some(vec![ulimit("nofile", i64::from(OPEN_FILES)), ulimit("core", 0)]),
         // Where it may write.
-        tmpfs: Some(workload.tmpfs.iter().map(|tmpfs| (tmpfs.path.clone(), tmpfs_options(tmpfs))).collect()),
+        tmpfs: Some(workload.tmpfs.iter().map(|tmpfs| (tmpfs.path.clone(), tmpfs.options())).collect()),
         mounts: Some(
             workload
                 .volumes
@@ -254,11 +289,6 @@ pub(super) fn env(workload: &Workload) -> Vec<String> {
 
 pub(super) fn extra_hosts(workload: &Workload) -> Vec<String> {
     workload.host_aliases.iter().map(|alias| format!("{alias}:host-gateway")).collect()
-}
-
-pub(super) fn tmpfs_options(tmpfs: &Tmpfs) -> String {
-    let execution = if tmpfs.executable { "exec" } else { "noexec" };
-    format!("rw,{execution},nosuid,nodev,size={}m,mode=1777", tmpfs.size_mb)
 }
 
 fn ulimit(name: &str, most: i64) -> models::ResourcesUlimits {

@@ -3,6 +3,7 @@
 use bollard::models;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
 use convergence_model::build::{BaseImage, BuildLine};
+use convergence_model::workload::label;
 use futures_util::StreamExt;
 
 use super::connect::{Docker, Fault, bounded};
@@ -73,14 +74,21 @@ impl Docker {
         Ok(())
     }
 
-    pub(super) async fn delete_image(&self, reference: &str) -> Result<ImageRemoval, RuntimeError> {
+    pub(super) async fn delete_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
+        let Some(found) = self.find_image(reference).await? else { return Ok(ImageRemoval::Absent) };
+        let built_by = found.config.as_ref().and_then(|config| config.labels.as_ref()?.get(label::INSTANCE));
+        if built_by.is_none_or(|built_by| built_by != instance) {
+            return Ok(ImageRemoval::Foreign);
+        }
+        // By its tag and not its id, which would take the other tags along.
         let what = format!("remove image {reference}");
         let removed = self
             .call(&what, |client| async move { client.remove_image(reference, None::<RemoveImageOptions>, None).await })
             .await;
         match removed {
             Ok(_) => Ok(ImageRemoval::Removed),
-            Err(Fault::Refused { status: 404, .. }) => Ok(ImageRemoval::Absent),
+            // Gone by now: somebody else was faster, or this is a second call after a lost reply.
+            Err(Fault::Refused { status: 404, .. }) => Ok(ImageRemoval::Removed),
             Err(Fault::Refused { status: 409, .. }) => Ok(ImageRemoval::InUse),
             Err(fault) => Err(fault.into_error(self)),
         }

@@ -25,10 +25,11 @@ use convergence_model::workload::{Network, Workload};
 pub use connect::{Docker, DockerConfig};
 
 use crate::error::RuntimeError;
+use crate::owner::Owner;
 use crate::probe;
 use crate::runtime::{
     Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned, Progress, Ready,
-    Runtime, Usage,
+    Removal, Runtime, Usage,
 };
 
 #[async_trait]
@@ -64,16 +65,16 @@ impl Runtime for Docker {
         self.make_sure_of_network(network, labels).await
     }
 
-    async fn remove_network(&self, name: &str) -> Result<(), RuntimeError> {
-        self.delete_network(name).await
+    async fn remove_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        self.delete_network(name, owner).await
     }
 
     async fn ensure_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<Ensured, RuntimeError> {
         self.make_sure_of_volume(name, labels).await
     }
 
-    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError> {
-        self.delete_volume(name).await
+    async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        self.delete_volume(name, owner).await
     }
 
     async fn ensure_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError> {
@@ -84,12 +85,12 @@ impl Runtime for Docker {
         self.start_container(name).await
     }
 
-    async fn stop(&self, name: &str, grace: Duration) -> Result<(), RuntimeError> {
-        self.stop_container(name, grace).await
+    async fn stop(&self, name: &str, owner: Owner<'_>, grace: Duration) -> Result<(), RuntimeError> {
+        self.stop_container(name, owner, grace).await
     }
 
-    async fn remove_container(&self, name: &str) -> Result<(), RuntimeError> {
-        self.delete_container(name).await
+    async fn remove_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        self.delete_container(name, owner).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Observed>, RuntimeError> {
@@ -120,8 +121,8 @@ impl Runtime for Docker {
         self.measure(name).await
     }
 
-    async fn remove_image(&self, reference: &str) -> Result<ImageRemoval, RuntimeError> {
-        self.delete_image(reference).await
+    async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
+        self.delete_image(reference, instance).await
     }
 
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError> {

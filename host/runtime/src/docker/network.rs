@@ -7,11 +7,10 @@ use bollard::query_parameters::ListNetworksOptionsBuilder;
 use convergence_model::workload::{Network, label};
 
 use super::connect::{Docker, Fault};
+use super::owned::belongs_with;
 use crate::error::RuntimeError;
-use crate::runtime::Ensured;
-
-/// Containers on one network cannot reach each other over it.
-const NO_NEIGHBOURS: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
+use crate::owner::Owner;
+use crate::runtime::{Ensured, Removal};
 
 impl Docker {
     pub(super) async fn make_sure_of_network(
@@ -46,7 +45,7 @@ impl Docker {
                 options: None,
             }),
             enable_ipv6: Some(false),
-            options: Some(HashMap::from([(NO_NEIGHBOURS.0.to_owned(), NO_NEIGHBOURS.1.to_owned())])),
+            options: Some(HashMap::from([(Network::NO_NEIGHBOURS.0.to_owned(), Network::NO_NEIGHBOURS.1.to_owned())])),
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
@@ -67,19 +66,19 @@ impl Docker {
         }
     }
 
-    /// Removes every network of that name that carries an installation's label.
-    pub(super) async fn delete_network(&self, name: &str) -> Result<(), RuntimeError> {
+    /// Removes every network of that name that is the owner's.
+    pub(super) async fn delete_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        let mut removal = Removal::Absent;
         for found in self.networks_named(name).await? {
-            let ours = found.labels.as_ref().is_some_and(|labels| labels.contains_key(label::INSTANCE));
-            if !ours {
-                return Err(RuntimeError::Conflict {
-                    what: format!("network {name}"),
-                    message: "it was not made by Convergence".to_owned(),
-                });
+            let labels = found.labels.as_ref();
+            if owner.owns(|key| labels?.get(key)) {
+                self.delete_network_id(&found.id.unwrap_or_default(), name).await?;
+                removal = Removal::Removed;
+            } else if removal == Removal::Absent {
+                removal = Removal::Foreign;
             }
-            self.delete_network_id(&found.id.unwrap_or_default(), name).await?;
         }
-        Ok(())
+        Ok(removal)
     }
 
     async fn delete_network_id(&self, id: &str, name: &str) -> Result<(), RuntimeError> {
@@ -115,11 +114,11 @@ fn is_shaped(found: &models::Network, wanted: &Network) -> bool {
         .flat_map(|ipam| ipam.config.iter().flatten())
         .map(|config| config.subnet.as_deref())
         .collect();
-    let option = found.options.as_ref().and_then(|options| options.get(NO_NEIGHBOURS.0));
+    let option = found.options.as_ref().and_then(|options| options.get(Network::NO_NEIGHBOURS.0));
     found.driver.as_deref() == Some("bridge")
         && found.internal != Some(true)
         && subnets == [Some(wanted.subnet.to_string().as_str())]
-        && option.map(String::as_str) == Some(NO_NEIGHBOURS.1)
+        && option.map(String::as_str) == Some(Network::NO_NEIGHBOURS.1)
 }
 
 /// Whether all labels asked for are there. The operation's may differ: a second one adopts what the first made.
@@ -128,13 +127,4 @@ fn is_labelled(found: &models::Network, wanted: &BTreeMap<String, String>) -> bo
         .iter()
         .filter(|(key, _)| key.as_str() != label::OPERATION)
         .all(|(key, value)| found.labels.as_ref().and_then(|labels| labels.get(key)) == Some(value))
-}
-
-/// Whether something was made by the same installation for the same tenant, and so may be replaced.
-pub(super) fn belongs_with(found: Option<&HashMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
-    [label::INSTANCE, label::TENANT].into_iter().all(|key| {
-        let found = found.and_then(|labels| labels.get(key));
-        // Without an installation's label nothing is ours.
-        found == wanted.get(key) && (key != label::INSTANCE || found.is_some())
-    })
 }

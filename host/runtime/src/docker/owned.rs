@@ -1,4 +1,4 @@
-//! Everything of one installation, found by its label.
+//! What is ours: everything of one installation, found by its label, and whether one thing is a tenant's.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +9,7 @@ use convergence_model::workload::label;
 
 use super::connect::Docker;
 use crate::error::RuntimeError;
+use crate::owner::Owner;
 use crate::runtime::{Owned, OwnedItem};
 
 impl Docker {
@@ -85,4 +86,9 @@ impl Docker {
 
 pub(super) fn sorted(labels: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     labels.unwrap_or_default().into_iter().collect()
+}
+
+/// Whether something was made by the same installation for the same tenant, and so may be replaced.
+pub(super) fn belongs_with(found: Option<&HashMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
+    Owner::of(wanted).is_some_and(|owner| owner.owns(|key| found?.get(key)))
 }

@@ -6,9 +6,10 @@ use bollard::models;
 use bollard::query_parameters::RemoveVolumeOptions;
 
 use super::connect::{Docker, Fault};
-use super::network::belongs_with;
+use super::owned::belongs_with;
 use crate::error::RuntimeError;
-use crate::runtime::Ensured;
+use crate::owner::Owner;
+use crate::runtime::{Ensured, Removal};
 
 impl Docker {
     pub(super) async fn make_sure_of_volume(
@@ -16,19 +17,15 @@ impl Docker {
         name: &str,
         labels: &BTreeMap<String, String>,
     ) -> Result<Ensured, RuntimeError> {
-        match self
-            .call(&format!("inspect volume {name}"), |client| async move { client.inspect_volume(name).await })
-            .await
-        {
-            Ok(found) if belongs_with(Some(&found.labels), labels) => return Ok(Ensured::Adopted),
-            Ok(_) => {
+        match self.find_volume(name).await? {
+            Some(found) if belongs_with(Some(&found.labels), labels) => return Ok(Ensured::Adopted),
+            Some(_) => {
                 return Err(RuntimeError::Conflict {
                     what: format!("volume {name}"),
                     message: "a volume of that name exists and is not this tenant's".to_owned(),
                 });
             }
-            Err(Fault::Refused { status: 404, .. }) => {}
-            Err(fault) => return Err(fault.into_error(self)),
+            None => {}
         }
         let request = &models::VolumeCreateRequest {
             name: Some(name.to_owned()),
@@ -52,14 +49,30 @@ impl Docker {
         }
     }
 
-    pub(super) async fn delete_volume(&self, name: &str) -> Result<(), RuntimeError> {
+    async fn find_volume(&self, name: &str) -> Result<Option<models::Volume>, RuntimeError> {
+        let what = format!("inspect volume {name}");
+        match self.call(&what, |client| async move { client.inspect_volume(name).await }).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Fault::Refused { status: 404, .. }) => Ok(None),
+            Err(fault) => Err(fault.into_error(self)),
+        }
+    }
+
+    pub(super) async fn delete_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        // A volume has no id but its name, so looking and removing cannot be one. Whoever would slip in between had
+        // to remove ours and make their own in a millisecond, and the engine refuses to remove one in use.
+        match self.find_volume(name).await? {
+            None => return Ok(Removal::Absent),
+            Some(found) if !owner.owns(|key| found.labels.get(key)) => return Ok(Removal::Foreign),
+            Some(_) => {}
+        }
         let removed = self
             .call(&format!("remove volume {name}"), |client| async move {
                 client.remove_volume(name, None::<RemoveVolumeOptions>).await
             })
             .await;
         match removed {
-            Ok(()) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
+            Ok(()) | Err(Fault::Refused { status: 404, .. }) => Ok(Removal::Removed),
             Err(Fault::Refused { status: 409, message }) => {
                 Err(RuntimeError::Conflict { what: format!("volume {name}"), message })
             }

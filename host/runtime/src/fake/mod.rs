@@ -18,9 +18,10 @@ use tokio::sync::Notify;
 
 use self::world::World;
 use crate::error::RuntimeError;
+use crate::owner::Owner;
 use crate::runtime::{
     Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned, Progress, Ready,
-    Runtime, Usage,
+    Removal, Runtime, Usage,
 };
 
 /// How one call goes wrong.
@@ -246,16 +247,16 @@ impl Runtime for FakeRuntime {
         self.act("ensure_network", &network.name, |world| world.ensure_network(network, labels)).await
     }
 
-    async fn remove_network(&self, name: &str) -> Result<(), RuntimeError> {
-        self.act("remove_network", name, |world| world.remove_network(name)).await
+    async fn remove_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        self.act("remove_network", name, |world| world.remove_network(name, owner)).await
     }
 
     async fn ensure_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<Ensured, RuntimeError> {
         self.act("ensure_volume", name, |world| world.ensure_volume(name, labels)).await
     }
 
-    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError> {
-        self.act("remove_volume", name, |world| world.remove_volume(name)).await
+    async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        self.act("remove_volume", name, |world| world.remove_volume(name, owner)).await
     }
 
     async fn ensure_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError> {
@@ -266,20 +267,16 @@ impl Runtime for FakeRuntime {
         self.act("start", name, |world| world.start(name)).await
     }
 
-    async fn stop(&self, name: &str, _grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, name: &str, owner: Owner<'_>, _grace: Duration) -> Result<(), RuntimeError> {
         self.act("stop", name, |world| {
-            world.stop(name);
+            world.stop(name, owner);
             Ok(())
         })
         .await
     }
 
-    async fn remove_container(&self, name: &str) -> Result<(), RuntimeError> {
-        self.act("remove_container", name, |world| {
-            world.containers.remove(name);
-            Ok(())
-        })
-        .await
+    async fn remove_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        self.act("remove_container", name, |world| Ok(world.remove_container(name, owner))).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Observed>, RuntimeError> {
@@ -315,8 +312,8 @@ impl Runtime for FakeRuntime {
         .await
     }
 
-    async fn remove_image(&self, reference: &str) -> Result<ImageRemoval, RuntimeError> {
-        self.act("remove_image", reference, |world| Ok(world.remove_image(reference))).await
+    async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
+        self.act("remove_image", reference, |world| Ok(world.remove_image(reference, instance))).await
     }
 
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError> {

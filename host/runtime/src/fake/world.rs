@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Call, Fault, Readiness};
 use crate::error::RuntimeError;
 use crate::fingerprint::fingerprint;
+use crate::owner::Owner;
 use crate::runtime::{
-    Deviation, Ensured, ImageRemoval, LogLine, LogQuery, LogSource, Observed, Owned, OwnedItem, Ready, State,
+    Deviation, Ensured, ImageRemoval, LogLine, LogQuery, LogSource, Observed, Owned, OwnedItem, Ready, Removal, State,
 };
 
 type Labels = BTreeMap<String, String>;
@@ -87,9 +88,10 @@ impl World {
         id
     }
 
-    pub(super) fn remove_image(&mut self, reference: &str) -> ImageRemoval {
-        if !self.images.contains_key(reference) {
-            return ImageRemoval::Absent;
+    pub(super) fn remove_image(&mut self, reference: &str, instance: &str) -> ImageRemoval {
+        let Some(image) = self.images.get(reference) else { return ImageRemoval::Absent };
+        if image.labels.get(label::INSTANCE).is_none_or(|built_by| built_by != instance) {
+            return ImageRemoval::Foreign;
         }
         if self.containers.values().any(|container| container.workload.image == reference) {
             return ImageRemoval::InUse;
@@ -107,7 +109,7 @@ impl World {
             if existing == network && without_operation(had) == without_operation(labels) {
                 return Ok(Ensured::Adopted);
             }
-            self.remove_network(&network.name)?;
+            self.drop_network(&network.name)?;
             ensured = Ensured::Replaced;
         }
         if self.networks.values().any(|(other, _)| other.subnet == network.subnet) {
@@ -117,7 +119,15 @@ impl World {
         Ok(ensured)
     }
 
-    pub(super) fn remove_network(&mut self, name: &str) -> Result<(), RuntimeError> {
+    pub(super) fn remove_network(&mut self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        match self.networks.get(name) {
+            None => Ok(Removal::Absent),
+            Some((_, labels)) if !owner.owns(|key| labels.get(key)) => Ok(Removal::Foreign),
+            Some(_) => self.drop_network(name).map(|()| Removal::Removed),
+        }
+    }
+
+    fn drop_network(&mut self, name: &str) -> Result<(), RuntimeError> {
         let attached = self
             .containers
             .values()
@@ -140,13 +150,17 @@ impl World {
         }
     }
 
-    pub(super) fn remove_volume(&mut self, name: &str) -> Result<(), RuntimeError> {
+    pub(super) fn remove_volume(&mut self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        let Some(labels) = self.volumes.get(name) else { return Ok(Removal::Absent) };
+        if !owner.owns(|key| labels.get(key)) {
+            return Ok(Removal::Foreign);
+        }
         let mounted = |container: &Container| container.workload.volumes.iter().any(|mount| mount.volume == name);
         if self.containers.values().any(mounted) {
             return Err(conflict("volume", name, "it is in use"));
         }
         self.volumes.remove(name);
-        Ok(())
+        Ok(Removal::Removed)
     }
 
     pub(super) fn ensure_container(&mut self, workload: &Workload) -> Result<Ensured, RuntimeError> {
@@ -204,10 +218,19 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn stop(&mut self, name: &str) {
-        if self.running(name).is_ok() {
+    pub(super) fn stop(&mut self, name: &str, owner: Owner<'_>) {
+        if self.running(name).is_ok_and(|container| owner.owns(|key| container.workload.labels.get(key))) {
             self.crash(name, 143, false);
         }
+    }
+
+    pub(super) fn remove_container(&mut self, name: &str, owner: Owner<'_>) -> Removal {
+        let Some(container) = self.containers.get(name) else { return Removal::Absent };
+        if !owner.owns(|key| container.workload.labels.get(key)) {
+            return Removal::Foreign;
+        }
+        self.containers.remove(name);
+        Removal::Removed
     }
 
     pub(super) fn crash(&mut self, name: &str, code: i64, oom: bool) {
@@ -348,8 +371,7 @@ fn newest(container: &Container, most: usize) -> Vec<String> {
 }
 
 fn same_tenant(had: &Labels, wanted: &Labels) -> bool {
-    had.contains_key(label::INSTANCE)
-        && [label::INSTANCE, label::TENANT].into_iter().all(|key| had.get(key) == wanted.get(key))
+    Owner::of(wanted).is_some_and(|owner| owner.owns(|key| had.get(key)))
 }
 
 fn without_operation(labels: &Labels) -> Labels {

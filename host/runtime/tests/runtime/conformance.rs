@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use convergence_model::EnvId;
 use convergence_model::workload::{EnvValue, Network, label};
 use convergence_runtime::fake::FakeRuntime;
-use convergence_runtime::{Ensured, ImageRemoval, LogQuery, Runtime, RuntimeError, State};
+use convergence_runtime::{Ensured, ImageRemoval, LogQuery, Owner, Removal, Runtime, RuntimeError, State};
 
 use crate::fixture::{Fixture, on, on_docker};
 
@@ -86,7 +87,7 @@ async fn containers(runtime: &dyn Runtime, fixture: &mut Fixture, network: &Netw
     assert!(matches!(runtime.logs(&name, &LogQuery::default()).await, Err(RuntimeError::NotFound { .. })));
     assert!(matches!(runtime.stats(&name).await, Err(RuntimeError::NotFound { .. })));
     assert_eq!(runtime.inspect(&name).await.unwrap(), None);
-    runtime.stop(&name, Duration::ZERO).await.unwrap();
+    runtime.stop(&name, fixture.owner(), Duration::ZERO).await.unwrap();
 
     let mut imageless = workload.clone();
     imageless.image = format!("{}:no-such-image", fixture.instance);
@@ -129,7 +130,7 @@ async fn containers(runtime: &dyn Runtime, fixture: &mut Fixture, network: &Netw
     assert_eq!(runtime.ensure_container(&rival).await.unwrap(), Ensured::Created);
     let port = rival.published.port;
     assert_eq!(runtime.start(&rival.name).await, Err(RuntimeError::PortTaken { port }));
-    runtime.remove_container(&rival.name).await.unwrap();
+    assert_eq!(runtime.remove_container(&rival.name, fixture.owner()).await.unwrap(), Removal::Removed);
 }
 
 async fn removal(runtime: &dyn Runtime, fixture: &mut Fixture, network: &Network) {
@@ -144,23 +145,45 @@ async fn removal(runtime: &dyn Runtime, fixture: &mut Fixture, network: &Network
     assert_eq!(names(&owned.images), [fixture.image().tag]);
     assert_eq!(owned.containers[0].labels.get(label::TENANT).map(String::as_str), Some("7"));
 
-    let held = runtime.remove_network(&network.name).await;
+    strangers(runtime, fixture, network).await;
+
+    let owner = fixture.owner();
+    let held = runtime.remove_network(&network.name, owner).await;
     assert!(matches!(held, Err(RuntimeError::Conflict { .. })), "{held:?}");
-    let held = runtime.remove_volume(&fixture.volume()).await;
+    let held = runtime.remove_volume(&fixture.volume(), owner).await;
     assert!(matches!(held, Err(RuntimeError::Conflict { .. })), "{held:?}");
-    assert_eq!(runtime.remove_image(&fixture.image().tag).await.unwrap(), ImageRemoval::InUse);
+    let tag = fixture.image().tag;
+    assert_eq!(runtime.remove_image(&tag, owner.instance).await.unwrap(), ImageRemoval::InUse);
 
     for _ in 0..2 {
-        runtime.stop(&name, Duration::from_secs(5)).await.unwrap();
+        runtime.stop(&name, owner, Duration::from_secs(5)).await.unwrap();
         let state = runtime.inspect(&name).await.unwrap().unwrap().state;
         assert!(matches!(state, State::Exited { oom: false, .. }), "{state:?}");
     }
-    for _ in 0..2 {
-        runtime.remove_container(&name).await.unwrap();
-        runtime.remove_network(&network.name).await.unwrap();
-        runtime.remove_volume(&fixture.volume()).await.unwrap();
+    for expected in [Removal::Removed, Removal::Absent] {
+        assert_eq!(runtime.remove_container(&name, owner).await.unwrap(), expected);
+        assert_eq!(runtime.remove_network(&network.name, owner).await.unwrap(), expected);
+        assert_eq!(runtime.remove_volume(&fixture.volume(), owner).await.unwrap(), expected);
     }
-    assert_eq!(runtime.remove_image(&fixture.image().tag).await.unwrap(), ImageRemoval::Removed);
-    assert_eq!(runtime.remove_image(&fixture.image().tag).await.unwrap(), ImageRemoval::Absent);
+    assert_eq!(runtime.remove_image(&tag, owner.instance).await.unwrap(), ImageRemoval::Removed);
+    assert_eq!(runtime.remove_image(&tag, owner.instance).await.unwrap(), ImageRemoval::Absent);
     assert!(runtime.owned(&fixture.instance).await.unwrap().is_empty());
+}
+
+/// Another tenant, and another installation's tenant of the same number, take nothing of the first one's along.
+async fn strangers(runtime: &dyn Runtime, fixture: &Fixture, network: &Network) {
+    let name = fixture.workload(network).name;
+    let before = runtime.owned(&fixture.instance).await.unwrap();
+    let neighbour = Owner { tenant: EnvId(8), ..fixture.owner() };
+    let elsewhere = Owner { instance: "try-runtime-elsewhere", ..fixture.owner() };
+    for stranger in [neighbour, elsewhere] {
+        runtime.stop(&name, stranger, Duration::ZERO).await.unwrap();
+        assert_eq!(runtime.remove_container(&name, stranger).await.unwrap(), Removal::Foreign);
+        assert_eq!(runtime.remove_network(&network.name, stranger).await.unwrap(), Removal::Foreign);
+        assert_eq!(runtime.remove_volume(&fixture.volume(), stranger).await.unwrap(), Removal::Foreign);
+    }
+    let removed = runtime.remove_image(&fixture.image().tag, elsewhere.instance).await.unwrap();
+    assert_eq!(removed, ImageRemoval::Foreign);
+    assert_eq!(runtime.inspect(&name).await.unwrap().unwrap().state, State::Running);
+    assert_eq!(runtime.owned(&fixture.instance).await.unwrap(), before);
 }

@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
-use convergence_model::Limits;
 use convergence_model::build::ImageBuild;
 use convergence_model::plan::{Contents, File, Health, Probe};
 use convergence_model::secret::Secret;
 use convergence_model::workload::{EnvValue, LogRotation, Mount, Network, Published, Subnet, Tmpfs, Workload, label};
+use convergence_model::{EnvId, Limits};
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_runtime::{Ensured, Runtime, RuntimeError};
+use convergence_runtime::{Ensured, Owner, Removal, Runtime, RuntimeError};
 use futures_util::FutureExt;
 
 /// Answers `GET` on `$PORT` and prints a line first; ends, or eats memory, where a variable says so.
@@ -63,6 +63,11 @@ impl Fixture {
         [(label::INSTANCE, self.instance.as_str()), (label::TENANT, tenant), (label::OPERATION, "first")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into()
+    }
+
+    /// Who owns the test's tenant, the seventh of its installation.
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        Owner { instance: &self.instance, tenant: EnvId(7) }
     }
 
     /// An image with the server in it.
@@ -219,15 +224,15 @@ async fn run<R: Runtime>(runtime: &R, fixture: &mut Fixture, body: impl AsyncFnO
 async fn clean(runtime: &dyn Runtime, instance: &str) {
     let owned = runtime.owned(instance).await.unwrap();
     for item in owned.containers {
-        runtime.remove_container(&item.name).await.unwrap();
+        assert_eq!(runtime.remove_container(&item.name, item.owner().unwrap()).await.unwrap(), Removal::Removed);
     }
     for item in owned.networks {
-        runtime.remove_network(&item.name).await.unwrap();
+        assert_eq!(runtime.remove_network(&item.name, item.owner().unwrap()).await.unwrap(), Removal::Removed);
     }
     for item in owned.volumes {
-        runtime.remove_volume(&item.name).await.unwrap();
+        assert_eq!(runtime.remove_volume(&item.name, item.owner().unwrap()).await.unwrap(), Removal::Removed);
     }
     for item in owned.images {
-        runtime.remove_image(&item.name).await.unwrap();
+        runtime.remove_image(&item.name, instance).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bollard::models;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions};
-use convergence_runtime::{Deviation, Ensured, Runtime};
+use convergence_runtime::{Deviation, Ensured, Removal, Runtime};
 
 use crate::fixture::{on_docker, socket};
 
@@ -50,7 +50,7 @@ async fn docker_containers_that_may_more_are_found_and_replaced() {
         docker.ensure_container(&workload).await.unwrap();
         let by_hand = bollard::Docker::connect_with_host(&url()).unwrap().negotiate_version().await.unwrap();
         let found = by_hand.inspect_container(&workload.name, None::<InspectContainerOptions>).await.unwrap();
-        docker.remove_container(&workload.name).await.unwrap();
+        assert_eq!(docker.remove_container(&workload.name, fixture.owner()).await.unwrap(), Removal::Removed);
 
         // The same name and the same labels, so that only an inspection can tell.
         let config = found.config.unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_runtime::{Ensured, Runtime, RuntimeError};
+use convergence_runtime::{Ensured, Removal, Runtime, RuntimeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
@@ -96,7 +96,7 @@ async fn docker_replies_that_are_lost_are_no_failures() {
         assert!(proxy.has_cut());
         docker.wait_ready(&workload, Duration::from_secs(60)).await.unwrap();
         proxy.cut("DELETE /");
-        docker.remove_container(&workload.name).await.unwrap();
+        assert_eq!(docker.remove_container(&workload.name, fixture.owner()).await.unwrap(), Removal::Removed);
         assert!(proxy.has_cut());
         assert_eq!(docker.inspect(&workload.name).await.unwrap(), None);
     })

@@ -44,7 +44,7 @@ async fn docker_logs_are_lines_of_both_voices() {
             followed.push(stream.next().await.unwrap().unwrap().text);
         }
         assert!(followed.contains(&"hello from the test".to_owned()), "{followed:?}");
-        docker.stop(name, Duration::from_secs(5)).await.unwrap();
+        docker.stop(name, fixture.owner(), Duration::from_secs(5)).await.unwrap();
         assert!(stream.next().await.is_none(), "it ends with the container");
     })
     .await;
