@@ -31,17 +31,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     steps.run("base images", || images::ensure(workspace).map(drop))?;
     steps.run("components", || guests::build(workspace, Which::All))?;
     let server = steps.run("server, in release", || up::build_server(workspace))?;
-    for (package, bench) in benches {
-        steps.run(&format!("bench {bench}"), || {
-            let mut command = workspace.cargo();
-            command.args(["bench", "--package", &package, "--bench", &bench]);
-            command.arg("--").args(&options.arguments);
-            command.env("CONVERGENCE_COMPONENTS", workspace.components());
-            command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
-            command.env("CONVERGENCE_BIN", &server);
-            command::run(&mut command)
-        })?;
+    // One command for all: apart, each would compile what they share with features of its own.
+    let mut command = workspace.cargo();
+    command.arg("bench");
+    for (package, bench) in &benches {
+        command.args(["--package", package, "--bench", bench]);
     }
+    command.arg("--").args(&options.arguments);
+    command.env("CONVERGENCE_COMPONENTS", workspace.components());
+    command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
+    command.env("CONVERGENCE_BIN", &server);
+    steps.run("benchmarks", || command::run(&mut command))?;
     steps.summary();
     Ok(())
 }
