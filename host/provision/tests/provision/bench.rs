@@ -80,7 +80,8 @@ impl Bench {
             settings(),
         ));
         let stop = CancellationToken::new();
-        tokio::spawn(Arc::clone(&provisioner).work(stop.clone(), TaskTracker::new()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&provisioner).work(stop.clone(), tasks.clone()));
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let caller = authenticate(Provenance { peer, host: Some("localhost"), origin: None }).unwrap();
         Self { provisioner, runtime, store, caller, _stop: stop.drop_guard(), _folder: folder }
