@@ -65,7 +65,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     let cluster = steps.run("PostgreSQL", Cluster::start)?;
     let before = leftovers::find()?;
     steps.run("compile the tests", || command::run(nextest(workspace, options, &cluster).arg("--no-run")))?;
-    let tested = steps.run("tests", || command::run(&mut nextest(workspace, options, &cluster)));
+    let tested = steps.run("tests", || command::run(nextest(workspace, options, &cluster).arg("--no-fail-fast")));
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));
     tested.and(clean)?;
@@ -89,7 +89,7 @@ fn nextest_is_here(workspace: &Workspace) -> Result<()> {
 /// The test run, told where everything is.
 fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster) -> std::process::Command {
     let mut command = workspace.cargo();
-    command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    command.args(["nextest", "run", "--workspace"]);
     if options.full {
         command.args(["--run-ignored", "all"]);
     }
