@@ -45,7 +45,7 @@ impl Output {
     /// What is going on, for people only.
     pub(crate) fn progress(self, text: &str) {
         if !self.json {
-            write_line(&mut io::stderr().lock(), &printable(text));
+            write_line(&mut io::stderr().lock(), &printable_lines(text));
         }
     }
 
@@ -69,7 +69,7 @@ impl Output {
             }
             Failure::Problem(status, problem) => explain(*status, problem),
         };
-        write_line(&mut io::stderr().lock(), &text.lines().map(printable).collect::<Vec<_>>().join("\n"));
+        write_line(&mut io::stderr().lock(), &printable_lines(&text));
     }
 }
 
@@ -105,6 +105,11 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
+/// The same of several lines, whose breaks are ours.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
 /// A reader that went away (`| head`) is not an error worth a word.
 fn write_line(to: &mut impl Write, text: &str) {
     let _ = writeln!(to, "{text}");
@@ -130,6 +135,7 @@ mod tests {
     #[test]
     fn a_tenant_cannot_write_escape_sequences_to_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\tc\r"), "a\u{fffd}[31mb\tc\u{fffd}");
+        assert_eq!(printable_lines("one\ntwo\u{1b}"), "one\ntwo\u{fffd}");
     }
 
     #[test]
