@@ -72,6 +72,13 @@ pub(crate) trait Question: Send + 'static {
     type Answer: Send + 'static;
     /// The exported function, for messages.
     const FUNCTION: &'static str;
+    /// How many times the bytes a call may hand over its answer may take in the host. More than 1 where what comes
+    /// back is larger here than a typed answer.
+    const HOST_COST: usize = 1;
+    /// The exported function, where the type does not tell.
+    fn function(&self) -> &'static str {
+        Self::FUNCTION
+    }
     /// About how many bytes go in; they buy fuel.
     fn input_bytes(&self) -> usize {
         0
@@ -114,7 +121,7 @@ impl Calls {
 
     /// Asks from a task of the server. Needs a Tokio runtime for the calls that take long.
     pub(crate) async fn ask<Q: Question>(&self, plugin: &str, question: Q) -> Reported<Q::Answer> {
-        let arrived = Instant::now();
+        let (arrived, function) = (Instant::now(), question.function());
         let permit = match self.enter().await {
             Ok(permit) => permit,
             Err(error) => return Reported { result: Err(error), report: None },
@@ -133,7 +140,7 @@ impl Calls {
             },
         };
         if let Some(report) = &reported.report {
-            report.log.emit(plugin, Q::FUNCTION);
+            report.log.emit(plugin, function);
         }
         reported
     }
@@ -216,7 +223,8 @@ async fn run<Q: Question>(engine: &Engine, limits: CallLimits, arrived: Instant,
     let started = Instant::now();
     let input = u64::try_from(question.input_bytes()).unwrap_or(u64::MAX);
     let fuel = limits.fuel.saturating_add(input.saturating_mul(limits.fuel_per_input_byte));
-    let mut store = match open(engine, &limits, fuel, started) {
+    let output = limits.output_bytes.saturating_mul(Q::HOST_COST);
+    let mut store = match open(engine, &limits, fuel, output, started) {
         Ok(store) => store,
         Err(error) => return Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None },
     };
@@ -235,7 +243,13 @@ async fn run<Q: Question>(engine: &Engine, limits: CallLimits, arrived: Instant,
 }
 
 /// A store with every limit armed.
-fn open(engine: &Engine, limits: &CallLimits, fuel: u64, started: Instant) -> wasmtime::Result<Store<CallState>> {
+fn open(
+    engine: &Engine,
+    limits: &CallLimits,
+    fuel: u64,
+    output_bytes: usize,
+    started: Instant,
+) -> wasmtime::Result<Store<CallState>> {
     let state = CallState {
         log: GuestLog::new(limits.log_lines, limits.log_line_bytes),
         limiter: MemoryLimiter::new(limits.memory_bytes),
@@ -243,7 +257,7 @@ fn open(engine: &Engine, limits: &CallLimits, fuel: u64, started: Instant) -> wa
     let mut store = Store::try_new(engine, state)?;
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(fuel)?;
-    store.set_hostcall_fuel(limits.output_bytes);
+    store.set_hostcall_fuel(output_bytes);
     store.set_max_component_handles(MAX_HANDLES);
     let deadline = limits.deadline;
     store.epoch_deadline_callback(move |_| {

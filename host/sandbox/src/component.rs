@@ -3,8 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::call::Calls;
+use wasmtime::component::InstancePre;
+
+use crate::call::{CallState, Calls};
 use crate::error::LoadError;
+use crate::json::Main;
+use crate::v0_1;
 use crate::v0_1::policy::Policy;
 use crate::v0_1::template::Template;
 
@@ -190,6 +194,19 @@ impl Component {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.inner.description
+    }
+
+    /// What it does, as a function that can be asked in JSON.
+    pub(crate) fn main(&self) -> (&InstancePre<CallState>, &'static Main) {
+        match &self.inner.face {
+            Face::TemplateV0_1(face) => (face.pre.instance_pre(), &v0_1::template::MAIN),
+            Face::PolicyV0_1(face) => (face.pre.instance_pre(), &v0_1::policy::MAIN),
+        }
+    }
+
+    /// By whom it is called.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.inner.calls
     }
 
     /// The template it is, if it is one.

@@ -3,7 +3,7 @@
 //! A [`Sandbox`] owns one engine. [`Sandbox::load`] takes the bytes of a component, refuses what is not a plugin of
 //! a kind and version this server knows, compiles it (or finds the native code of an earlier run in an
 //! authenticated cache) and asks it what it is. The [`Component`] it gives is called through [`Template`] or
-//! [`Policy`]: every call runs in a fresh instance with its own memory, fuel and deadline, so nothing survives a call
+//! [`Policy`], or in JSON by [`Component::call_json`]: every call runs in a fresh instance with its own memory, fuel and deadline, so nothing survives a call
 //! and no guest can take more than its share.
 //!
 //! The crate knows the contract in `wit/` and the nouns of `convergence-model`; types of wasmtime never leave it. It
@@ -17,6 +17,7 @@ mod config;
 mod engine;
 mod error;
 mod guest_log;
+mod json;
 mod limiter;
 mod sandbox;
 mod structure;
@@ -27,6 +28,7 @@ pub use component::{Component, Description, Example, Kind};
 pub use config::{CallLimits, Pooling, SandboxConfig};
 pub use error::{CallError, LoadError, PluginError, PluginFieldError, SandboxError};
 pub use guest_log::{GuestLog, LogLevel, LogLine};
+pub use json::{JsonAnswer, JsonInputError};
 pub use sandbox::Sandbox;
 pub use v0_1::policy::Policy;
 pub use v0_1::template::Template;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use convergence_model::limits::Limits;
 use convergence_model::policy::{Review, Verdict};
+use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -14,6 +15,7 @@ use super::convert;
 use crate::call::{CallState, Calls, Question, Reported};
 use crate::component::{self, Loaded, RawDescription};
 use crate::error::{CallError, LoadError};
+use crate::json::Main;
 
 type Pre = ValidationPolicyPre<CallState>;
 
@@ -21,6 +23,10 @@ type Pre = ValidationPolicyPre<CallState>;
 pub(crate) struct Face {
     pub(crate) pre: Pre,
 }
+
+/// What a policy is for.
+pub(crate) const MAIN: Main =
+    Main { interface: "convergence:policy/evaluator@0.1.0", function: "evaluate", check: check_json };
 
 /// Links a component of kind policy.
 pub(crate) fn link(component: &Component) -> wasmtime::Result<Pre> {
@@ -62,12 +68,26 @@ impl Policy {
         reported.and_then(|answer| {
             let verdict = answer.map(convert::verdict).map_err(convert::plugin_error)?;
             match verdict.tightened {
-                Some(limits) if widens(limits, asked) => Err(CallError::InvalidAnswer(format!(
-                    "a policy may tighten limits, never widen them: asked for {asked:?}, answered {limits:?}"
-                ))),
+                Some(limits) if widens(limits, asked) => {
+                    Err(CallError::InvalidAnswer(format!("{NEVER_WIDEN}: asked for {asked:?}, answered {limits:?}")))
+                }
                 _ => Ok(verdict),
             }
         })
+    }
+}
+
+const NEVER_WIDEN: &str = "a policy may tighten limits, never widen them";
+
+/// The same of a verdict in JSON. Both have been through the types of the contract.
+fn check_json(review: &Value, verdict: &Value) -> Result<(), String> {
+    let Some(answered) = verdict.get("tightened").and_then(Value::as_object) else { return Ok(()) };
+    let asked = |name: &str| review.get("limits").and_then(|limits| limits.get(name)?.as_u64());
+    match answered.iter().find(|(name, limit)| limit.as_u64() > asked(name)) {
+        Some((name, limit)) => {
+            Err(format!("{NEVER_WIDEN}: asked for {name} {}, answered {limit}", asked(name).unwrap_or(0)))
+        }
+        None => Ok(()),
     }
 }
 

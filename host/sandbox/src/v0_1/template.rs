@@ -13,6 +13,7 @@ use super::convert;
 use crate::call::{CallState, Calls, Question, Reported};
 use crate::component::{self, Loaded, RawDescription};
 use crate::error::{CallError, LoadError};
+use crate::json::Main;
 
 type Pre = LanguageTemplatePre<CallState>;
 /// A call's answer: the engine's result around the plugin's.
@@ -20,10 +21,14 @@ type Answer<T> = Result<T, plugin_types::PluginError>;
 
 /// A template ready to be called, with what it said once.
 pub(crate) struct Face {
-    pre: Pre,
+    pub(crate) pre: Pre,
     languages: Vec<Language>,
     wants: Vec<String>,
 }
+
+/// What a template is for.
+pub(crate) const MAIN: Main =
+    Main { interface: "convergence:template/generator@0.1.0", function: "plan", check: |_, _| Ok(()) };
 
 /// Links a component of kind template.
 pub(crate) fn link(component: &Component) -> wasmtime::Result<Pre> {

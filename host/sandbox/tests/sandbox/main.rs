@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "says where components are, to tests alone")]
 
 mod calls;
+mod json;
 mod loading;
 
 use std::path::PathBuf;
