@@ -47,7 +47,8 @@ impl Description {
         self
     }
 
-    /// Adds a case that must hold; there is at least one. The server keeps the cases, and may run them at install.
+    /// Adds a case; there is at least one. The server runs them at install, and rejects a plugin of which one does not
+    /// hold.
     #[must_use]
     pub fn example(mut self, example: Example) -> Self {
         self.examples.push(example);

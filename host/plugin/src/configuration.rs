@@ -5,8 +5,8 @@ use serde_json::Value;
 /// Objections shown; a schema can find one for every element of a list.
 const SHOWN: usize = 5;
 
-/// The configuration as text for the guest, or what is wrong with it or with the schema.
-pub(crate) fn check(schema: &Value, configuration: Option<&Value>) -> Result<String, String> {
+/// The configuration as text for the guest, or what is wrong with it or with the schema. None is `{}`.
+pub fn check(schema: &Value, configuration: Option<&Value>) -> Result<String, String> {
     // Built without its resolvers, the library refuses references to other documents.
     let validator = jsonschema::draft202012::new(schema)
         .map_err(|error| format!("its config-schema is not a JSON Schema: {error}"))?;

@@ -7,6 +7,7 @@
 //!
 //! Nothing here runs WebAssembly itself, renders a plan or keeps state beyond what is loaded.
 
+mod case;
 mod catalogue;
 mod configuration;
 mod failure;
@@ -15,7 +16,9 @@ mod registry;
 mod scan;
 mod template;
 
+pub use case::{Case, CaseFailure, CaseOutcome, Difference, run_examples};
 pub use catalogue::Catalogue;
+pub use configuration::check as check_configuration;
 pub use convergence_sandbox::Kind;
 pub use failure::PluginFailure;
 pub use policy::{PolicyInfo, Reviewed};
