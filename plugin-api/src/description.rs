@@ -63,6 +63,23 @@ impl Example {
         Self { name: name.to_owned(), config: config.to_owned(), input: input.to_owned(), expect: None }
     }
 
+    /// The case of a file of a project's `cases/`, so that what is tested is also what the plugin says of itself: an
+    /// object of `name`, `config`, `input` and, where there is one, `expect`.
+    ///
+    /// # Panics
+    ///
+    /// The text is no such object; `convergence plugin check` shows which.
+    pub fn from_case(json: &str) -> Self {
+        let case: serde_json::Value =
+            serde_json::from_str(json).unwrap_or_else(|error| panic!("a case is not JSON: {error}"));
+        let part = |name: &str| case.get(name).map(ToString::to_string);
+        let name = case.get("name").and_then(serde_json::Value::as_str);
+        let name = name.unwrap_or_else(|| panic!("a case has no `name`: {json}"));
+        let config = part("config").unwrap_or_else(|| "{}".to_owned());
+        let input = part("input").unwrap_or_else(|| panic!("the case `{name}` has no `input`"));
+        Self { name: name.to_owned(), config, input, expect: part("expect") }
+    }
+
     /// Says what the answer must contain, as JSON; `{"error":"invalid-input"}` for a call that must fail.
     #[must_use]
     pub fn expect(mut self, json: &str) -> Self {
@@ -104,5 +121,18 @@ impl PluginError {
     /// A fault of the plugin itself.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal(message.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_of_a_file_is_an_example() {
+        let case =
+            Example::from_case(r#"{"name":"n","config":{"a":1},"input":{"b":[2]},"expect":{"error":"internal"}}"#);
+        assert_eq!(case, Example::new("n", r#"{"a":1}"#, r#"{"b":[2]}"#).expect(r#"{"error":"internal"}"#));
+        assert_eq!(Example::from_case(r#"{"name":"n","input":{}}"#), Example::new("n", "{}", "{}"));
     }
 }

@@ -23,6 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("convergence-plugin", &["convergence-model", "convergence-sandbox"]),
     ("convergence-access", &["convergence-model", "convergence-store"]),
     (
+        "convergence-authoring",
+        &["convergence-model", "convergence-plugin", "convergence-render", "convergence-sandbox"],
+    ),
+    (
         "convergence-provision",
         &[
             // Whoever starts a container puts the tenant's key into it, and `access` alone derives keys.
@@ -52,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "convergence",
         &[
             "convergence-access",
+            "convergence-authoring",
             "convergence-http",
             "convergence-model",
             "convergence-plugin",
