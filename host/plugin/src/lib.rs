@@ -15,6 +15,7 @@ mod policy;
 mod registry;
 mod scan;
 mod template;
+pub mod trust;
 
 pub use case::{Case, CaseFailure, CaseOutcome, Difference, run_examples};
 pub use catalogue::Catalogue;
