@@ -4,18 +4,25 @@
 //! clock, never draws a random number: what changes from call to call comes in as a parameter.
 
 pub mod build;
+/// The SDK's file, which must stand alone in the projects of authors: one arithmetic for the host and its guests.
+#[path = "../../../plugin-api/src/decimal.rs"]
+pub mod decimal;
+#[cfg(test)]
+mod decimal_tests;
 pub mod field;
 pub mod ids;
 pub mod limits;
 pub mod operation;
 pub mod plan;
 pub mod policy;
+pub mod rating;
 pub mod scope;
 pub mod secret;
 pub mod spec;
 pub mod tenant;
 pub mod workload;
 
+pub use decimal::Decimal;
 pub use field::{Severity, Violation};
 pub use ids::{EnvId, OperationId, OrgId, RevisionNumber, TenantId};
 pub use limits::Limits;

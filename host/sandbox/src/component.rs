@@ -9,6 +9,7 @@ use crate::call::{CallState, Calls};
 use crate::error::LoadError;
 use crate::json::Main;
 use crate::v0_1;
+use crate::v0_1::billing::Billing;
 use crate::v0_1::policy::Policy;
 use crate::v0_1::template::Template;
 
@@ -24,15 +25,18 @@ pub enum Kind {
     Template,
     /// Judges a change.
     Policy,
+    /// Says what usage costs.
+    Billing,
 }
 
 impl Kind {
-    /// The word of the contract: `template`, `policy`.
+    /// The word of the contract: `template`, `policy`, `billing`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Template => "template",
             Self::Policy => "policy",
+            Self::Billing => "billing",
         }
     }
 }
@@ -171,6 +175,7 @@ pub(crate) struct Loaded {
 pub(crate) enum Face {
     TemplateV0_1(crate::v0_1::template::Face),
     PolicyV0_1(crate::v0_1::policy::Face),
+    BillingV0_1(crate::v0_1::billing::Face),
 }
 
 impl Component {
@@ -201,6 +206,7 @@ impl Component {
         match &self.inner.face {
             Face::TemplateV0_1(face) => (face.pre.instance_pre(), &v0_1::template::MAIN),
             Face::PolicyV0_1(face) => (face.pre.instance_pre(), &v0_1::policy::MAIN),
+            Face::BillingV0_1(face) => (face.pre.instance_pre(), &v0_1::billing::MAIN),
         }
     }
 
@@ -219,6 +225,12 @@ impl Component {
     #[must_use]
     pub fn as_policy(&self) -> Option<Policy> {
         matches!(self.inner.face, Face::PolicyV0_1(_)).then(|| Policy::new(Arc::clone(&self.inner)))
+    }
+
+    /// The billing policy it is, if it is one.
+    #[must_use]
+    pub fn as_billing(&self) -> Option<Billing> {
+        matches!(self.inner.face, Face::BillingV0_1(_)).then(|| Billing::new(Arc::clone(&self.inner)))
     }
 }
 

@@ -60,7 +60,7 @@ pub enum LoadError {
     },
     /// No known kind is exported.
     #[error(
-        "this is a component but not a plugin of a kind this server knows: it exports {}; a template exports `convergence:template/generator@0.1.0`, a policy `convergence:policy/evaluator@0.1.0`",
+        "this is a component but not a plugin of a kind this server knows: it exports {}; a template exports `convergence:template/generator@0.1.0`, a policy `convergence:policy/evaluator@0.1.0`, a billing policy `convergence:billing/rater@0.1.0`",
         list(exports)
     )]
     UnknownKind {
@@ -68,7 +68,9 @@ pub enum LoadError {
         exports: Vec<String>,
     },
     /// More than one kind is exported.
-    #[error("the component exports both a template and a policy; a plugin is one of them")]
+    #[error(
+        "the component exports more than one of a template, a policy and a billing policy; a plugin is one of them"
+    )]
     SeveralKinds,
     /// A known interface in a version this server does not speak.
     #[error(
@@ -94,8 +96,9 @@ pub enum LoadError {
     },
     /// Something is imported that this kind is not given.
     #[error(
-        "the component imports {}, which a {kind} is not given; it may import `convergence:host/log@0.1.0` only",
-        list(imports)
+        "the component imports {}, which a plugin of kind `{kind}` is not given; it may import {}",
+        list(imports),
+        if *kind == Kind::Billing { "`convergence:host/log@0.1.0` and `convergence:host/math@0.1.0`" } else { "`convergence:host/log@0.1.0` only" }
     )]
     ImportNotGranted {
         /// The kind.

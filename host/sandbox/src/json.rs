@@ -1,4 +1,5 @@
-//! A call of a component's main function in JSON: `plan` of a template, `evaluate` of a policy.
+//! A call of a component's main function in JSON: `plan` of a template, `evaluate` of a policy, `rate` of a
+//! billing policy.
 //!
 //! What goes in and comes out is read from the component's own types, so it is written as `record example` of
 //! `wit/plugin/plugin.wit` says whatever the kind: a new kind is a line in its `MAIN`. It is how cases are run; the

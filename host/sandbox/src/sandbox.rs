@@ -98,6 +98,11 @@ impl Sandbox {
                 let description = v0_1::policy::describe(&calls, &digest, &pre)?.check(kind)?;
                 (description, Face::PolicyV0_1(v0_1::policy::Face { pre }))
             }
+            Kind::Billing => {
+                let pre = v0_1::billing::link(&compiled).map_err(wrong_types)?;
+                let description = v0_1::billing::describe(&calls, &digest, &pre)?.check(kind)?;
+                (description, Face::BillingV0_1(v0_1::billing::Face { pre }))
+            }
         };
         Ok(Component::new(Loaded { digest, description, face, calls }))
     }

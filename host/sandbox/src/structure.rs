@@ -18,6 +18,7 @@ const MAX_FUNCTIONS: usize = 100_000;
 const METADATA: &str = "convergence:plugin/metadata";
 const GENERATOR: &str = "convergence:template/generator";
 const EVALUATOR: &str = "convergence:policy/evaluator";
+const RATER: &str = "convergence:billing/rater";
 /// What every kind may import. The interfaces of types appear as imports because the exports use them; they hold
 /// nothing that could be called.
 const GRANTED: [&str; 2] = ["convergence:host/log", "convergence:plugin/plugin-types"];
@@ -47,6 +48,8 @@ pub(crate) fn claimed_kind(bytes: &[u8], max_bytes: usize) -> Option<Kind> {
     let exports = |interface| names.exports.iter().any(|name| split(name).0 == interface);
     if exports(EVALUATOR) {
         Some(Kind::Policy)
+    } else if exports(RATER) {
+        Some(Kind::Billing)
     } else if exports(GENERATOR) {
         Some(Kind::Template)
     } else {
@@ -111,14 +114,13 @@ fn bound(what: &'static str, found: usize, limit: usize) -> Result<(), LoadError
 }
 
 fn kind(exports: &[String]) -> Result<Kind, LoadError> {
-    let template = exported(exports, GENERATOR)?;
-    let policy = exported(exports, EVALUATOR)?;
-    let kind = match (template, policy) {
-        (true, false) => Kind::Template,
-        (false, true) => Kind::Policy,
-        (true, true) => return Err(LoadError::SeveralKinds),
-        (false, false) => return Err(LoadError::UnknownKind { exports: exports.to_vec() }),
-    };
+    let mut found = None;
+    for (kind, interface) in [(Kind::Template, GENERATOR), (Kind::Policy, EVALUATOR), (Kind::Billing, RATER)] {
+        if exported(exports, interface)? && found.replace(kind).is_some() {
+            return Err(LoadError::SeveralKinds);
+        }
+    }
+    let kind = found.ok_or_else(|| LoadError::UnknownKind { exports: exports.to_vec() })?;
     if exported(exports, METADATA)? { Ok(kind) } else { Err(LoadError::NoMetadata) }
 }
 
@@ -135,15 +137,16 @@ fn exported(exports: &[String], interface: &str) -> Result<bool, LoadError> {
 }
 
 fn check_imports(kind: Kind, imports: Vec<String>) -> Result<(), LoadError> {
-    let types = match kind {
-        Kind::Template => "convergence:template/template-types",
-        Kind::Policy => "convergence:policy/policy-types",
+    let own: &[&str] = match kind {
+        Kind::Template => &["convergence:template/template-types"],
+        Kind::Policy => &["convergence:policy/policy-types"],
+        Kind::Billing => &["convergence:billing/billing-types", "convergence:host/math"],
     };
     let foreign: Vec<String> = imports
         .into_iter()
         .filter(|name| {
             let interface = split(name).0;
-            !(spoken(name) && (interface == types || GRANTED.contains(&interface)))
+            !(spoken(name) && (own.contains(&interface) || GRANTED.contains(&interface)))
         })
         .collect();
     if foreign.is_empty() {
@@ -194,6 +197,14 @@ mod tests {
         assert_eq!(inspect_text(&template).unwrap(), Kind::Template);
         let policy = exporting(&["convergence:plugin/metadata@0.1.3", "convergence:policy/evaluator@0.1.3"]);
         assert_eq!(inspect_text(&policy).unwrap(), Kind::Policy);
+        let billing = exporting(&["convergence:plugin/metadata@0.1.0", "convergence:billing/rater@0.1.0"]);
+        assert_eq!(inspect_text(&billing).unwrap(), Kind::Billing);
+        let both = exporting(&[
+            "convergence:plugin/metadata@0.1.0",
+            "convergence:billing/rater@0.1.0",
+            "convergence:policy/evaluator@0.1.0",
+        ]);
+        assert!(matches!(inspect_text(&both), Err(LoadError::SeveralKinds)));
     }
 
     #[test]
@@ -235,13 +246,14 @@ mod tests {
 
     #[test]
     fn imports_beyond_the_grant_are_named() {
-        let importing = |import: &str| {
+        let importing_as = |import: &str, kind: &str| {
             format!(
                 "(component (import \"{import}\" (instance)) (instance $i)
                    (export \"convergence:plugin/metadata@0.1.0\" (instance $i))
-                   (export \"convergence:policy/evaluator@0.1.0\" (instance $i)))"
+                   (export \"convergence:{kind}@0.1.0\" (instance $i)))"
             )
         };
+        let importing = |import: &str| importing_as(import, "policy/evaluator");
         assert_eq!(inspect_text(&importing("convergence:host/log@0.1.0")).unwrap(), Kind::Policy);
         let wasi = inspect_text(&importing("wasi:cli/environment@0.2.6")).unwrap_err();
         assert!(matches!(&wasi, LoadError::WasiUnsupported { imports } if imports == &["wasi:cli/environment@0.2.6"]));
@@ -249,6 +261,11 @@ mod tests {
         assert!(other.to_string().contains("`evil:host/shell@1.0.0`"), "{other}");
         // A policy has no business with the types of a template.
         assert!(inspect_text(&importing("convergence:template/template-types@0.1.0")).is_err());
+        // Decimals are for those who count money.
+        let math = "convergence:host/math@0.1.0";
+        assert!(inspect_text(&importing(math)).unwrap_err().to_string().contains("convergence:host/math"));
+        assert!(inspect_text(&importing_as(math, "template/generator")).is_err());
+        assert_eq!(inspect_text(&importing_as(math, "billing/rater")).unwrap(), Kind::Billing);
     }
 
     #[test]

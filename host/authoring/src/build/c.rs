@@ -71,6 +71,7 @@ fn world(project: &Project) -> anyhow::Result<(Resolve, WorldId)> {
     let name = match project.kind() {
         Kind::Template => "language-template",
         Kind::Policy => "validation-policy",
+        Kind::Billing => "billing-policy",
     };
     let world = resolve.select_world(&[package], Some(name))?;
     Ok((resolve, world))

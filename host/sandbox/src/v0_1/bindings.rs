@@ -24,3 +24,16 @@ pub(crate) mod policy {
         },
     });
 }
+
+/// World `billing-policy`. Its `math` is linked by hand: a call costs fuel, which only the store knows of.
+pub(crate) mod billing {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/host", "../../wit/plugin", "../../wit/billing"],
+        world: "convergence:billing/billing-policy",
+        exports: { default: async },
+        with: {
+            "convergence:host/log": crate::v0_1::bindings::template::convergence::host::log,
+            "convergence:plugin/plugin-types": crate::v0_1::bindings::template::convergence::plugin::plugin_types,
+        },
+    });
+}

@@ -42,7 +42,7 @@ pub(crate) fn plugin_error(from: wit_plugin::PluginError) -> PluginError {
     }
 }
 
-fn attributes_in(from: &[plan::Attribute]) -> Vec<wit_plugin::Attribute> {
+pub(super) fn attributes_in(from: &[plan::Attribute]) -> Vec<wit_plugin::Attribute> {
     from.iter().map(|a| wit_plugin::Attribute { key: a.key.clone(), value: a.value.clone() }).collect()
 }
 
@@ -50,7 +50,7 @@ fn attribute(from: wit_plugin::Attribute) -> plan::Attribute {
     plan::Attribute { key: from.key, value: from.value }
 }
 
-fn attributes(from: Vec<wit_plugin::Attribute>) -> Vec<plan::Attribute> {
+pub(super) fn attributes(from: Vec<wit_plugin::Attribute>) -> Vec<plan::Attribute> {
     from.into_iter().map(attribute).collect()
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn request_bytes(request: &wit::Request) -> usize {
     source + names + pairs + request.config.len()
 }
 
-fn attribute_bytes(list: &[wit_plugin::Attribute]) -> usize {
+pub(super) fn attribute_bytes(list: &[wit_plugin::Attribute]) -> usize {
     list.iter().map(|a| a.key.len() + a.value.len()).sum()
 }
 

@@ -133,7 +133,7 @@ impl Template {
     fn face(&self) -> Option<&Face> {
         match &self.loaded.face {
             component::Face::TemplateV0_1(face) => Some(face),
-            component::Face::PolicyV0_1(_) => None,
+            component::Face::PolicyV0_1(_) | component::Face::BillingV0_1(_) => None,
         }
     }
 
