@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use convergence_sandbox::Kind;
-use wit_bindgen_core::wit_parser::{Resolve, WorldId};
+use wit_bindgen_core::wit_parser::{Resolve, WorldId, WorldKey};
 
 use super::{BuildError, encode, read, tool, write};
 use crate::project::Project;
 
 /// Bytes of the stack, which lies below everything else: growing too far traps instead of writing over data.
 const STACK_BYTES: u32 = 256 * 1024;
+
+/// What of a project its component carries.
+const EMBEDDED: [&str; 3] = ["config.schema.json", "cases", "starter"];
 
 const INSTALL: &str = "apt-get install clang lld        # Debian, Ubuntu; any clang with the target wasm32 and wasm-ld will do\n  pip install ziglang              # anywhere with Python: Zig brings a clang";
 
@@ -24,6 +27,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, BuildError> {
         fs::remove_dir_all(&made).map_err(|source| BuildError::Files { verb: "write", path: made.clone(), source })?;
     }
     let mut sources = generate(project, &made)?;
+    sources.push(embed(project, &made)?);
     for folder in ["src", "runtime"] {
         sources.extend(c_files(&project.folder().join(folder))?);
     }
@@ -48,7 +52,11 @@ fn generate(project: &Project, made: &Path) -> Result<Vec<PathBuf>, BuildError> 
     let wrong = |error: anyhow::Error| BuildError::Project(format!("the contract in wit/ cannot be read: {error:#}"));
     let (mut resolve, world) = world(project).map_err(wrong)?;
     let mut files = wit_bindgen_core::Files::default();
-    let options = wit_bindgen_c::Opts { rename_world: Some("plugin".to_owned()), ..wit_bindgen_c::Opts::default() };
+    let options = wit_bindgen_c::Opts {
+        rename: short_names(&resolve, world),
+        rename_world: Some("plugin".to_owned()),
+        ..wit_bindgen_c::Opts::default()
+    };
     options.build().generate(&mut resolve, world, &mut files).map_err(wrong)?;
     let mut sources = Vec::new();
     for (name, contents) in files.iter() {
@@ -59,6 +67,59 @@ fn generate(project: &Project, made: &Path) -> Result<Vec<PathBuf>, BuildError> 
         }
     }
     Ok(sources)
+}
+
+/// What interfaces are called in C: `policy` rather than `convergence_policy_policy_types`.
+fn short_names(resolve: &Resolve, world: WorldId) -> Vec<(String, String)> {
+    let Some(world) = resolve.worlds.get(world) else { return Vec::new() };
+    let keys = world.imports.keys().chain(world.exports.keys());
+    let short = |key: &WorldKey| {
+        let WorldKey::Interface(interface) = key else { return None };
+        let name = resolve.interfaces.get(*interface)?.name.as_ref()?;
+        let short = name.strip_suffix("-types").unwrap_or(name).replace('-', "_");
+        Some((resolve.name_world_key(key), short))
+    };
+    keys.filter_map(short).collect()
+}
+
+/// Writes the project's own files as C, for `file()` of the runtime.
+fn embed(project: &Project, made: &Path) -> Result<PathBuf, BuildError> {
+    let mut files = Vec::new();
+    for place in EMBEDDED {
+        collect(project.folder(), &project.folder().join(place), &mut files)?;
+    }
+    files.sort();
+    let mut text = String::from("#include <stddef.h>\n");
+    let mut table = String::new();
+    for (number, (name, path)) in files.iter().enumerate() {
+        let bytes: Vec<String> = read(path)?.iter().map(u8::to_string).collect();
+        // No array of C is empty.
+        text.push_str(&format!("static const unsigned char file{number}[] = {{{},0}};\n", bytes.join(",")));
+        table.push_str(&format!("  {{{name:?}, file{number}, sizeof file{number} - 1}},\n"));
+    }
+    text.push_str("const struct { const char *path; const unsigned char *bytes; size_t len; } project_files[] = {\n");
+    text.push_str(&table);
+    text.push_str(&format!("  {{\"\", NULL, 0}},\n}};\nconst size_t project_files_len = {};\n", files.len()));
+    let source = made.join("files.c");
+    write(&source, text.as_bytes())?;
+    Ok(source)
+}
+
+/// Every file at or below `place`, with its name from `root`; none where there is nothing.
+fn collect(root: &Path, place: &Path, files: &mut Vec<(String, PathBuf)>) -> Result<(), BuildError> {
+    let unreadable = |source| BuildError::Files { verb: "read", path: place.to_owned(), source };
+    if place.is_file() {
+        let name =
+            place.strip_prefix(root).unwrap_or(place).to_str().ok_or_else(|| {
+                BuildError::Project(format!("the name of {} is not text; rename it", place.display()))
+            })?;
+        files.push((name.to_owned(), place.to_owned()));
+    } else if place.is_dir() {
+        for entry in fs::read_dir(place).map_err(unreadable)? {
+            collect(root, &entry.map_err(unreadable)?.path(), files)?;
+        }
+    }
+    Ok(())
 }
 
 /// The world of the project's kind, from its `wit/`.
@@ -128,7 +189,7 @@ impl Toolchain {
     fn compile(&self, folder: &Path, made: &Path, source: &Path, object: &Path) -> Result<(), BuildError> {
         let own = !source.starts_with(made);
         let mut command = command(&self.compiler, folder);
-        command.args(["-std=c11", "-Os", "-ffreestanding", "-nostdlib", "-fvisibility=hidden"]);
+        command.args(["-std=c11", "-Os", "-ffreestanding", "-fno-strict-aliasing", "-fvisibility=hidden"]);
         // What is generated is not the author's to mend.
         command.args(if own { ["-Wall", "-Wextra"].as_slice() } else { ["-w"].as_slice() });
         command.arg("-I").arg(folder.join("runtime")).arg("-I").arg(made);
