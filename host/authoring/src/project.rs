@@ -13,7 +13,7 @@ const MANIFEST: &str = "plugin.toml";
 pub(crate) const BUILD_FOLDER: &str = "build";
 
 /// Every kind a project can be of.
-pub const KINDS: [Kind; 2] = [Kind::Template, Kind::Policy];
+pub const KINDS: [Kind; 3] = [Kind::Template, Kind::Policy, Kind::Billing];
 
 /// What a plugin is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
