@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use wit_component::ComponentEncoder;
 
-use crate::command;
 use crate::workspace::{Package, Target, Workspace};
+use crate::{authoring, command};
 
 /// The target of all Rust guests: no operating system, so a component imports nothing but what its world says.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -39,8 +39,11 @@ struct Guest<'a> {
 /// The chore: builds all components and prints how large they are.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     build(workspace, Which::All)?;
-    for guest in guests(workspace, Which::All) {
-        let file = workspace.components().join(&guest.place);
+    authoring::ensure_tools()?;
+    authoring::build_binary(workspace)?;
+    let examples = authoring::build(workspace)?;
+    let own = guests(workspace, Which::All).into_iter().map(|guest| workspace.components().join(guest.place));
+    for file in own.chain(examples) {
         let size = fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.len();
         println!("    {:>7.1} KiB  {}", size as f64 / 1024.0, file.display());
     }

@@ -11,6 +11,7 @@
 )]
 
 mod apt;
+mod authoring;
 mod bench;
 mod clean;
 mod cluster;

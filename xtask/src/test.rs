@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{apt, command, deny, engine, guests, images, leftovers, tidy};
+use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, tidy};
 
 /// What the person asked of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -65,6 +65,9 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     let cluster = steps.run("PostgreSQL", Cluster::start)?;
     let before = leftovers::find()?;
     steps.run("compile the tests", || command::run(nextest(workspace, options, &cluster).arg("--no-run")))?;
+    steps.run("compilers of other languages", authoring::ensure_tools)?;
+    // With the binary that was compiled for the tests.
+    steps.run("example plugins", || authoring::build(workspace).map(drop))?;
     let tested = steps.run("tests", || command::run(nextest(workspace, options, &cluster).arg("--no-fail-fast")));
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));

@@ -27,7 +27,7 @@ pub enum NewError {
         source: io::Error,
     },
     /// This binary carries no such scaffold.
-    #[error("there is no scaffold of a {kind} in {}", language.as_str())]
+    #[error("there is no scaffold of a {kind} in {}", language.title())]
     NoScaffold {
         /// What it was to make.
         kind: Kind,

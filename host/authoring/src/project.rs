@@ -44,6 +44,17 @@ impl Language {
         }
     }
 
+    /// Its name as people write it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Python => "Python",
+            Self::JavaScript => "JavaScript",
+            Self::C => "C",
+        }
+    }
+
     /// The language of that word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {

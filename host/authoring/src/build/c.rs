@@ -8,7 +8,7 @@ use std::process::Command;
 use convergence_sandbox::Kind;
 use wit_bindgen_core::wit_parser::{Resolve, WorldId, WorldKey};
 
-use super::{BuildError, encode, read, tool, write};
+use super::{BuildError, contract, encode, own_or_embedded, read, tool, write};
 use crate::project::Project;
 
 /// Bytes of the stack, which lies below everything else: growing too far traps instead of writing over data.
@@ -28,9 +28,9 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, BuildError> {
     }
     let mut sources = generate(project, &made)?;
     sources.push(embed(project, &made)?);
-    for folder in ["src", "runtime"] {
-        sources.extend(c_files(&project.folder().join(folder))?);
-    }
+    let runtime = own_or_embedded(project, "runtime", "scaffold/c/shared/runtime/")?;
+    sources.extend(c_files(&runtime)?);
+    sources.extend(c_files(&project.folder().join("src"))?);
     let mut objects = Vec::new();
     for (number, source) in sources.iter().enumerate() {
         if source.extension().is_some_and(|extension| extension == "o") {
@@ -39,7 +39,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, BuildError> {
         }
         // Numbered: two folders may have a file of one name.
         let object = made.join(format!("{number}.o"));
-        toolchain.compile(project.folder(), &made, source, &object)?;
+        toolchain.compile(project.folder(), [&runtime, &made], source, &object)?;
         objects.push(object);
     }
     let module = made.join("module.wasm");
@@ -50,7 +50,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, BuildError> {
 /// Writes the bindings into `made` and returns what of them is compiled or linked.
 fn generate(project: &Project, made: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let wrong = |error: anyhow::Error| BuildError::Project(format!("the contract in wit/ cannot be read: {error:#}"));
-    let (mut resolve, world) = world(project).map_err(wrong)?;
+    let (mut resolve, world) = world(project.kind(), &contract(project)?).map_err(wrong)?;
     let mut files = wit_bindgen_core::Files::default();
     let options = wit_bindgen_c::Opts {
         rename: short_names(&resolve, world),
@@ -122,14 +122,13 @@ fn collect(root: &Path, place: &Path, files: &mut Vec<(String, PathBuf)>) -> Res
     Ok(())
 }
 
-/// The world of the project's kind, from its `wit/`.
-fn world(project: &Project) -> anyhow::Result<(Resolve, WorldId)> {
+/// The world of a kind, from the packages in `wit`.
+fn world(kind: Kind, wit: &Path) -> anyhow::Result<(Resolve, WorldId)> {
     let mut resolve = Resolve::default();
-    let wit = project.folder().join("wit");
     resolve.push_path(wit.join("host"))?;
     resolve.push_path(wit.join("plugin"))?;
-    let (package, _) = resolve.push_path(wit.join(project.kind().as_str()))?;
-    let name = match project.kind() {
+    let (package, _) = resolve.push_path(wit.join(kind.as_str()))?;
+    let name = match kind {
         Kind::Template => "language-template",
         Kind::Policy => "validation-policy",
         Kind::Billing => "billing-policy",
@@ -186,13 +185,15 @@ impl Toolchain {
         Err(BuildError::MissingTool { what, install: INSTALL.to_owned() })
     }
 
-    fn compile(&self, folder: &Path, made: &Path, source: &Path, object: &Path) -> Result<(), BuildError> {
+    /// Compiles one file. Headers are looked for in both folders; warnings are for those outside the second, whose files
+    /// are generated and not the author's to mend.
+    fn compile(&self, folder: &Path, headers: [&Path; 2], source: &Path, object: &Path) -> Result<(), BuildError> {
+        let [runtime, made] = headers;
         let own = !source.starts_with(made);
         let mut command = command(&self.compiler, folder);
         command.args(["-std=c11", "-Os", "-ffreestanding", "-fno-strict-aliasing", "-fvisibility=hidden"]);
-        // What is generated is not the author's to mend.
         command.args(if own { ["-Wall", "-Wextra"].as_slice() } else { ["-w"].as_slice() });
-        command.arg("-I").arg(folder.join("runtime")).arg("-I").arg(made);
+        command.arg("-I").arg(runtime).arg("-I").arg(made);
         command.arg("-c").arg(source).arg("-o").arg(object);
         tool::run(&mut command, INSTALL)
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use wit_component::ComponentEncoder;
 
+use crate::embedded;
 use crate::project::{Language, Project};
 
 /// Why a project could not be built.
@@ -91,6 +92,25 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, BuildError> {
     let mut encoder = ComponentEncoder::default();
     let encoded = encoder.validate(true).module(module).and_then(|encoder| encoder.encode());
     encoded.map_err(|error| BuildError::NotAComponent(format!("{error:#}")))
+}
+
+/// Where the contract is: the project's `wit/`, one folder a package. A project without one is built against the contract
+/// of this binary.
+fn contract(project: &Project) -> Result<PathBuf, BuildError> {
+    own_or_embedded(project, "wit", "wit/")
+}
+
+/// The folder `name` of the project or, where it has none, what the binary carries below `prefix`, written out.
+fn own_or_embedded(project: &Project, name: &str, prefix: &str) -> Result<PathBuf, BuildError> {
+    let own = project.folder().join(name);
+    if own.is_dir() {
+        return Ok(own);
+    }
+    let folder = project.build_folder().join(name);
+    for (path, contents) in embedded::below(prefix) {
+        write(&folder.join(path), contents)?;
+    }
+    Ok(folder)
 }
 
 /// Writes a file, and the folders above it.

@@ -52,10 +52,10 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure>
     });
     output.result(&document, || {
         format!(
-            "made {}: a {} in {}\n\nnext:\n  cd {}\n  convergence plugin check\n  convergence plugin test",
+            "made {}: a {} plugin in {}\n\nnext:\n  cd {}\n  convergence plugin check\n  convergence plugin test",
             folder.display(),
             project.kind(),
-            project.language().as_str(),
+            project.language().title(),
             folder.display()
         )
     });
