@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr, clippy::panic)]
 
 mod harness;
+mod hostile;
 mod platform;
 mod tenant;

@@ -14,10 +14,11 @@ use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_sandbox::{Sandbox, SandboxConfig};
+use convergence_sandbox::{Compiler, Sandbox, SandboxConfig};
 use convergence_store::Store;
 use tokio::net::TcpListener;
 
+use crate::cli::compile_component;
 use crate::config::Config;
 use crate::installation::{self, Installation};
 use crate::lifecycle::Lifecycle;
@@ -67,6 +68,7 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing) -> Result<Catalog
     let sandbox = Sandbox::new(SandboxConfig {
         cache_dir: Some(config.data_dir.join("cache")),
         cache_key: keys.purpose("component-cache"),
+        compiler: Compiler::Child(compile_component::compiler()),
         ..SandboxConfig::default()
     })
     .context("cannot make a sandbox for plugins")?;

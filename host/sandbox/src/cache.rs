@@ -15,6 +15,8 @@ use sha2::Sha256;
 use crate::error::SandboxError;
 
 const MAGIC: &[u8; 16] = b"convergence-aot1";
+/// Bytes of the largest file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 const TAG_BYTES: usize = 32;
 const HEADER_BYTES: usize = MAGIC.len() + TAG_BYTES;
 
@@ -56,7 +58,17 @@ impl Cache {
 
     /// Looks for the native code of the component with this digest.
     pub(crate) fn read(&self, component: &[u8; 32]) -> Found {
-        let file = match fs::read(self.path(component)) {
+        let path = self.path(component);
+        // Looked at first: opening a pipe would wait for whoever writes to it.
+        let file = match fs::symlink_metadata(&path) {
+            Ok(about) if !about.is_file() => return Found::Unusable("it is not a file".to_owned()),
+            Ok(about) if about.len() > MAX_FILE_BYTES => {
+                return Found::Unusable(format!("it has {} bytes, more than any code of ours", about.len()));
+            }
+            Ok(_) => fs::read(&path),
+            Err(error) => Err(error),
+        };
+        let file = match file {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
             Err(error) => return Found::Unusable(error.to_string()),
@@ -160,6 +172,25 @@ mod tests {
             fs::write(&path, &whole[..at]).unwrap();
             assert!(matches!(cache.read(&[7; 32]), Found::Unusable(_)), "cut at {at}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_or_far_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), 1, 1);
+        let path = cache.path(&[7; 32]);
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(cache.read(&[7; 32]), Found::Unusable(_)), "a folder");
+        fs::remove_dir(&path).unwrap();
+        // Where every read is endless.
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(cache.read(&[7; 32]), Found::Unusable(_)), "a link");
+        fs::remove_file(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
+        assert!(matches!(cache.read(&[7; 32]), Found::Unusable(_)), "a sparse file");
+        cache.write(&[7; 32], b"code").unwrap();
+        assert_eq!(cache.read(&[7; 32]), Found::Code(b"code".to_vec()), "written over");
     }
 
     #[cfg(unix)]

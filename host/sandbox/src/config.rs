@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::compiler::Compiler;
+
 /// How a sandbox is set up.
 #[derive(Clone)]
 pub struct SandboxConfig {
@@ -13,6 +15,8 @@ pub struct SandboxConfig {
     /// Authenticates what is found there: native code is run unchecked, so it must be ours. Derive it from a secret
     /// that a writer of `cache_dir` does not have.
     pub cache_key: [u8; 32],
+    /// Who compiles. A server lets a child process do it.
+    pub compiler: Compiler,
     /// Where instances come from.
     pub pooling: Pooling,
     /// Guest calls that run at the same time; more wait for their turn.
@@ -26,12 +30,13 @@ pub struct SandboxConfig {
 }
 
 impl Default for SandboxConfig {
-    /// No cache on disk, a pool where the machine has room for one, four calls a core.
+    /// No cache on disk, no child processes, a pool where the machine has room for one, four calls a core.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             cache_dir: None,
             cache_key: [0; 32],
+            compiler: Compiler::InProcess,
             pooling: Pooling::Auto,
             max_concurrent_calls: (cores * 4).clamp(4, 32),
             max_waiting_calls: 1024,
@@ -46,6 +51,7 @@ impl std::fmt::Debug for SandboxConfig {
         // The key stays out of logs.
         f.debug_struct("SandboxConfig")
             .field("cache_dir", &self.cache_dir)
+            .field("compiler", &self.compiler)
             .field("pooling", &self.pooling)
             .field("max_concurrent_calls", &self.max_concurrent_calls)
             .field("max_waiting_calls", &self.max_waiting_calls)

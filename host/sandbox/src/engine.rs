@@ -37,12 +37,7 @@ pub(crate) struct Built {
 /// Builds the engine, with a pool where that is wanted and possible.
 pub(crate) fn build(config: &SandboxConfig) -> Result<Built, SandboxError> {
     let pooled = || Engine::new(base().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config))));
-    let on_demand = || {
-        // Where the address space was too small for a pool, it is for 4 GiB a memory too.
-        Engine::new(
-            base().allocation_strategy(InstanceAllocationStrategy::OnDemand).memory_reservation(UNPOOLED_RESERVATION),
-        )
-    };
+    let on_demand = || Engine::new(&unpooled());
     let built = match config.pooling {
         Pooling::Always => pooled().map(|engine| Built { engine, pooled: true }),
         Pooling::Never => on_demand().map(|engine| Built { engine, pooled: false }),
@@ -56,6 +51,23 @@ pub(crate) fn build(config: &SandboxConfig) -> Result<Built, SandboxError> {
         },
     };
     built.map_err(|error| SandboxError::Engine(format!("{error:#}")))
+}
+
+/// Settings for instances that do not come from a pool.
+fn unpooled() -> Config {
+    let mut config = base();
+    // Where the address space was too small for a pool, it is for 4 GiB a memory too.
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand).memory_reservation(UNPOOLED_RESERVATION);
+    config
+}
+
+/// An engine that compiles for engines of [`build`] and makes no instances: it takes no address space for any.
+pub(crate) fn for_compiling(pooled: bool) -> wasmtime::Result<Engine> {
+    if pooled {
+        Engine::new(base().allocation_strategy(InstanceAllocationStrategy::OnDemand))
+    } else {
+        Engine::new(&unpooled())
+    }
 }
 
 /// What does not depend on where instances come from. Everything here changes the compatibility hash.
@@ -143,6 +155,23 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             // It ends at once; a panic in it has been printed already.
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_without_a_pool_runs_in_one() {
+        for (pooling, pooled) in [(Pooling::Always, true), (Pooling::Never, false)] {
+            let config = SandboxConfig { pooling, max_concurrent_calls: 1, ..SandboxConfig::default() };
+            let runs = compatibility(&build(&config).unwrap().engine);
+            assert_eq!(compatibility(&for_compiling(pooled).unwrap()), runs);
+            assert_ne!(compatibility(&for_compiling(!pooled).unwrap()), runs);
         }
     }
 }

@@ -106,9 +106,9 @@ pub enum LoadError {
         /// What it wants, beyond what it may have.
         imports: Vec<String>,
     },
-    /// The compiler refused it.
-    #[error("the component cannot be compiled: {0}")]
-    Compile(String),
+    /// There is no native code for it.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// Names fit and types do not.
     #[error(
         "the component does not fit the {kind} contract of version {version}: {reason}; rebuild it against that version"
@@ -137,6 +137,39 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// Why a component was not compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// It is not valid WebAssembly.
+    #[error("the component cannot be compiled: {0}")]
+    Refused(String),
+    /// The compiler was still busy when its time was up.
+    #[error(
+        "compiling the component takes longer than the {0:?} it may; build the plugin optimized and with less generated code, and load it again if this machine was overloaded"
+    )]
+    OutOfTime(Duration),
+    /// The compiler wanted more memory than it may have.
+    #[error(
+        "compiling the component takes more than the {} MiB of memory it may; build the plugin with smaller functions and less generated code",
+        .0 >> 20
+    )]
+    OutOfMemory(u64),
+    /// The native code is too large.
+    #[error(
+        "the component becomes more than {} MiB of native code, which is not kept; build the plugin with less generated code",
+        .0 >> 20
+    )]
+    TooMuchCode(usize),
+    /// The compiler died, as the component may have meant it to. Nothing else is affected.
+    #[error(
+        "the compiler crashed on the component ({0}); the server goes on. Build the plugin with another version of its toolchain; if it comes from a stranger, remove it"
+    )]
+    Crashed(String),
+    /// The compiler could not be run: the host's fault, not the component's.
+    #[error("there is no compiler for the component: {0}")]
+    Unavailable(String),
 }
 
 /// Why a call has no answer.

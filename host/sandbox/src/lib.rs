@@ -13,23 +13,27 @@
 
 mod cache;
 mod call;
+mod compiler;
 mod component;
 mod config;
 mod engine;
 mod error;
 mod guest_log;
 mod json;
+mod layer;
 mod limiter;
 mod sandbox;
 mod structure;
 mod v0_1;
 
 pub use call::{CallReport, Reported};
+pub use compiler::{ChildCompiler, Compiler, compile_in_child};
 pub use component::{Component, Description, Example, Kind};
 pub use config::{CallLimits, Pooling, SandboxConfig};
-pub use error::{CallError, LoadError, PluginError, PluginFieldError, SandboxError};
+pub use error::{CallError, CompileError, LoadError, PluginError, PluginFieldError, SandboxError};
 pub use guest_log::{GuestLog, LogLevel, LogLine};
 pub use json::{JsonAnswer, JsonInputError};
+pub use layer::Layer;
 pub use sandbox::Sandbox;
 pub use v0_1::billing::Billing;
 pub use v0_1::policy::Policy;

@@ -10,10 +10,11 @@ use wasmtime::Engine;
 
 use crate::cache::{Cache, Found};
 use crate::call::Calls;
+use crate::compiler::Compiling;
 use crate::component::{Component, Face, Kind, Loaded};
 use crate::config::SandboxConfig;
 use crate::engine::{self, Ticker};
-use crate::error::{LoadError, SandboxError};
+use crate::error::{CompileError, LoadError, SandboxError};
 use crate::structure;
 use crate::v0_1;
 
@@ -27,6 +28,7 @@ struct Inner {
     engine: Engine,
     pooled: bool,
     cache: Option<Cache>,
+    compiling: Compiling,
     calls: Arc<Calls>,
     max_component_bytes: usize,
 }
@@ -47,6 +49,7 @@ impl Sandbox {
                 engine,
                 pooled,
                 cache,
+                compiling: Compiling::new(config.compiler, pooled),
                 calls: Arc::new(calls),
                 max_component_bytes: config.max_component_bytes,
             }),
@@ -108,44 +111,54 @@ impl Sandbox {
     }
 
     /// Native code, from the cache where it holds some we wrote.
-    fn compile(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<wasmtime::component::Component, LoadError> {
-        let engine = &self.inner.engine;
+    fn compile(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<wasmtime::component::Component, CompileError> {
+        if let Some(component) = self.cached(digest) {
+            return Ok(component);
+        }
         let name = HEXLOWER.encode(digest);
-        if let Some(cache) = &self.inner.cache {
-            match cache.read(digest) {
-                Found::Code(code) => match deserialize(engine, &code) {
-                    Ok(component) => return Ok(component),
-                    Err(error) => {
-                        tracing::warn!(component = name, %error, "cached native code is of no use; compiling anew");
-                    }
-                },
-                Found::Nothing => {}
-                Found::Unusable(reason) => {
-                    let folder = cache.folder().display();
-                    tracing::warn!(component = name, %folder, reason, "cached native code was rejected; compiling anew");
-                }
-            }
+        let turn = self.inner.compiling.turn();
+        // Who had the turn before may have compiled the same.
+        if turn.waited
+            && let Some(component) = self.cached(digest)
+        {
+            return Ok(component);
         }
         let started = Instant::now();
-        let component = wasmtime::component::Component::from_binary(engine, bytes)
-            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let code = turn.compile(&self.inner.engine, bytes)?;
+        let component = deserialize(&self.inner.engine, &code)
+            .map_err(|error| CompileError::Crashed(format!("what it wrote is not native code: {error:#}")))?;
         tracing::info!(component = name, bytes = bytes.len(), took = ?started.elapsed(), "compiled a plugin");
-        if let Some(cache) = &self.inner.cache {
-            let written =
-                component.serialize().map_err(std::io::Error::other).and_then(|code| cache.write(digest, &code));
-            if let Err(error) = written {
-                tracing::warn!(component = name, folder = %cache.folder().display(), %error, "native code cannot be kept; the next start compiles again");
-            }
+        if let Some(cache) = &self.inner.cache
+            && let Err(error) = cache.write(digest, &code)
+        {
+            tracing::warn!(component = name, folder = %cache.folder().display(), %error, "native code cannot be kept; the next start compiles again");
         }
         Ok(component)
     }
+
+    /// Native code of an earlier run. Whatever is wrong with it, the component is compiled anew.
+    fn cached(&self, digest: &[u8; 32]) -> Option<wasmtime::component::Component> {
+        let cache = self.inner.cache.as_ref()?;
+        let reason = match cache.read(digest) {
+            Found::Nothing => return None,
+            Found::Code(code) => match deserialize(&self.inner.engine, &code) {
+                Ok(component) => return Some(component),
+                Err(error) => format!("{error:#}"),
+            },
+            Found::Unusable(reason) => reason,
+        };
+        let (component, folder) = (HEXLOWER.encode(digest), cache.folder().display());
+        tracing::warn!(component, %folder, reason, "cached native code is of no use; compiling anew");
+        None
+    }
 }
 
-/// Loads native code that [`Cache::read`] has authenticated.
+/// Loads native code that [`Cache::read`] has authenticated, or that our own compiler has just made.
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
-    // SAFETY: the bytes are the output of `Component::serialize`, since they carry our own authentication code over
-    // them; and they were read into our memory before that was checked, so nobody can change them now.
+    // SAFETY: the bytes are what `Engine::precompile_component` made, since they carry our own authentication code over
+    // them, or come from the compiler that this process ran or started a moment ago, for an engine like this one; and
+    // they are in our memory, so nobody can change them now.
     unsafe { wasmtime::component::Component::deserialize(engine, code) }
 }
 

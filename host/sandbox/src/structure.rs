@@ -1,19 +1,14 @@
 //! A look at a component before anything expensive is done with it: is it one, what kind of plugin is it, and does it
 //! import only what that kind is given?
 
+mod census;
+
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
+use self::census::Census;
 use crate::component::Kind;
 use crate::error::LoadError;
-use crate::limiter::MAX_PARTS;
 use crate::v0_1;
-
-/// Components inside the component (toolchains nest a few).
-const MAX_NESTED_COMPONENTS: usize = 128;
-/// Imports and exports of the component itself.
-const MAX_NAMES: usize = 256;
-/// Functions of all core modules together; a Python interpreter has some 15 000.
-const MAX_FUNCTIONS: usize = 100_000;
 
 const METADATA: &str = "convergence:plugin/metadata";
 const GENERATOR: &str = "convergence:template/generator";
@@ -65,32 +60,21 @@ struct Names {
 }
 
 impl Names {
+    /// Reads the whole file once, and stops at the first part that is too large.
     fn read(bytes: &[u8]) -> Result<Self, LoadError> {
-        let malformed = |error: wasmparser::BinaryReaderError| LoadError::Malformed(error.to_string());
         let mut names = Self::default();
-        let (mut depth, mut modules, mut components, mut functions) = (0_usize, 0_usize, 0_usize, 0_usize);
+        let mut census = Census::default();
+        let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {
-            match payload.map_err(malformed)? {
+            let payload = payload.map_err(malformed)?;
+            census.count(&payload)?;
+            match payload {
                 Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(LoadError::CoreModule),
-                Payload::ModuleSection { .. } => {
-                    depth += 1;
-                    modules += 1;
-                    bound("core modules", modules, MAX_PARTS)?;
-                }
-                Payload::ComponentSection { .. } => {
-                    depth += 1;
-                    components += 1;
-                    bound("nested components", components, MAX_NESTED_COMPONENTS)?;
-                }
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
-                Payload::CodeSectionStart { count, .. } => {
-                    functions = functions.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
-                    bound("functions", functions, MAX_FUNCTIONS)?;
-                }
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
                         names.imports.push(import.map_err(malformed)?.name.name.to_owned());
-                        bound("imports", names.imports.len(), MAX_NAMES)?;
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 0 => {
@@ -98,7 +82,6 @@ impl Names {
                         let export = export.map_err(malformed)?;
                         if export.kind == ComponentExternalKind::Instance {
                             names.exports.push(export.name.name.to_owned());
-                            bound("exports", names.exports.len(), MAX_NAMES)?;
                         }
                     }
                 }
@@ -109,8 +92,8 @@ impl Names {
     }
 }
 
-fn bound(what: &'static str, found: usize, limit: usize) -> Result<(), LoadError> {
-    if found > limit { Err(LoadError::TooComplex { what, found, limit }) } else { Ok(()) }
+fn malformed(error: wasmparser::BinaryReaderError) -> LoadError {
+    LoadError::Malformed(error.to_string())
 }
 
 fn kind(exports: &[String]) -> Result<Kind, LoadError> {
@@ -270,7 +253,7 @@ mod tests {
 
     #[test]
     fn nested_parts_are_bounded() {
-        let modules = format!("(component {})", "(core module)".repeat(MAX_PARTS + 1));
-        assert!(matches!(inspect_text(&modules), Err(LoadError::TooComplex { what: "core modules", .. })));
+        let modules = format!("(component {})", "(core module)".repeat(49));
+        assert!(matches!(inspect_text(&modules), Err(LoadError::TooComplex { what: "core modules", limit: 48, .. })));
     }
 }

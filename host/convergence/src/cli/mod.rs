@@ -4,6 +4,7 @@
 //! Exit codes, stable: see [`exit`].
 
 mod client;
+pub(crate) mod compile_component;
 mod completions;
 mod destroy;
 mod doctor;
@@ -68,11 +69,18 @@ enum Command {
     Plugin(plugin::Arguments),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
+    /// Compile a plugin; started by the server.
+    #[command(hide = true)]
+    CompileComponent(compile_component::Arguments),
 }
 
 /// Runs the command that was asked for.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    // It bounds its process, so nothing may have been started in it.
+    if let Command::CompileComponent(arguments) = &arguments.command {
+        return compile_component::run(arguments);
+    }
     let output = Output::new(arguments.json);
     match dispatch(arguments, &output) {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,6 +111,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
             Command::Plugin(arguments) => plugin::run(arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
+            Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),
         }
     })
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use convergence_sandbox::{Kind, LoadError, Pooling, Sandbox, SandboxConfig};
+use convergence_sandbox::{CompileError, Kind, LoadError, Pooling, Sandbox, SandboxConfig};
 
 use super::{component, limits, sandbox_with};
 
@@ -69,7 +69,7 @@ fn invalid_code_is_refused_by_the_compiler() {
             (export "convergence:plugin/metadata@0.1.0" (instance $empty))
             (export "convergence:policy/evaluator@0.1.0" (instance $empty)))"#,
     );
-    assert!(matches!(error, LoadError::Compile(_)), "{error}");
+    assert!(matches!(error, LoadError::Compile(CompileError::Refused(_))), "{error}");
 }
 
 fn cached(folder: &Path, key: u8) -> Sandbox {
