@@ -72,7 +72,8 @@ bool exports_evaluator_evaluate(policy_review_t *review, policy_verdict_t *verdi
   json_t config = json_of(review->config);
   if (json_bool(json_field(config, "slug"), true) && !is_slug(name)) {
     deny(verdict, "name-not-a-slug",
-         CONCAT(text("`"), name, text("` is no slug; begin with a letter and use lower-case letters, digits and single hyphens")));
+         CONCAT(text("`"), name,
+                text("` is no slug; begin with a letter and use lower-case letters, digits and single hyphens")));
   }
   plugin_string_t prefixes;
   if (!has_prefix(name, json_field(config, "prefixes"), &prefixes)) {

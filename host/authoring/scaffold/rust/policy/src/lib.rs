@@ -16,7 +16,9 @@ struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { reserved: ["admin", "root", "www"].map(str::to_owned).to_vec() }
+        Self {
+            reserved: ["admin", "root", "www"].map(str::to_owned).to_vec(),
+        }
     }
 }
 
@@ -26,9 +28,14 @@ impl Policy for Plugin {
     type Config = Config;
 
     fn describe() -> Description {
-        Description::policy("{{name}}", "{{name}}", env!("CARGO_PKG_VERSION"), "Keeps some names of tenants back.")
-            .config_schema(include_str!("../config.schema.json"))
-            .example(Example::from_case(include_str!("../cases/reserved.json")))
+        Description::policy(
+            "{{name}}",
+            "{{name}}",
+            env!("CARGO_PKG_VERSION"),
+            "Keeps some names of tenants back.",
+        )
+        .config_schema(include_str!("../config.schema.json"))
+        .example(Example::from_case(include_str!("../cases/reserved.json")))
     }
 
     fn evaluate(review: &Review, config: &Config) -> Result<Verdict, PluginError> {
@@ -38,7 +45,10 @@ impl Policy for Plugin {
             verdict.violations.push(Violation::deny(
                 "name",
                 "name-reserved",
-                format!("`{}` is kept back here; choose another name", review.tenant_name),
+                format!(
+                    "`{}` is kept back here; choose another name",
+                    review.tenant_name
+                ),
             ));
         }
         Ok(verdict)

@@ -3,7 +3,9 @@
 //! As it was made it runs a `main.py` with Python and nothing else. Change `IMAGE`, `plan` and `starter/` into what your
 //! language needs; `wit/template/template.wit` says what a plan may hold.
 
-use convergence_plugin_api::template::{BuildPlan, Detection, Health, Language, Request, Service, Stage, Template};
+use convergence_plugin_api::template::{
+    BuildPlan, Detection, Health, Language, Request, Service, Stage, Template,
+};
 use convergence_plugin_api::{Description, Example, NoConfig, PluginError, register_template};
 
 /// What applications run on, unless the caller names another image.
@@ -21,8 +23,13 @@ impl Template for Plugin {
     type Config = NoConfig;
 
     fn describe() -> Description {
-        Description::template("{{name}}", "{{name}}", env!("CARGO_PKG_VERSION"), "Runs main.py with Python.")
-            .example(Example::from_case(include_str!("../cases/starter.json")))
+        Description::template(
+            "{{name}}",
+            "{{name}}",
+            env!("CARGO_PKG_VERSION"),
+            "Runs main.py with Python.",
+        )
+        .example(Example::from_case(include_str!("../cases/starter.json")))
     }
 
     fn languages() -> Vec<Language> {
@@ -30,7 +37,10 @@ impl Template for Plugin {
     }
 
     fn detect(request: &Request, _: &NoConfig) -> Result<Option<Detection>, PluginError> {
-        let found = request.source.as_ref().is_some_and(|source| source.has(MAIN));
+        let found = request
+            .source
+            .as_ref()
+            .is_some_and(|source| source.has(MAIN));
         Ok(found.then(|| Detection {
             // Others may know more about such an application; they shall win.
             confidence: 40,
@@ -53,7 +63,12 @@ impl Template for Plugin {
             Some(source) if source.has(MAIN) => {
                 BuildPlan::new(service(Health::tcp())).stage(stage.copy_source(["."], "/app/"))
             }
-            Some(_) => return Err(PluginError::invalid_input(MAIN, "there is no main.py; add one that listens on $PORT")),
+            Some(_) => {
+                return Err(PluginError::invalid_input(
+                    MAIN,
+                    "there is no main.py; add one that listens on $PORT",
+                ));
+            }
         };
         Ok(plan.note(format!("{MAIN} on `{image}`.")))
     }
