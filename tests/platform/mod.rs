@@ -1,5 +1,6 @@
 //! The platform itself: bad input, plugins, the command line. None of it needs an engine, except where the name says so.
 
+mod authoring;
 mod bad_input;
 mod command_line;
 mod contract;

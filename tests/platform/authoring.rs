@@ -1,0 +1,168 @@
+//! Authors at their desk: projects as `convergence plugin new` makes them, and the guide that leads through it. No
+//! server and no engine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::server::binary;
+
+/// Where Cargo builds the projects of these tests: one folder for all, or each would compile the SDK's dependencies.
+fn cargo_target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("authoring")
+}
+
+/// Runs `convergence plugin …` in a folder.
+fn plugin(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.current_dir(folder).env("CARGO_TARGET_DIR", cargo_target()).env_remove("CONVERGENCE_URL");
+    command.args(["--json", "plugin"]).args(arguments).output().expect("the binary can be run")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The document that a command printed; panics with what it said where it failed.
+fn document(output: &Output) -> Value {
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{error}");
+    serde_json::from_str(&out).unwrap_or_else(|wrong| panic!("{wrong}: {out}"))
+}
+
+/// Makes a project of every kind, and takes each through all that its author would do, as it was made.
+fn scaffolds_work_as_generated(language: &str, kinds: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    for kind in kinds {
+        let kind = *kind;
+        let name = format!("{language}-{kind}");
+        let made = document(&plugin(folder.path(), &["new", "--kind", kind, "--lang", language, &name]));
+        assert_eq!((&made["kind"], &made["language"]), (&kind.into(), &language.into()));
+        let project = folder.path().join(&name);
+        let built = document(&plugin(&project, &["build"]));
+        assert_eq!(
+            (&built["kind"], &built["id"], &built["version"]),
+            (&kind.into(), &name.as_str().into(), &"0.1.0".into())
+        );
+        assert!(project.join("build").join(&name).with_extension("wasm").is_file());
+    }
+}
+
+#[test]
+fn rust_scaffolds_work_as_generated() {
+    scaffolds_work_as_generated("rust", &["template", "policy"]);
+}
+
+#[test]
+fn c_scaffolds_work_as_generated() {
+    scaffolds_work_as_generated("c", &["template", "policy", "billing"]);
+}
+
+/// A folder to stand for `PATH`, with these shell scripts in it and nothing else.
+fn path_with(scripts: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, script) in scripts {
+        let file = folder.path().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_missing_toolchain_is_named_with_the_command_that_installs_it() {
+    let folder = TempDir::new().unwrap();
+    let nothing: &[(&str, &str)] = &[];
+    let old = [("rustc", "echo /nowhere/lib"), ("cargo", "exit 1")];
+    let old_with_rustup = [("rustc", "echo /nowhere/lib"), ("cargo", "exit 1"), ("rustup", "echo rustup 1")];
+    // A clang as Apple makes it; and one whose linker is not there.
+    let no_wasm = [("clang", "echo '  x86-64 - 64-bit X86'")];
+    let no_linker = [("clang", "case $1 in --print-targets) echo '  wasm32 - WebAssembly';; *) echo wasm-ld;; esac")];
+    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        ("rust", nothing, "rustup.rs"),
+        ("rust", &old, "apt-get install libstd-rust-dev-wasm32"),
+        ("rust", &old_with_rustup, "rustup target add wasm32-unknown-unknown"),
+        ("c", nothing, "apt-get install clang lld"),
+        ("c", &no_wasm, "pip install ziglang"),
+        ("c", &no_linker, "apt-get install clang lld"),
+    ];
+    for (number, (language, scripts, install)) in cases.into_iter().enumerate() {
+        let name = format!("p{number}");
+        document(&plugin(folder.path(), &["new", "--kind", "policy", "--lang", language, &name]));
+        let path = path_with(scripts);
+        let built = Command::new(binary())
+            .args(["plugin", "build"])
+            .arg(folder.path().join(&name))
+            .env("PATH", path.path())
+            .output()
+            .unwrap();
+        let error = text(&built.stderr);
+        assert_eq!(built.status.code(), Some(1), "{error}");
+        assert!(error.contains("is missing") && error.contains(install), "{number}: {error}");
+    }
+}
+
+#[test]
+fn what_the_compiler_says_reaches_the_author_and_the_last_component_stays() {
+    let folder = TempDir::new().unwrap();
+    document(&plugin(folder.path(), &["new", "--kind", "policy", "--lang", "c", "broken"]));
+    let project = folder.path().join("broken");
+    document(&plugin(&project, &["build"]));
+    let component = fs::read(project.join("build/broken.wasm")).unwrap();
+    let source = project.join("src/policy.c");
+    fs::write(&source, fs::read_to_string(&source).unwrap() + "\nint x = nonsense;\n").unwrap();
+    let failed = plugin(&project, &["build"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains("nonsense"), "{}", text(&failed.stderr));
+    assert_eq!(fs::read(project.join("build/broken.wasm")).unwrap(), component);
+    // A system that is not there must be asked for nothing: the linker says what is missing.
+    let good = fs::read_to_string(&source).unwrap().replace("int x = nonsense;", "");
+    let call = good.replace(
+        "  (void)error;\n",
+        "  (void)error;\n  extern int getpid(void);\n  if (getpid() == 1) return false;\n",
+    );
+    fs::write(&source, call).unwrap();
+    let failed = plugin(&project, &["build"]);
+    assert!(text(&failed.stderr).contains("getpid"), "{}", text(&failed.stderr));
+}
+
+#[test]
+fn no_project_is_made_over_somebodys_files_or_under_a_name_that_is_none() {
+    let folder = TempDir::new().unwrap();
+    let new = |name: &str| plugin(folder.path(), &["new", "--kind", "policy", "--lang", "c", name]);
+    document(&new("mine"));
+    let again = new("mine");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stdout).contains("not empty"), "{}", text(&again.stdout));
+    assert_eq!(new("../x").status.code(), Some(1));
+    assert_eq!(plugin(folder.path(), &["new", "--kind", "poem", "--lang", "c", "x"]).status.code(), Some(2));
+    let nowhere = plugin(folder.path(), &["build"]);
+    assert!(text(&nowhere.stdout).contains("plugin new"), "{}", text(&nowhere.stdout));
+}
+
+/// The blocks marked `sh` under a heading, up to the next one of its rank.
+fn commands(guide: &str, section: &str) -> String {
+    let (mut inside, mut typed, mut found) = (false, false, String::new());
+    for line in guide.lines() {
+        match line {
+            heading if !typed && heading.starts_with("## ") => inside = heading == format!("## {section}"),
+            "```sh" if inside => typed = true,
+            "```" => typed = false,
+            line if typed => found.extend([line, "\n"]),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_typed_is_found_in_a_guide() {
+    let guide =
+        "## A\n```sh\none\n## no heading\n```\ntext\n```toml\nx = 1\n```\n```sh\ntwo\n```\n## B\n```sh\nthree\n```\n";
+    assert_eq!(commands(guide, "A"), "one\n## no heading\ntwo\n");
+    assert_eq!(commands(guide, "C"), "");
+}
