@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod http;
+pub(crate) mod registry;
 pub(crate) mod server;
 
 use std::path::PathBuf;

@@ -6,6 +6,8 @@ mod command_line;
 mod contract;
 mod docker_command_line;
 mod plugins;
+mod registry;
+mod signing;
 
 use crate::harness::{Options, Server};
 

@@ -1,6 +1,7 @@
 //! Installing Debian packages, where this machine lets us: Debian or Ubuntu, as root.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Once;
 
@@ -46,6 +47,45 @@ pub(crate) fn ensure(program: &str, packages: &[&str], why: &str) -> Result<()> 
         install(packages, why)?;
     }
     Ok(())
+}
+
+/// Unpacks a package into a folder, without installing it: nothing of it runs, and root is not needed where the package
+/// lists are fresh.
+///
+/// `why` completes the sentence "… is needed".
+pub(crate) fn unpack(package: &str, folder: &Path, why: &str) -> Result<()> {
+    if !is_debian_like() || command::find("apt-get").is_none() {
+        bail!("{why} is needed, and a chore can get it on Debian or Ubuntu alone: install {package} yourself");
+    }
+    println!("    {why} is needed: unpacking {package} into {}", folder.display());
+    // Beside what it becomes, so that half of it is never taken for the whole.
+    let fresh = folder.with_extension("fresh");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).with_context(|| format!("cannot empty {}", fresh.display()))?;
+    }
+    command::create_folder(&fresh)?;
+    let download = || {
+        let mut download = apt_get();
+        command::capture(download.args(["download", "--quiet", package]).current_dir(&fresh))
+    };
+    if download().is_err() {
+        if command::is_root() {
+            refresh();
+        }
+        download().with_context(|| format!("cannot download {package}"))?;
+    }
+    let files = fs::read_dir(&fresh).with_context(|| format!("cannot look into {}", fresh.display()))?;
+    let mut files = files.filter_map(Result::ok).map(|entry| entry.path());
+    let package_file = files
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .with_context(|| format!("apt-get downloaded no package {package}"))?;
+    command::capture(Command::new("dpkg-deb").arg("--extract").arg(&package_file).arg(&fresh))
+        .with_context(|| format!("cannot unpack {package}"))?;
+    fs::remove_file(&package_file).ok();
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot replace {}", folder.display()))?;
+    }
+    fs::rename(&fresh, folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 /// Refreshes the package lists. Some other repository of this machine may fail to; whether that matters shows when

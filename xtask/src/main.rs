@@ -22,6 +22,7 @@ mod guests;
 mod images;
 mod leftovers;
 mod pull;
+mod registry;
 mod settings;
 mod stand_in;
 mod step;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and every test, real containers included. This is what CI runs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, tidy};
+use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, tidy};
 
 /// What the person asked of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -62,13 +63,16 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     steps.run("docker-compose", || {
         apt::ensure("docker-compose", &["docker-compose"], "docker-compose, to test Compose files with,")
     })?;
+    let registry = steps.run("registry", || registry::ensure(workspace))?;
     let cluster = steps.run("PostgreSQL", Cluster::start)?;
     let before = leftovers::find()?;
-    steps.run("compile the tests", || command::run(nextest(workspace, options, &cluster).arg("--no-run")))?;
+    steps
+        .run("compile the tests", || command::run(nextest(workspace, options, &cluster, &registry).arg("--no-run")))?;
     steps.run("compilers of other languages", authoring::ensure_tools)?;
     // With the binary that was compiled for the tests.
     steps.run("example plugins", || authoring::build(workspace).map(drop))?;
-    let tested = steps.run("tests", || command::run(nextest(workspace, options, &cluster).arg("--no-fail-fast")));
+    let tested =
+        steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry).arg("--no-fail-fast")));
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));
     tested.and(clean)?;
@@ -90,7 +94,7 @@ fn nextest_is_here(workspace: &Workspace) -> Result<()> {
 }
 
 /// The test run, told where everything is.
-fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster) -> std::process::Command {
+fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster, registry: &Path) -> std::process::Command {
     let mut command = workspace.cargo();
     command.args(["nextest", "run", "--workspace"]);
     if options.full {
@@ -100,5 +104,6 @@ fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster) -> std::
     command.env("CONVERGENCE_COMPONENTS", workspace.components());
     command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
     command.env("CONVERGENCE_TEST_DATABASE_URL", cluster.url());
+    command.env("CONVERGENCE_DOCKER_REGISTRY", registry);
     command
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use convergence_model::Limits;
+use convergence_plugin::oci::{Registry, RegistrySettings};
+use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_store::SubnetPool;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -39,6 +41,10 @@ pub(crate) struct Config {
     pub(crate) tenants: Tenants,
     /// A table a plugin id: its configuration, checked against the plugin's own schema.
     pub(crate) plugins: BTreeMap<String, toml::Table>,
+    /// Whose plugins are taken.
+    pub(crate) trust: TrustSettings,
+    /// Registries that plugins come from, by `host` or `host:port`, where there is something to say about one.
+    pub(crate) registries: BTreeMap<String, Registry>,
 }
 
 /// What is logged, and how.
@@ -130,6 +136,8 @@ impl Default for Config {
             build: Build::default(),
             tenants: Tenants::default(),
             plugins: BTreeMap::new(),
+            trust: TrustSettings::default(),
+            registries: BTreeMap::new(),
         }
     }
 }
@@ -225,6 +233,7 @@ impl Config {
                 "`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
             );
         }
+        TrustPolicy::new(self.trust.clone())?;
         if self.tenants.ports.contains(&self.listen.port()) {
             bail!(
                 "`ports` in [tenants] contains the server's own port {}; choose a range without it",
@@ -237,6 +246,11 @@ impl Config {
     /// Where plugins are dropped.
     pub(crate) fn plugins_dir(&self) -> PathBuf {
         self.plugins_dir.clone().unwrap_or_else(|| self.data_dir.join("plugins"))
+    }
+
+    /// What is said about registries.
+    pub(crate) fn registries(&self) -> RegistrySettings {
+        RegistrySettings { registries: self.registries.clone(), ..RegistrySettings::default() }
     }
 
     /// Where the database is.
@@ -307,6 +321,9 @@ mod tests {
             ("[tenants]\nports = \"2990-3100\"", "own port"),
             ("[tenants]\nsubnets = \"10.201.0.1/16\"", "10.201.0.0/16"),
             ("[docker]\nname-prefix = \"A b\"", "name-prefix"),
+            ("[trust]\nrequire-signatures = true", "at least one key"),
+            ("[trust]\nkeys = { release = \"rsa:AAAA\" }", "`release`"),
+            ("[trust]\nrequire-signature = true", "require-signature"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());
             assert!(error.contains(word), "{text}: {error}");

@@ -11,6 +11,7 @@ mod case;
 mod catalogue;
 mod configuration;
 mod failure;
+pub mod oci;
 mod policy;
 mod registry;
 mod scan;

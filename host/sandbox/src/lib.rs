@@ -35,6 +35,7 @@ pub use guest_log::{GuestLog, LogLevel, LogLine};
 pub use json::{JsonAnswer, JsonInputError};
 pub use layer::Layer;
 pub use sandbox::Sandbox;
+pub use structure::Interfaces;
 pub use v0_1::billing::Billing;
 pub use v0_1::policy::Policy;
 pub use v0_1::template::Template;

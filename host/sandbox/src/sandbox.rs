@@ -15,7 +15,7 @@ use crate::component::{Component, Face, Kind, Loaded};
 use crate::config::SandboxConfig;
 use crate::engine::{self, Ticker};
 use crate::error::{CompileError, LoadError, SandboxError};
-use crate::structure;
+use crate::structure::{self, Interfaces};
 use crate::v0_1;
 
 /// Where guests run. Cheap to clone; a [`Component`] outlives it.
@@ -74,6 +74,13 @@ impl Sandbox {
     #[must_use]
     pub fn claimed_kind(&self, bytes: &[u8]) -> Option<Kind> {
         structure::claimed_kind(bytes, self.inner.max_component_bytes)
+    }
+
+    /// The interfaces a component imports and exports, by their names. None where the file cannot be read that far. Runs
+    /// and compiles nothing.
+    #[must_use]
+    pub fn interfaces(&self, bytes: &[u8]) -> Option<Interfaces> {
+        structure::interfaces(bytes, self.inner.max_component_bytes)
     }
 
     /// Takes a component in: looks at it, compiles it or finds its native code, and asks it what it is. Blocks, for a

@@ -26,7 +26,7 @@ pub(crate) fn inspect(bytes: &[u8], max_bytes: usize) -> Result<Kind, LoadError>
     if !bytes.starts_with(b"\0asm") {
         return Err(LoadError::NotWasm);
     }
-    let names = Names::read(bytes)?;
+    let names = Interfaces::read(bytes)?;
     let kind = kind(&names.exports)?;
     check_imports(kind, names.imports)?;
     Ok(kind)
@@ -39,7 +39,7 @@ pub(crate) fn claimed_kind(bytes: &[u8], max_bytes: usize) -> Option<Kind> {
     if bytes.len() > max_bytes {
         return None;
     }
-    let names = Names::read(bytes).ok()?;
+    let names = Interfaces::read(bytes).ok()?;
     let exports = |interface| names.exports.iter().any(|name| split(name).0 == interface);
     if exports(EVALUATOR) {
         Some(Kind::Policy)
@@ -52,14 +52,21 @@ pub(crate) fn claimed_kind(bytes: &[u8], max_bytes: usize) -> Option<Kind> {
     }
 }
 
-/// What a component imports and exports by name.
-#[derive(Default)]
-struct Names {
-    imports: Vec<String>,
-    exports: Vec<String>,
+/// What a component imports and exports, where it can be read that far.
+pub(crate) fn interfaces(bytes: &[u8], max_bytes: usize) -> Option<Interfaces> {
+    if bytes.len() > max_bytes { None } else { Interfaces::read(bytes).ok() }
 }
 
-impl Names {
+/// What a component imports and exports by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Such as `convergence:host/log@0.1.0`.
+    pub imports: Vec<String>,
+    /// Such as `convergence:plugin/metadata@0.1.0`.
+    pub exports: Vec<String>,
+}
+
+impl Interfaces {
     /// Reads the whole file once, and stops at the first part that is too large.
     fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         let mut names = Self::default();

@@ -61,7 +61,7 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// The 32 bytes of `sha256:…`, in the one spelling there is.
-pub(super) fn digest_bytes(digest: &str) -> Option<[u8; 32]> {
+pub(crate) fn digest_bytes(digest: &str) -> Option<[u8; 32]> {
     let bytes = HEXLOWER.decode(digest.strip_prefix("sha256:")?.as_bytes()).ok()?;
     bytes.try_into().ok()
 }

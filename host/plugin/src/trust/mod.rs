@@ -17,6 +17,7 @@ mod revocations;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use claim::digest_bytes;
 pub use claim::{Claim, digest};
 pub use document::{MAX_SIGNATURE_BYTES, Signature, SignatureError, read_signature, signature_path};
 pub use error::TrustError;

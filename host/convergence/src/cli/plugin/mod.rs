@@ -2,7 +2,12 @@
 //! needs a server.
 
 mod build;
+mod component;
+mod key;
 mod new;
+mod push;
+mod sign;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -25,6 +30,15 @@ enum Command {
     New(new::Arguments),
     /// Make a component of a project.
     Build(build::Arguments),
+    /// Publish a component in an OCI registry, with its signature if it is signed.
+    Push(push::Arguments),
+    /// Make keys to sign with.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Sign components: write a `.sig` file beside each.
+    Sign(sign::Arguments),
+    /// Check that a component is signed by a key that is trusted, as what it says it is.
+    Verify(verify::Arguments),
 }
 
 /// A project that is there already.
@@ -46,5 +60,9 @@ pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
     match arguments.command {
         Command::New(arguments) => new::run(&arguments, output),
         Command::Build(arguments) => build::run(&arguments, output).await,
+        Command::Push(arguments) => push::run(arguments, output).await,
+        Command::Key(command) => key::run(&command, output),
+        Command::Sign(arguments) => sign::run(arguments, output).await,
+        Command::Verify(arguments) => verify::run(arguments, output).await,
     }
 }
