@@ -25,3 +25,18 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     }
     Ok(program)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_registry_is_fetched_and_runs() {
+        let workspace = Workspace::find().unwrap();
+        let program = ensure(&workspace).unwrap();
+        let version = command::capture(Command::new(program).arg("--version")).unwrap();
+        assert!(version.contains("distribution"), "{version}");
+    }
+}
