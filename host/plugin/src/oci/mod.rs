@@ -6,7 +6,7 @@
 //! digest, and a registry that the operator did not list can have nothing dialled but public addresses
 //! ([`RegistrySettings`]). `docs/plugins/registries.md` is the operator's side.
 //!
-//! Why not a crate for it: those there are leave redirects, token services and the size of answers to the registry.
+//! Why there is no crate for it: `docs/adr/0014-a-registry-client-of-our-own.md`.
 
 mod address;
 mod connection;
