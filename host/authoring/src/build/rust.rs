@@ -38,8 +38,8 @@ fn module(messages: &str, folder: &Path) -> Option<PathBuf> {
         text("reason") == Some("compiler-artifact") && text("manifest_path").map(Path::new) == Some(&own)
     });
     let files = artifacts.filter_map(|artifact| artifact.get("filenames")?.as_array().cloned()).flatten();
-    let files = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).next_back()
+    let mut files = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    files.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 /// Whether the Rust in use can compile for the target.
