@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::InstancePre;
 
 use crate::call::{CallState, Calls};
-use crate::error::LoadError;
+use crate::error::{DescriptionProblem, LoadError};
 use crate::json::Main;
 use crate::v0_1;
 use crate::v0_1::billing::Billing;
@@ -96,9 +96,10 @@ pub(crate) struct RawDescription {
 impl RawDescription {
     /// Checks every field against what the contract says of it.
     pub(crate) fn check(self, exported: Kind) -> Result<Description, LoadError> {
-        let wrong = |field, reason: String| Err(LoadError::Description { field, reason });
+        let mut problems = Vec::new();
+        let mut wrong = |field, reason: String| problems.push(DescriptionProblem { field, reason });
         if !is_id(&self.id) {
-            return wrong(
+            wrong(
                 "id",
                 format!(
                     "is `{}`; it must be a slug such as `node`, or reverse-DNS such as `com.example.ruby`, in lower case",
@@ -107,44 +108,50 @@ impl RawDescription {
             );
         }
         if self.kind != exported.as_str() {
-            return wrong("kind", format!("is `{}`, and the component exports a {exported}", self.kind.escape_debug()));
+            wrong("kind", format!("is `{}`, and the component exports a {exported}", self.kind.escape_debug()));
         }
         if self.name.is_empty() || self.name.chars().count() > MAX_NAME_CHARS || self.name.chars().any(char::is_control)
         {
-            return wrong("name", format!("must be one line of 1 to {MAX_NAME_CHARS} characters"));
+            wrong("name", format!("must be one line of 1 to {MAX_NAME_CHARS} characters"));
         }
-        let version = match semver::Version::parse(&self.version) {
-            Ok(version) => version,
-            Err(error) => {
-                return wrong(
-                    "version",
-                    format!("is `{}`, which is not a semantic version: {error}", self.version.escape_debug()),
-                );
-            }
-        };
+        let version = semver::Version::parse(&self.version)
+            .map_err(|error| {
+                let version = self.version.escape_debug();
+                wrong("version", format!("is `{version}`, which is not a semantic version: {error}"));
+            })
+            .ok();
         if self.summary.len() > MAX_SUMMARY_BYTES || self.summary.chars().any(char::is_control) {
-            return wrong("summary", format!("must be one line of at most {MAX_SUMMARY_BYTES} bytes"));
+            wrong("summary", format!("must be one line of at most {MAX_SUMMARY_BYTES} bytes"));
         }
         if let Some(url) = &self.homepage
             && (!url.starts_with("https://") || url.chars().any(|c| c.is_control() || c.is_whitespace()))
         {
-            return wrong("homepage", format!("is `{}`; it must be an https URL", url.escape_debug()));
+            wrong("homepage", format!("is `{}`; it must be an https URL", url.escape_debug()));
         }
-        let config_schema: serde_json::Value = match serde_json::from_str(&self.config_schema) {
-            Ok(schema @ (serde_json::Value::Object(_) | serde_json::Value::Bool(_))) => schema,
-            Ok(_) => return wrong("config-schema", "is not a JSON object".to_owned()),
-            Err(error) => return wrong("config-schema", format!("is not JSON: {error}")),
+        let config_schema: Option<serde_json::Value> = match serde_json::from_str(&self.config_schema) {
+            Ok(schema @ (serde_json::Value::Object(_) | serde_json::Value::Bool(_))) => Some(schema),
+            Ok(_) => {
+                wrong("config-schema", "is not a JSON object".to_owned());
+                None
+            }
+            Err(error) => {
+                wrong("config-schema", format!("is not JSON: {error}"));
+                None
+            }
         };
-        Ok(Description {
-            id: self.id,
-            kind: exported,
-            name: self.name,
-            version,
-            summary: self.summary,
-            homepage: self.homepage,
-            config_schema,
-            examples: self.examples,
-        })
+        match (version, config_schema) {
+            (Some(version), Some(config_schema)) if problems.is_empty() => Ok(Description {
+                id: self.id,
+                kind: exported,
+                name: self.name,
+                version,
+                summary: self.summary,
+                homepage: self.homepage,
+                config_schema,
+                examples: self.examples,
+            }),
+            _ => Err(LoadError::Description(problems)),
+        }
     }
 }
 

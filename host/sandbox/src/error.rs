@@ -129,14 +129,19 @@ pub enum LoadError {
         /// How.
         error: CallError,
     },
-    /// What the plugin says about itself cannot be.
-    #[error("the plugin describes itself wrongly: `{field}` {reason}")]
-    Description {
-        /// The field of `description`.
-        field: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// What the plugin says about itself cannot be: everything that is wrong with it.
+    #[error("the plugin describes itself wrongly: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Description(Vec<DescriptionProblem>),
+}
+
+/// One field of `description` that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {reason}")]
+pub struct DescriptionProblem {
+    /// Which.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// Why a component was not compiled.

@@ -30,7 +30,7 @@ pub use call::{CallReport, Reported};
 pub use compiler::{ChildCompiler, Compiler, compile_in_child};
 pub use component::{Component, Description, Example, Kind};
 pub use config::{CallLimits, Pooling, SandboxConfig};
-pub use error::{CallError, CompileError, LoadError, PluginError, PluginFieldError, SandboxError};
+pub use error::{CallError, CompileError, DescriptionProblem, LoadError, PluginError, PluginFieldError, SandboxError};
 pub use guest_log::{GuestLog, LogLevel, LogLine};
 pub use json::{JsonAnswer, JsonInputError};
 pub use layer::Layer;

@@ -117,6 +117,13 @@ impl Sandbox {
         Ok(Component::new(Loaded { digest, description, face, calls }))
     }
 
+    /// As [`Self::load`], with everything that can be seen to be wrong at once: for the component's author. At least one
+    /// error.
+    pub fn load_for_author(&self, bytes: &[u8]) -> Result<Component, Vec<LoadError>> {
+        let problems = structure::problems(bytes, self.inner.max_component_bytes);
+        if problems.is_empty() { self.load(bytes).map_err(|error| vec![error]) } else { Err(problems) }
+    }
+
     /// Native code, from the cache where it holds some we wrote.
     fn compile(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<wasmtime::component::Component, CompileError> {
         if let Some(component) = self.cached(digest) {

@@ -32,6 +32,21 @@ pub(crate) fn inspect(bytes: &[u8], max_bytes: usize) -> Result<Kind, LoadError>
     Ok(kind)
 }
 
+/// As [`inspect`], and goes on past the first thing that is wrong as far as it can: for the component's author.
+pub(crate) fn problems(bytes: &[u8], max_bytes: usize) -> Vec<LoadError> {
+    let Err(first) = inspect(bytes, max_bytes) else { return Vec::new() };
+    let imports = match &first {
+        // Imports are looked at when the exports are as they should be.
+        LoadError::SeveralKinds | LoadError::UnsupportedVersion { .. } | LoadError::NoMetadata => {
+            let kind = claimed_kind(bytes, max_bytes);
+            let names = Interfaces::read(bytes).ok();
+            kind.zip(names).and_then(|(kind, names)| check_imports(kind, names.imports).err())
+        }
+        _ => None,
+    };
+    std::iter::once(first).chain(imports).collect()
+}
+
 /// What a file is by the names of its exports, however wrong the rest of it is: another version of the contract,
 /// another kind besides, imports that are not granted. None where it cannot be read that far. Whoever exports the
 /// interface of a policy is one here, whatever else it is: an installed policy must not be overlooked.
@@ -256,6 +271,19 @@ mod tests {
         assert!(inspect_text(&importing(math)).unwrap_err().to_string().contains("convergence:host/math"));
         assert!(inspect_text(&importing_as(math, "template/generator")).is_err());
         assert_eq!(inspect_text(&importing_as(math, "billing/rater")).unwrap(), Kind::Billing);
+    }
+
+    #[test]
+    fn an_author_is_told_of_exports_and_imports_at_once() {
+        let text = "(component
+            (import \"wasi:cli/environment@0.2.0\" (instance $a))
+            (export \"convergence:policy/evaluator@0.9.0\" (instance $a)))";
+        let found = problems(&wat::parse_str(text).unwrap(), usize::MAX);
+        assert!(
+            matches!(&found[..], [LoadError::UnsupportedVersion { .. }, LoadError::WasiUnsupported { .. }]),
+            "{found:?}"
+        );
+        assert!(matches!(&problems(b"text", 9)[..], [LoadError::NotWasm]));
     }
 
     #[test]
