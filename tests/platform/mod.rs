@@ -4,6 +4,7 @@ mod authoring;
 mod bad_input;
 mod command_line;
 mod contract;
+mod desk;
 mod docker_command_line;
 mod plugins;
 mod registry;

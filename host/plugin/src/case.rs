@@ -174,7 +174,8 @@ pub async fn run_examples(component: &Component) -> Result<(), String> {
     if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
 }
 
-fn check_examples(examples: &[Example]) -> Result<(), String> {
+/// Whether a plugin may have these examples at all: at least one, few enough, each small enough, no two of one name.
+pub fn check_examples(examples: &[Example]) -> Result<(), String> {
     if examples.is_empty() {
         return Err("it has no examples; the contract asks for at least one".to_owned());
     }

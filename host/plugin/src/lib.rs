@@ -18,7 +18,7 @@ mod scan;
 mod template;
 pub mod trust;
 
-pub use case::{Case, CaseFailure, CaseOutcome, Difference, run_examples};
+pub use case::{Case, CaseFailure, CaseOutcome, Difference, check_examples, run_examples};
 pub use catalogue::Catalogue;
 pub use configuration::check as check_configuration;
 pub use convergence_sandbox::Kind;

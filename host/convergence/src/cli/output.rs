@@ -106,7 +106,7 @@ fn printable(text: &str) -> String {
 }
 
 /// The same of several lines, whose breaks are ours.
-fn printable_lines(text: &str) -> String {
+pub(crate) fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
