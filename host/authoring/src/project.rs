@@ -23,7 +23,7 @@ pub enum Language {
     Rust,
     /// `componentize-py`.
     Python,
-    /// `componentize-js`.
+    /// `componentize-qjs`.
     JavaScript,
     /// A clang that knows WebAssembly, and nothing else: no libc.
     C,

@@ -1,10 +1,13 @@
 //! Building a project: one file a language.
 
 mod c;
+mod contract;
 mod javascript;
 mod python;
 mod rust;
 mod tool;
+mod typescript;
+mod unchanged;
 
 use std::fs;
 use std::io;
@@ -48,7 +51,7 @@ pub enum BuildError {
     /// The disk would not have it.
     #[error("cannot {verb} {}: {source}", path.display())]
     Files {
-        /// `read`, `write`.
+        /// `read`, `write`, `remove`.
         verb: &'static str,
         /// What.
         path: PathBuf,
@@ -122,4 +125,11 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), BuildError> {
 /// Reads a file.
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
     fs::read(path).map_err(|source| BuildError::Files { verb: "read", path: path.to_owned(), source })
+}
+
+/// Reads a file and removes it.
+fn take(path: &Path) -> Result<Vec<u8>, BuildError> {
+    let bytes = read(path)?;
+    fs::remove_file(path).map_err(|source| BuildError::Files { verb: "remove", path: path.to_owned(), source })?;
+    Ok(bytes)
 }
