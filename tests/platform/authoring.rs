@@ -62,6 +62,27 @@ fn c_scaffolds_work_as_generated() {
     scaffolds_work_as_generated("c", &["template", "policy", "billing"]);
 }
 
+// One test a kind: the interpreter in each takes long to compile.
+#[test]
+fn a_python_template_works_as_generated() {
+    scaffolds_work_as_generated("python", &["template"]);
+}
+
+#[test]
+fn a_python_policy_works_as_generated() {
+    scaffolds_work_as_generated("python", &["policy"]);
+}
+
+#[test]
+fn a_python_billing_policy_works_as_generated() {
+    scaffolds_work_as_generated("python", &["billing"]);
+}
+
+#[test]
+fn javascript_scaffolds_work_as_generated() {
+    scaffolds_work_as_generated("javascript", &["template", "policy", "billing"]);
+}
+
 /// A folder to stand for `PATH`, with these shell scripts in it and nothing else.
 fn path_with(scripts: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -82,13 +103,19 @@ fn a_missing_toolchain_is_named_with_the_command_that_installs_it() {
     // A clang as Apple makes it; and one whose linker is not there.
     let no_wasm = [("clang", "echo '  x86-64 - 64-bit X86'")];
     let no_linker = [("clang", "case $1 in --print-targets) echo '  wasm32 - WebAssembly';; *) echo wasm-ld;; esac")];
-    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+    let bare_python = [("python3", "case $1 in --version) echo Python 3.11;; *) exit 1;; esac")];
+    let bare_node = [("node", "case $1 in --version) echo v20;; *) exit 1;; esac")];
+    let cases: [(&str, &[(&str, &str)], &str); 10] = [
         ("rust", nothing, "rustup.rs"),
         ("rust", &old, "apt-get install libstd-rust-dev-wasm32"),
         ("rust", &old_with_rustup, "rustup target add wasm32-unknown-unknown"),
         ("c", nothing, "apt-get install clang lld"),
         ("c", &no_wasm, "pip install ziglang"),
         ("c", &no_linker, "apt-get install clang lld"),
+        ("python", nothing, "apt-get install python3"),
+        ("python", &bare_python, "pip install -r requirements.txt"),
+        ("javascript", nothing, "apt-get install nodejs"),
+        ("javascript", &bare_node, "npm ci"),
     ];
     for (number, (language, scripts, install)) in cases.into_iter().enumerate() {
         let name = format!("p{number}");

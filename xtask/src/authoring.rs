@@ -8,12 +8,13 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
-use crate::{apt, command};
+use crate::{apt, command, scripting};
 
 /// Installs what the languages of the examples need.
-pub(crate) fn ensure_tools() -> Result<()> {
+pub(crate) fn ensure_tools(workspace: &Workspace) -> Result<()> {
     apt::ensure("clang", &["clang"], "clang, to compile plugins written in C with,")?;
-    apt::ensure("wasm-ld", &["lld"], "wasm-ld, to link plugins written in C with,")
+    apt::ensure("wasm-ld", &["lld"], "wasm-ld, to link plugins written in C with,")?;
+    scripting::ensure(workspace)
 }
 
 /// Builds the binary with the features that the tests build it with, so that nothing compiles twice.
@@ -26,12 +27,13 @@ pub(crate) fn build_binary(workspace: &Workspace) -> Result<()> {
 pub(crate) fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let binary = workspace.target().join("debug").join("convergence");
     let plugins = workspace.root().join("plugins");
+    let variables = scripting::variables(workspace)?;
     let mut components = Vec::new();
     for folder in projects(&plugins.join("examples"))? {
         let name = folder.file_name().map(PathBuf::from).unwrap_or_default();
         let place = folder.strip_prefix(&plugins).unwrap_or(&folder);
         let component = workspace.components().join(place).with_extension("wasm");
-        command::run(Command::new(&binary).args(["plugin", "build"]).arg(&folder))?;
+        command::run(Command::new(&binary).args(["plugin", "build"]).arg(&folder).envs(variables.clone()))?;
         copy(&folder.join("build").join(name).with_extension("wasm"), &component)?;
         components.push(component);
     }

@@ -39,7 +39,7 @@ struct Guest<'a> {
 /// The chore: builds all components and prints how large they are.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     build(workspace, Which::All)?;
-    authoring::ensure_tools()?;
+    authoring::ensure_tools(workspace)?;
     authoring::build_binary(workspace)?;
     let examples = authoring::build(workspace)?;
     let own = guests(workspace, Which::All).into_iter().map(|guest| workspace.components().join(guest.place));

@@ -23,6 +23,7 @@ mod images;
 mod leftovers;
 mod pull;
 mod registry;
+mod scripting;
 mod settings;
 mod stand_in;
 mod step;

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, tidy};
+use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, tidy};
 
 /// What the person asked of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -67,12 +67,12 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     let cluster = steps.run("PostgreSQL", Cluster::start)?;
     let before = leftovers::find()?;
     steps
-        .run("compile the tests", || command::run(nextest(workspace, options, &cluster, &registry).arg("--no-run")))?;
-    steps.run("compilers of other languages", authoring::ensure_tools)?;
+        .run("compile the tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-run")))?;
+    steps.run("compilers of other languages", || authoring::ensure_tools(workspace))?;
     // With the binary that was compiled for the tests.
     steps.run("example plugins", || authoring::build(workspace).map(drop))?;
     let tested =
-        steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry).arg("--no-fail-fast")));
+        steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));
     tested.and(clean)?;
@@ -94,7 +94,12 @@ fn nextest_is_here(workspace: &Workspace) -> Result<()> {
 }
 
 /// The test run, told where everything is.
-fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster, registry: &Path) -> std::process::Command {
+fn nextest(
+    workspace: &Workspace,
+    options: &Options,
+    cluster: &Cluster,
+    registry: &Path,
+) -> Result<std::process::Command> {
     let mut command = workspace.cargo();
     command.args(["nextest", "run", "--workspace"]);
     if options.full {
@@ -105,5 +110,6 @@ fn nextest(workspace: &Workspace, options: &Options, cluster: &Cluster, registry
     command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
     command.env("CONVERGENCE_TEST_DATABASE_URL", cluster.url());
     command.env("CONVERGENCE_DOCKER_REGISTRY", registry);
-    command
+    command.envs(scripting::variables(workspace)?);
+    Ok(command)
 }
