@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use convergence_access::KeyRing;
 use convergence_http::App;
 use convergence_model::ids::{Clock, Ids};
-use convergence_plugin::Catalogue;
+use convergence_plugin::trust::TrustPolicy;
+use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Provisioner, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
@@ -60,11 +61,11 @@ pub(crate) fn images(config: &Config) -> ImagePolicy {
     ImagePolicy { allow: std::iter::once(Pattern::Official).chain(own).collect(), map: config.images.clone() }
 }
 
-/// The plugins of the folder; a bad one among them is listed as rejected, never an error.
+/// The installed plugins and those of the folder; a bad one among them is listed as rejected, never an error.
 ///
 /// # Errors
-/// No sandbox can be made on this machine.
-pub(crate) async fn catalogue(config: &Config, keys: &KeyRing) -> Result<Catalogue> {
+/// No sandbox can be made on this machine, or the database does not answer.
+pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, server: String) -> Result<Catalogue> {
     let sandbox = Sandbox::new(SandboxConfig {
         cache_dir: Some(config.data_dir.join("cache")),
         cache_key: keys.purpose("component-cache"),
@@ -77,7 +78,11 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing) -> Result<Catalog
         let json = serde_json::to_value(table).with_context(|| format!("[plugins.{id}] cannot be read"))?;
         configuration.insert(id.clone(), json);
     }
-    Ok(Catalogue::open(sandbox, config.plugins_dir(), configuration).await)
+    let trust = Arc::new(TrustPolicy::new(config.trust.clone())?);
+    let settings = convergence_plugin::Settings { folder: config.plugins_dir(), server, configuration, trust };
+    Catalogue::open(shelf, sandbox, Arc::new(SystemClock), settings)
+        .await
+        .context("cannot read which plugins are installed")
 }
 
 /// Starts everything. The server answers when this returns.
@@ -115,7 +120,8 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             tracing::info!(cut_off, "going on with operations that were cut off");
         }
     }
-    let catalogue = Arc::new(catalogue(config, &keys).await?);
+    let shelf = Shelf::Database(Store::clone(&store));
+    let catalogue = Arc::new(catalogue(config, &keys, shelf, installation.server).await?);
     let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
     let ca_bundle = config
         .build
@@ -168,9 +174,6 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         draining: stop.clone(),
     };
     tracing::warn!("development mode: no keys exist, so everybody on this machine is the administrator");
-    for problem in catalogue.problems() {
-        tracing::warn!("{problem}");
-    }
     tracing::info!(
         listen = %listener.local_addr().unwrap_or(config.listen),
         database = store.engine_name(),
@@ -180,6 +183,13 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     lifecycle.run("http", {
         let stop = stop.clone();
         async move { convergence_http::serve(listener, app, stop).await.context("the listener broke") }
+    });
+    lifecycle.run("plugins", {
+        let (catalogue, stop) = (Arc::clone(&catalogue), stop.clone());
+        async move {
+            catalogue.watch(stop).await;
+            Ok(())
+        }
     });
     let operations = lifecycle.operations();
     lifecycle.run("operations", async move {

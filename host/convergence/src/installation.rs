@@ -14,6 +14,8 @@ pub(crate) struct Installation {
     pub(crate) master: [u8; 32],
     /// On the label of everything of ours in an engine.
     pub(crate) id: String,
+    /// Tells this data folder from those of other servers on the same database.
+    pub(crate) server: String,
 }
 
 impl Installation {
@@ -28,12 +30,15 @@ impl Installation {
             getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
             Ok(key)
         })?;
-        let id: [u8; 16] = read_or_make(&data.join("installation"), || {
-            let mut id = [0; 16];
-            getrandom::fill(&mut id).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-            Ok(id)
-        })?;
-        Ok(Self { master, id: Uuid::from_bytes(id).simple().to_string() })
+        let id = |name| -> Result<String> {
+            let id: [u8; 16] = read_or_make(&data.join(name), || {
+                let mut id = [0; 16];
+                getrandom::fill(&mut id).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+                Ok(id)
+            })?;
+            Ok(Uuid::from_bytes(id).simple().to_string())
+        };
+        Ok(Self { master, id: id("installation")?, server: id("server-id")? })
     }
 }
 

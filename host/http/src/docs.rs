@@ -17,6 +17,7 @@ use crate::App;
     tags(
         (name = "tenant", description = "One isolated app of an organization."),
         (name = "template", description = "What languages there are."),
+        (name = "plugin", description = "The components that extend the server. Administrators only."),
         (name = "operation", description = "Durable pieces of work on tenants."),
         (name = "health", description = "Whether the server is well.")
     )

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use convergence_access::Caller;
 use convergence_access::development::{self, Provenance};
+use convergence_access::{Caller, Role};
 use convergence_model::{EnvId, OperationId, OrgId, Scope, Violation};
 use serde::de::DeserializeOwned;
 
@@ -22,6 +22,13 @@ pub const BODY_MAX: usize = 1024 * 1024;
 pub(crate) struct Authenticated(pub(crate) Caller);
 
 impl Authenticated {
+    /// The caller, who may decide what concerns every organization.
+    pub(crate) fn administrator(&self) -> Result<&Caller, Problem> {
+        match self.0.role() {
+            Role::PlatformAdmin => Ok(&self.0),
+        }
+    }
+
     /// The organization a request is about: the one it names if the caller may touch it, else the caller's own.
     pub(crate) fn organization(&self, named: Option<i64>) -> Result<(OrgId, Scope), Problem> {
         let org = named.map_or(self.0.home(), OrgId);

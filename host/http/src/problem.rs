@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use convergence_access::development::NotLocal;
 use convergence_model::operation::Failure;
 use convergence_model::{OperationId, Violation};
-use convergence_plugin::PluginFailure;
+use convergence_plugin::{ChangeError, InstallError, PluginFailure};
 use convergence_provision::{DestroyError, PlanError, SpawnError};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
@@ -267,17 +267,47 @@ impl From<RuntimeError> for Problem {
     }
 }
 
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NoSuchPlugin(_) => Self::new(StatusCode::NOT_FOUND, "not-found", error.to_string()),
+            ChangeError::NoSuchVersion { .. } => Self::new(StatusCode::CONFLICT, "no-such-version", error.to_string()),
+            ChangeError::Refused(reason) => Self::new(StatusCode::CONFLICT, "plugin-refused", reason),
+            ChangeError::Contended => Self::unavailable("contended", error.to_string()),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<InstallError> for Problem {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Rejected(rejected) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-rejected", rejected.to_string())
+            }
+            InstallError::Change(error) => error.into(),
+        }
+    }
+}
+
 impl From<PluginFailure> for Problem {
     fn from(failure: PluginFailure) -> Self {
         let violations = failure.violations();
         if !violations.is_empty() {
             return Self::invalid(&violations);
         }
-        if failure.is_temporary() {
-            return Self::unavailable(
-                "overloaded",
-                "the server is busy with other requests; try again in a few seconds",
-            );
+        if let Some(pause) = failure.retry_after() {
+            let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX).max(1);
+            let (code, detail) = match &failure {
+                PluginFailure::Suspended { id, kind, .. } => (
+                    "plugin-suspended",
+                    format!(
+                        "the {kind} `{id}` broke several times in a row and is not asked for a while; try again in {seconds} s"
+                    ),
+                ),
+                _ => ("overloaded", "the server is busy with other requests; try again in a few seconds".to_owned()),
+            };
+            return Self { retry_after: Some(seconds), ..Self::unavailable(code, detail) };
         }
         match &failure {
             PluginFailure::NoTemplates { .. } => Self::unavailable("no-templates", failure.to_string())
@@ -289,7 +319,7 @@ impl From<PluginFailure> for Problem {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "policy-rejected", detail)
                     .with_next("mend the file or its configuration; `convergence doctor` names it")
             }
-            PluginFailure::UnknownLanguage { .. } | PluginFailure::Call { .. } => {
+            PluginFailure::UnknownLanguage { .. } | PluginFailure::Suspended { .. } | PluginFailure::Call { .. } => {
                 tracing::error!(error = %failure, "a plugin failed");
                 let who = match &failure {
                     PluginFailure::Call { id, version, kind, .. } => format!("the {kind} `{id}` {version} failed"),

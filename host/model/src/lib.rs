@@ -14,6 +14,7 @@ pub mod ids;
 pub mod limits;
 pub mod operation;
 pub mod plan;
+pub mod plugin;
 pub mod policy;
 pub mod rating;
 pub mod scope;

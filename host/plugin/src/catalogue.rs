@@ -1,40 +1,106 @@
-//! The catalogue: what is loaded now, and the questions the host asks of it.
+//! The catalogue: what is installed, and what of it is in use right now.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use convergence_model::plan::{BuildPlan, PlanRequest};
-use convergence_model::policy::Review;
-use convergence_model::tenant::PluginPin;
+use convergence_model::ids::Clock;
 use convergence_sandbox::Sandbox;
+use convergence_store::StoreError;
 use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
-use crate::failure::PluginFailure;
-use crate::policy::{self, ActivePolicy, PolicyInfo, Reviewed};
-use crate::registry::{Entry, Registry};
-use crate::scan;
-use crate::template::{ActiveTemplate, TemplateInfo};
+use crate::folder::PACE;
+use crate::registry::{FileEntry, Registry};
+use crate::shelf::Shelf;
+use crate::snapshot::Snapshot;
+use crate::trust::TrustPolicy;
+use crate::workbench::Workbench;
+
+/// How often the database is asked whether another server changed something.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// What the operator decides about plugins.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder that components are dropped into.
+    pub folder: PathBuf,
+    /// Names this server's folder among those of several servers on one database. The same at every start.
+    pub server: String,
+    /// JSON by plugin id; a plugin without gets `{}`. What an administrator sets by the API wins.
+    pub configuration: BTreeMap<String, Value>,
+    /// Whose components are let in.
+    pub trust: Arc<TrustPolicy>,
+}
 
 /// The installed plugins. Share it in an `Arc`.
 pub struct Catalogue {
     folder: PathBuf,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) trust: Arc<TrustPolicy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) work: Mutex<Workbench>,
     /// Held only to copy or replace the pointer: a call in flight keeps the registry it began with.
     current: RwLock<Arc<Registry>>,
 }
 
 impl Catalogue {
-    /// Loads what is in a folder and in the folders in it (`*.wasm`). `configuration` is JSON by plugin id; a plugin
-    /// without gets `{}`. Never fails: what is wrong is in [`Self::problems`] and [`Self::entries`].
-    pub async fn open(sandbox: Sandbox, folder: impl Into<PathBuf>, configuration: BTreeMap<String, Value>) -> Self {
-        let folder = folder.into();
-        let (scanned, problems) = scan::folder(&sandbox, &folder).await;
-        let registry = Registry::resolve(scanned, problems, &configuration);
-        for problem in &registry.problems {
+    /// Loads what is installed, and installs what lies in the folder and in the folders in it (`*.wasm`). What is wrong
+    /// with a plugin never keeps this from succeeding: it is in [`Self::problems`] and [`Self::files`].
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn open(
+        shelf: Shelf,
+        sandbox: Sandbox,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
+        let (folder, trust) = (settings.folder.clone(), Arc::clone(&settings.trust));
+        if let Err(error) = trust.refresh() {
+            tracing::error!(%error, "nothing is installed until the revocation list is mended");
+        }
+        let mut work = Workbench::new(shelf, sandbox.clone(), settings);
+        work.refresh().await?;
+        let current = RwLock::new(Arc::new(work.registry(&work.inventory)));
+        let catalogue = Self { folder, sandbox, trust, clock, work: Mutex::new(work), current };
+        catalogue.look_at_once().await;
+        for problem in catalogue.problems() {
             tracing::warn!(target: "plugin", "{problem}");
         }
-        Self { folder, current: RwLock::new(Arc::new(registry)) }
+        Ok(catalogue)
+    }
+
+    /// Follows the folder, and what other servers change, until it is told to stop.
+    pub async fn watch(&self, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(PACE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut since_sync = Duration::ZERO;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            self.look().await;
+            since_sync += PACE;
+            if since_sync >= SYNC {
+                since_sync = Duration::ZERO;
+                self.revoke().await;
+                if let Err(error) = self.sync().await {
+                    tracing::warn!(%error, "cannot see whether other servers changed plugins; what is in use stays in use");
+                }
+            }
+        }
+    }
+
+    /// What is in use at this moment. One piece of work takes one snapshot and sees the same plugins throughout.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.current(), self.folder.clone())
     }
 
     /// The plugins folder.
@@ -43,92 +109,71 @@ impl Catalogue {
         &self.folder
     }
 
-    /// What is wrong, for the operator: the folder, rejected files, configuration without a plugin. Empty when
-    /// everything that was found is in use.
+    /// Bytes of the largest component that is looked at.
+    #[must_use]
+    pub fn max_component_bytes(&self) -> usize {
+        self.sandbox.max_component_bytes()
+    }
+
+    /// What is wrong, for the operator: the folder, rejected files, plugins that cannot be used, configuration without
+    /// a plugin. Empty when everything that was found is in use.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let registry = self.current();
         let mut problems = registry.problems.clone();
+        problems.extend(self.trust.problem().map(|error| error.to_string()));
         if registry.templates.is_empty() {
             problems.push(format!("no language template is active; put components into {}", self.folder.display()));
         }
         problems
     }
 
-    /// Why [`Self::review`] refuses everything, where it does: a policy that is installed and was rejected.
+    /// Every file of the folder, in the order of their paths.
     #[must_use]
-    pub fn rejected_policy(&self) -> Option<PluginFailure> {
-        self.current().rejected_policy()
-    }
-
-    /// Every file that was looked at, in the order of their paths.
-    #[must_use]
-    pub fn entries(&self) -> Vec<Entry> {
+    pub fn files(&self) -> Vec<FileEntry> {
         self.current().entries.clone()
     }
 
-    /// The templates in use, by id.
-    #[must_use]
-    pub fn templates(&self) -> Vec<TemplateInfo> {
-        self.current().templates.iter().map(|template| template.info()).collect()
-    }
-
-    /// The policies in use, by id.
-    #[must_use]
-    pub fn policies(&self) -> Vec<PolicyInfo> {
-        self.current().policies.iter().map(ActivePolicy::info).collect()
-    }
-
-    /// Languages that are served, in order.
-    #[must_use]
-    pub fn languages(&self) -> Vec<String> {
-        self.current().languages.keys().cloned().collect()
-    }
-
-    /// The template that serves a language, whose name is in lower case.
-    #[must_use]
-    pub fn template_for(&self, language: &str) -> Option<Arc<ActiveTemplate>> {
-        self.current().languages.get(language).cloned()
-    }
-
-    /// Asks the language's template for a plan; `request.config` is filled in. With it comes who made it: plugin id,
-    /// version and digest. The plan is untrusted until `render::guard` has seen it.
-    pub async fn plan(
-        &self,
-        language: &str,
-        request: PlanRequest,
-    ) -> Result<(BuildPlan, (String, PluginPin)), PluginFailure> {
-        let Some(template) = self.template_for(language) else {
-            let known = self.languages();
-            return Err(if known.is_empty() {
-                PluginFailure::NoTemplates { folder: self.folder.clone() }
-            } else {
-                PluginFailure::UnknownLanguage { language: language.to_owned(), known }
-            });
-        };
-        let plan = template.plan(request).await?;
-        Ok((plan, (template.id().to_owned(), template.pin())))
-    }
-
-    /// Asks every policy what it says to a change; `review.config` is filled in. Any that does not answer refuses it,
-    /// and so does one that is installed and was rejected: a policy must not go away by being broken. A file that
-    /// cannot be read far enough to tell its kind is no more than a problem.
-    pub async fn review(&self, review: Review) -> Result<Reviewed, PluginFailure> {
-        let registry = self.current();
-        if let Some(failure) = registry.rejected_policy() {
-            return Err(failure);
-        }
-        policy::review(&registry.policies, review).await
-    }
-
-    fn current(&self) -> Arc<Registry> {
+    pub(crate) fn current(&self) -> Arc<Registry> {
         // A poisoned lock still guards a whole pointer.
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts in use what is decided. Calls in flight end with what they began with.
+    pub(crate) fn publish(&self, work: &Workbench) {
+        let registry = Arc::new(work.registry(&work.inventory));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = registry;
+    }
+
+    /// Takes out of use what was revoked since, and back into use what no longer is.
+    async fn revoke(&self) {
+        match self.trust.refresh() {
+            Ok(false) => {}
+            Ok(true) => {
+                let mut work = self.work.lock().await;
+                work.forget_loaded();
+                if let Err(error) = work.refresh().await {
+                    tracing::error!(%error, "the revocation list changed, and what is installed cannot be read");
+                }
+                self.publish(&work);
+            }
+            Err(error) => tracing::error!(%error, "nothing is installed until the revocation list is mended"),
+        }
+    }
+
+    /// Takes over what another server changed.
+    async fn sync(&self) -> Result<(), StoreError> {
+        let mut work = self.work.lock().await;
+        if work.shelf.seq(work.inventory.seq).await? != work.inventory.seq {
+            work.refresh().await?;
+            self.publish(&work);
+        }
+        Ok(())
     }
 }
 
 impl fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalogue").field("folder", &self.folder).field("languages", &self.languages()).finish()
+        f.debug_struct("Catalogue").field("folder", &self.folder).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! Why a plugin gave no answer.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use convergence_model::field::Violation;
 use convergence_sandbox::{CallError, Kind, PluginError, PluginFieldError};
@@ -23,12 +24,28 @@ pub enum PluginFailure {
         folder: PathBuf,
     },
     /// A policy is installed and cannot be asked, so no change can be approved.
-    #[error("the policy in {} was rejected, so nothing is approved: {reason}; mend the file or its configuration, or remove it, and start the server again", .file.display())]
+    #[error(
+        "the policy {policy} cannot be asked, so nothing is approved: {reason}; mend it or its configuration, disable it or remove it"
+    )]
     PolicyRejected {
-        /// The component.
-        file: PathBuf,
-        /// Why it was rejected.
+        /// Which one: its id, or the file that was rejected.
+        policy: String,
+        /// Why.
         reason: String,
+    },
+    /// A plugin broke so often that it is not asked for a while.
+    #[error(
+        "{kind} `{id}` {version} broke several times in a row and is not asked for another {pause:.1?}; its log and statistics say why"
+    )]
+    Suspended {
+        /// Which plugin.
+        id: String,
+        /// Its version.
+        version: String,
+        /// What it is.
+        kind: Kind,
+        /// For how long.
+        pause: Duration,
     },
     /// A plugin did not answer, or answered that it cannot.
     #[error("{kind} `{id}` {version}: {error}")]
@@ -56,14 +73,20 @@ impl PluginFailure {
                 PluginError::Unsupported(message) => vec![Violation::deny("", "unsupported", message)],
                 PluginError::InvalidConfig(_) | PluginError::Internal(_) => Vec::new(),
             },
-            Self::NoTemplates { .. } | Self::PolicyRejected { .. } | Self::Call { .. } => Vec::new(),
+            Self::NoTemplates { .. } | Self::PolicyRejected { .. } | Self::Suspended { .. } | Self::Call { .. } => {
+                Vec::new()
+            }
         }
     }
 
-    /// Whether to try again in a moment: the host was too busy.
+    /// Whether to try again, and when: the host was too busy, or the plugin is not asked for a while.
     #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Call { error: CallError::Overloaded(_), .. })
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call { error: CallError::Overloaded(_), .. } => Some(Duration::from_secs(1)),
+            Self::Suspended { pause, .. } => Some(*pause),
+            _ => None,
+        }
     }
 }
 

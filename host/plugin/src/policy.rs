@@ -1,4 +1,4 @@
-//! Policies of the catalogue.
+//! Policies in use.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,37 @@ use convergence_model::Limits;
 use convergence_model::field::{Severity, Violation};
 use convergence_model::policy::{Review, Verdict};
 use convergence_model::tenant::PluginPin;
-use convergence_sandbox::{Component, Policy};
+use convergence_sandbox::Policy;
 
+use crate::active::Active;
 use crate::failure::PluginFailure;
-use crate::registry;
 
-/// A policy in use, with its configuration.
-#[derive(Debug, Clone)]
+/// A policy in use.
+#[derive(Debug)]
 pub(crate) struct ActivePolicy {
-    component: Component,
+    active: Active,
     policy: Policy,
-    config: String,
 }
 
 impl ActivePolicy {
-    pub(crate) fn new(component: Component, policy: Policy, config: String) -> Self {
-        Self { component, policy, config }
+    pub(crate) fn new(active: Active, policy: Policy) -> Self {
+        Self { active, policy }
     }
 
     pub(crate) fn info(&self) -> PolicyInfo {
-        let description = self.component.description();
+        let description = self.active.description();
         PolicyInfo {
             id: description.id.clone(),
             name: description.name.clone(),
             version: description.version.to_string(),
-            digest: self.component.digest().to_owned(),
+            digest: self.active.digest().to_owned(),
             summary: description.summary.clone(),
         }
     }
 
     async fn evaluate(&self, review: &mut Review) -> Result<Verdict, PluginFailure> {
-        review.config.clone_from(&self.config);
-        self.policy.evaluate(review).await.map_err(|error| registry::failure(&self.component, error))
+        self.active.config().clone_into(&mut review.config);
+        self.active.call(self.policy.evaluate_reported(review)).await
     }
 }
 
@@ -75,17 +74,20 @@ impl Reviewed {
     }
 }
 
-/// Asks every policy. Each sees the limits that were asked for, so the order does not matter. The first that does
-/// not answer refuses the change: a check that cannot be made has not been passed.
+/// Asks every policy that applies to the organization. Each sees the limits that were asked for, so the order does not
+/// matter. The first that does not answer refuses the change: a check that cannot be made has not been passed.
 pub(crate) async fn review(policies: &[ActivePolicy], mut review: Review) -> Result<Reviewed, PluginFailure> {
     let mut reviewed = Reviewed { violations: Vec::new(), limits: review.limits, pins: BTreeMap::new() };
     for policy in policies {
+        if !policy.active.serves(&review.organization.id) {
+            continue;
+        }
         let verdict = policy.evaluate(&mut review).await?;
         reviewed.violations.extend(verdict.violations);
         if let Some(tightened) = verdict.tightened {
             reviewed.limits = reviewed.limits.tightened_by(tightened);
         }
-        reviewed.pins.insert(policy.component.description().id.clone(), registry::pin(&policy.component));
+        reviewed.pins.insert(policy.active.description().id.clone(), policy.active.pin());
     }
     Ok(reviewed)
 }

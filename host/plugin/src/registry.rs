@@ -1,30 +1,30 @@
-//! What is loaded, at one moment: immutable, and replaced as a whole.
+//! What is in use, at one moment: immutable, and replaced as a whole.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use convergence_model::tenant::PluginPin;
-use convergence_sandbox::{Component, Description, Kind};
+use convergence_model::plugin::{Installed, Inventory, Source};
+use convergence_sandbox::Kind;
+use semver::Version;
 use serde_json::Value;
 
+use crate::active::{Active, Ready};
 use crate::configuration;
 use crate::failure::PluginFailure;
 use crate::policy::ActivePolicy;
-use crate::scan::Scanned;
 use crate::template::ActiveTemplate;
 
 /// A file of the plugins folder and what became of it.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct FileEntry {
     /// Where it is.
     pub file: PathBuf,
     /// What it is by its exports, also when it was rejected. None where the file could not be read that far.
     pub kind: Option<Kind>,
-    /// What it says about itself, once it could be asked.
-    pub description: Option<Description>,
-    /// `sha256:…` of its bytes, once it was accepted by the sandbox.
+    /// The plugin it is a version of, once it was accepted.
+    pub plugin: Option<(String, Version)>,
+    /// `sha256:…` of its bytes, once it was accepted.
     pub digest: Option<String>,
     /// What became of it.
     pub state: State,
@@ -40,188 +40,187 @@ pub enum State {
         /// Why.
         reason: String,
     },
-    /// Not in use because the same plugin is there in a higher version, or a second time.
+    /// Installed, and another version of the plugin is in use.
     Shadowed {
         /// The version in use.
         by: String,
     },
+    /// Installed, and no version of the plugin is in use: it was disabled, or taken out.
+    Idle,
+}
+
+/// What was found in a file when it was last read.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// What it is by its exports.
+    pub(crate) kind: Option<Kind>,
+    /// What it says that it is, once it could be asked.
+    pub(crate) plugin: Option<(String, Version)>,
+    /// The digest of what was installed, or why it was rejected.
+    pub(crate) verdict: Result<String, String>,
+}
+
+/// What a registry is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) inventory: &'a Inventory,
+    /// Components by digest: every one in use, or why it cannot be used.
+    pub(crate) ready: &'a BTreeMap<String, Result<Ready, String>>,
+    /// The files of this server's folder, relative to it.
+    pub(crate) files: &'a BTreeMap<PathBuf, Found>,
+    pub(crate) folder: &'a Path,
+    pub(crate) server: &'a str,
+    /// What is wrong with the folder itself.
+    pub(crate) folder_problems: &'a [String],
+    /// Of the configuration file.
+    pub(crate) configuration: &'a BTreeMap<String, Value>,
 }
 
 /// One moment's plugins.
 #[derive(Default)]
 pub(crate) struct Registry {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) problems: Vec<String>,
     pub(crate) languages: BTreeMap<String, Arc<ActiveTemplate>>,
     /// By id.
     pub(crate) templates: Vec<Arc<ActiveTemplate>>,
     /// By id, which is the order they are asked in.
     pub(crate) policies: Vec<ActivePolicy>,
+    /// Why an enabled plugin is not in use.
+    pub(crate) faults: BTreeMap<String, String>,
+    pub(crate) entries: Vec<FileEntry>,
+    pub(crate) problems: Vec<String>,
+    /// A policy that should be asked and cannot be, and why.
+    refusing: Option<(String, String)>,
 }
 
 impl Registry {
-    /// Decides which of the files are in use.
-    pub(crate) fn resolve(
-        scanned: Vec<Scanned>,
-        mut problems: Vec<String>,
-        configuration: &BTreeMap<String, Value>,
-    ) -> Self {
-        let disputed = disputed(&scanned);
-        let winners = winners(&scanned, &disputed);
+    pub(crate) fn build(parts: &Parts<'_>) -> Self {
         let mut registry = Self::default();
-        let mut active: BTreeMap<String, Component> = BTreeMap::new();
-        let mut index: BTreeMap<String, usize> = BTreeMap::new();
-        for (at, Scanned { file, kind, loaded }) in scanned.into_iter().enumerate() {
-            let entry = match loaded {
-                Err(reason) => Entry { file, kind, description: None, digest: None, state: State::Rejected { reason } },
-                Ok(component) => {
-                    let id = component.description().id.clone();
-                    let state = match winners.get(&id) {
-                        Some(winner) if winner.at != at => lost(&component, winner),
-                        Some(_) => {
-                            index.insert(id.clone(), at);
-                            active.insert(id, component.clone());
-                            State::Active
-                        }
-                        None => State::Rejected {
-                            reason: format!(
-                                "a template and a policy both have the id `{id}`; give one of them another id, or \
-                                 remove it"
-                            ),
-                        },
-                    };
-                    Entry {
-                        file,
-                        kind: Some(component.kind()),
-                        description: Some(component.description().clone()),
-                        digest: Some(component.digest().to_owned()),
-                        state,
-                    }
-                }
+        let mut plugins: Vec<_> = parts.inventory.plugins.iter().collect();
+        // Who came first keeps what two claim.
+        plugins.sort_by_key(|(id, installed)| (installed.versions.values().map(|v| v.installed_at).min(), *id));
+        for (id, installed) in plugins {
+            let (true, Some(digest)) = (installed.enabled, &installed.active) else { continue };
+            let activated = match parts.ready.get(digest) {
+                Some(Ok(ready)) => registry.activate(ready, installed, parts.configuration.get(id)),
+                Some(Err(reason)) => Err(reason.clone()),
+                None => Err("its bytes are not in the database".to_owned()),
             };
-            registry.entries.push(entry);
-        }
-        let known: BTreeSet<String> = winners.into_keys().chain(disputed).collect();
-        for (id, component) in active {
-            if let Err(reason) = registry.activate(component, configuration.get(&id))
-                && let Some(entry) = index.get(&id).and_then(|at| registry.entries.get_mut(*at))
-            {
-                entry.state = State::Rejected { reason };
+            if let Err(reason) = activated {
+                registry.faults.insert(id.clone(), reason);
             }
         }
-        for id in configuration.keys().filter(|id| !known.contains(*id)) {
-            problems.push(format!("there is configuration for the plugin `{id}`, which is not installed"));
-        }
-        for entry in &registry.entries {
-            let State::Rejected { reason } = &entry.state else { continue };
-            let file = entry.file.display();
-            problems.push(if entry.kind == Some(Kind::Policy) {
-                format!(
-                    "the policy in {file} was rejected: {reason}; nothing is approved until it is mended or removed"
-                )
-            } else {
-                format!("{file} was rejected: {reason}")
-            });
-        }
-        registry.problems = problems;
+        registry.templates.sort_by(|a, b| a.id().cmp(b.id()));
+        registry.policies.sort_by_key(|policy| policy.info().id);
+        registry.list(parts);
+        registry.complain(parts);
         registry
     }
 
-    /// The first policy that is installed and not in use for a fault of its own. What it would object to is unknown,
-    /// so nothing can be approved.
+    /// Why nothing is approved, where nothing is: a policy that should be asked and cannot be.
     pub(crate) fn rejected_policy(&self) -> Option<PluginFailure> {
-        self.entries.iter().find_map(|entry| match &entry.state {
-            State::Rejected { reason } if entry.kind == Some(Kind::Policy) => {
-                Some(PluginFailure::PolicyRejected { file: entry.file.clone(), reason: reason.clone() })
-            }
-            _ => None,
-        })
+        let (policy, reason) = self.refusing.clone()?;
+        Some(PluginFailure::PolicyRejected { policy, reason })
     }
 
-    fn activate(&mut self, component: Component, configuration: Option<&Value>) -> Result<(), String> {
-        let config = configuration::check(&component.description().config_schema, configuration)?;
-        if let Some(template) = component.as_template() {
+    fn activate(&mut self, ready: &Ready, installed: &Installed, configuration: Option<&Value>) -> Result<(), String> {
+        let configuration = installed.configuration.as_ref().or(configuration);
+        let config = configuration::check(&ready.component.description().config_schema, configuration)?;
+        let active = Active::new(ready.clone(), config, installed.organizations.clone());
+        if let Some(template) = ready.component.as_template() {
             for language in template.languages() {
                 if let Some(other) = self.languages.get(&language.name) {
                     let (name, other) = (&language.name, other.id());
                     return Err(format!(
-                        "it serves the language `{name}`, which the template `{other}` serves already; remove one of them"
+                        "it serves the language `{name}`, which the template `{other}` serves already; disable or remove one of them"
                     ));
                 }
             }
-            let active = Arc::new(ActiveTemplate::new(component, template, config));
+            let active = Arc::new(ActiveTemplate::new(active, template));
             for language in active.languages() {
                 self.languages.insert(language.name.clone(), Arc::clone(&active));
             }
             self.templates.push(active);
-        } else if let Some(policy) = component.as_policy() {
-            self.policies.push(ActivePolicy::new(component, policy, config));
+        } else if let Some(policy) = ready.component.as_policy() {
+            self.policies.push(ActivePolicy::new(active, policy));
         }
         Ok(())
     }
-}
 
-/// The file that is used for an id.
-struct Winner {
-    at: usize,
-    component: Component,
-}
-
-/// The ids that plugins of different kinds have. Neither may win: a template that shadowed a policy would switch it
-/// off.
-fn disputed(scanned: &[Scanned]) -> BTreeSet<String> {
-    let mut kinds: BTreeMap<&str, BTreeSet<Kind>> = BTreeMap::new();
-    for component in scanned.iter().filter_map(|one| one.loaded.as_ref().ok()) {
-        kinds.entry(&component.description().id).or_default().insert(component.kind());
-    }
-    kinds.into_iter().filter(|(_, kinds)| kinds.len() > 1).map(|(id, _)| id.to_owned()).collect()
-}
-
-/// The file that is used for each id that is not disputed.
-fn winners(scanned: &[Scanned], disputed: &BTreeSet<String>) -> BTreeMap<String, Winner> {
-    let mut winners: BTreeMap<String, Winner> = BTreeMap::new();
-    for (at, one) in scanned.iter().enumerate() {
-        let Ok(component) = &one.loaded else { continue };
-        let description = component.description();
-        if disputed.contains(&description.id) {
-            continue;
-        }
-        let better = winners.get(&description.id).is_none_or(|winner| {
-            // Of two equal ones the first file stays, so that adding one never changes what runs.
-            let current = &winner.component.description().version;
-            description.version.cmp_precedence(current) == Ordering::Greater
-        });
-        if better {
-            winners.insert(description.id.clone(), Winner { at, component: component.clone() });
+    /// What became of every file.
+    fn list(&mut self, parts: &Parts<'_>) {
+        // Of equal copies the first is the one in use.
+        let mut shown = std::collections::BTreeSet::new();
+        for (path, found) in parts.files {
+            let file = parts.folder.join(path);
+            let (kind, plugin) = (found.kind, found.plugin.clone());
+            let entry = match (&found.verdict, &found.plugin) {
+                (Err(reason), _) => {
+                    FileEntry { file, kind, plugin, digest: None, state: State::Rejected { reason: reason.clone() } }
+                }
+                (Ok(digest), id) => {
+                    let id = id.as_ref().map_or("", |(id, _)| id.as_str());
+                    let installed = parts.inventory.plugins.get(id);
+                    let active = installed.and_then(|installed| installed.active.as_ref());
+                    let in_use = active.and_then(|active| installed?.versions.get(active));
+                    let state = match (self.faults.get(id), installed.is_some_and(|i| i.enabled), active, in_use) {
+                        (_, true, Some(active), Some(in_use)) if active != digest || !shown.insert(digest) => {
+                            State::Shadowed { by: in_use.version.to_string() }
+                        }
+                        (Some(reason), true, Some(_), _) => State::Rejected { reason: reason.clone() },
+                        (None, true, Some(_), Some(_)) => State::Active,
+                        _ => State::Idle,
+                    };
+                    FileEntry { file, kind, plugin, digest: Some(digest.clone()), state }
+                }
+            };
+            self.entries.push(entry);
         }
     }
-    winners
-}
 
-fn lost(component: &Component, winner: &Winner) -> State {
-    let (mine, theirs) = (component.description(), winner.component.description());
-    let same_version = mine.version.cmp_precedence(&theirs.version) == Ordering::Equal;
-    if same_version && component.digest() != winner.component.digest() {
-        return State::Rejected {
-            reason: format!(
-                "another file is `{}` {} as well, with other contents ({}); give one of them another version, or remove it",
-                mine.id,
-                mine.version,
-                winner.component.digest()
-            ),
-        };
+    /// Says what is wrong, and whether nothing can be approved because of it.
+    fn complain(&mut self, parts: &Parts<'_>) {
+        self.problems.extend_from_slice(parts.folder_problems);
+        for id in parts.configuration.keys().filter(|id| !parts.inventory.plugins.contains_key(*id)) {
+            if !parts.files.values().any(|found| found.plugin.as_ref().is_some_and(|(of, _)| of == id)) {
+                self.problems.push(format!("there is configuration for the plugin `{id}`, which is not installed"));
+            }
+        }
+        for (id, reason) in &self.faults {
+            let kind = parts.inventory.plugins.get(id).map_or("plugin", |installed| installed.kind.as_str());
+            let stops = if kind == Kind::Policy.as_str() {
+                "; nothing is approved until it is mended, disabled or removed"
+            } else {
+                ""
+            };
+            self.problems.push(format!("the {kind} `{id}` cannot be used: {reason}{stops}"));
+            if kind == Kind::Policy.as_str() && self.refusing.is_none() {
+                self.refusing = Some((format!("`{id}`"), reason.clone()));
+            }
+        }
+        for (path, found) in parts.files {
+            let Err(reason) = &found.verdict else { continue };
+            let file = parts.folder.join(path);
+            // What this file held before is still in use, so nothing that was asked is no longer asked.
+            let replaced = parts.inventory.plugins.values().any(|installed| {
+                let active = installed.active.as_ref().and_then(|digest| installed.versions.get(digest));
+                active.is_some_and(|version| is_file(&version.source, parts.server, path))
+            });
+            let problem = match (found.kind, replaced) {
+                (_, true) => format!("{} was rejected: {reason}; what it held before stays in use", file.display()),
+                (Some(Kind::Policy), false) => format!(
+                    "the policy in {} was rejected: {reason}; nothing is approved until it is mended or removed",
+                    file.display()
+                ),
+                (_, false) => format!("{} was rejected: {reason}", file.display()),
+            };
+            self.problems.push(problem);
+            if found.kind == Some(Kind::Policy) && !replaced && self.refusing.is_none() {
+                self.refusing = Some((format!("in {}", file.display()), reason.clone()));
+            }
+        }
     }
-    State::Shadowed { by: theirs.version.to_string() }
 }
 
-/// What is recorded about the plugin that made a decision.
-pub(crate) fn pin(component: &Component) -> PluginPin {
-    PluginPin { version: component.description().version.to_string(), digest: component.digest().to_owned() }
-}
-
-/// What a failure of this plugin is called.
-pub(crate) fn failure(component: &Component, error: convergence_sandbox::CallError) -> PluginFailure {
-    let Description { id, version, .. } = component.description();
-    let kind: Kind = component.kind();
-    PluginFailure::Call { id: id.clone(), version: version.to_string(), kind, error }
+/// Whether a version came from this file of this server.
+pub(crate) fn is_file(source: &Source, server: &str, path: &Path) -> bool {
+    matches!(source, Source::Folder { server: of, path: at } if of == server && Path::new(at) == path)
 }

@@ -1,35 +1,34 @@
-//! Templates of the catalogue.
+//! Templates in use.
 
 use convergence_model::plan::{BuildPlan, Language, PlanRequest};
 use convergence_model::tenant::PluginPin;
-use convergence_sandbox::{Component, Template};
+use convergence_sandbox::Template;
 
+use crate::active::Active;
 use crate::failure::PluginFailure;
-use crate::registry;
 
-/// A template in use, with its configuration. Keeps working when the catalogue is replaced meanwhile.
+/// A template in use. Keeps working when it is replaced meanwhile.
 #[derive(Debug)]
 pub struct ActiveTemplate {
-    component: Component,
+    active: Active,
     template: Template,
-    config: String,
 }
 
 impl ActiveTemplate {
-    pub(crate) fn new(component: Component, template: Template, config: String) -> Self {
-        Self { component, template, config }
+    pub(crate) fn new(active: Active, template: Template) -> Self {
+        Self { active, template }
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.component.description().id
+        &self.active.description().id
     }
 
     /// What a revision records about it.
     #[must_use]
     pub fn pin(&self) -> PluginPin {
-        registry::pin(&self.component)
+        self.active.pin()
     }
 
     /// What it serves.
@@ -47,21 +46,24 @@ impl ActiveTemplate {
     /// What is shown about it.
     #[must_use]
     pub fn info(&self) -> TemplateInfo {
-        let description = self.component.description();
+        let description = self.active.description();
         TemplateInfo {
             id: description.id.clone(),
             name: description.name.clone(),
             version: description.version.to_string(),
-            digest: self.component.digest().to_owned(),
+            digest: self.active.digest().to_owned(),
             languages: self.languages().to_vec(),
             summary: description.summary.clone(),
         }
     }
 
     /// Asks for a plan; `request.config` is filled in. The plan is untrusted until `render::guard` has seen it.
+    ///
+    /// # Errors
+    /// The plugin did not answer, answered that it cannot, or broke so often that it is not asked.
     pub async fn plan(&self, mut request: PlanRequest) -> Result<BuildPlan, PluginFailure> {
-        request.config.clone_from(&self.config);
-        self.template.plan(&request).await.map_err(|error| registry::failure(&self.component, error))
+        self.active.config().clone_into(&mut request.config);
+        self.active.call(self.template.plan_reported(&request)).await
     }
 }
 

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use convergence_model::Limits;
 use convergence_model::field::Severity;
+use convergence_model::ids::Clock;
 use convergence_model::plan::PlanRequest;
 use convergence_model::policy::{Organization, Review, Usage};
-use convergence_plugin::{Catalogue, PluginFailure, State};
+use convergence_plugin::trust::{TrustPolicy, TrustSettings};
+use convergence_plugin::{Catalogue, FileEntry, PluginFailure, Settings, Shelf, State};
 use convergence_sandbox::{CallLimits, Pooling, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 
@@ -85,19 +88,32 @@ impl Folder {
     }
 }
 
+/// A clock that stands still.
+#[derive(Debug)]
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+}
+
 async fn open(folder: &Path, configuration: Value) -> Catalogue {
     let limits = CallLimits { memory_bytes: 32 << 20, fuel: 200_000_000, ..CallLimits::default() };
     let config = SandboxConfig { pooling: Pooling::Never, limits, ..SandboxConfig::default() };
     let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
-    Catalogue::open(Sandbox::new(config).unwrap(), folder, configuration).await
+    let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
+    let settings = Settings { folder: folder.to_owned(), server: "test".to_owned(), configuration, trust };
+
+    Catalogue::open(Shelf::Memory, Sandbox::new(config).unwrap(), Arc::new(Stopped), settings).await.unwrap()
 }
 
-fn state<'a>(entries: &'a [convergence_plugin::Entry], file: &str) -> &'a State {
+fn state<'a>(entries: &'a [FileEntry], file: &str) -> &'a State {
     &entries.iter().find(|entry| entry.file.ends_with(file)).unwrap_or_else(|| panic!("{file} is not listed")).state
 }
 
 fn reason(catalogue: &Catalogue, file: &str) -> String {
-    match state(&catalogue.entries(), file) {
+    match state(&catalogue.files(), file) {
         State::Rejected { reason } => reason.clone(),
         other => panic!("{file}: {other:?}"),
     }
@@ -158,18 +174,18 @@ async fn good_files_are_used_whatever_lies_beside_them() {
         ("empty.wasm", b""),
     ]);
     let catalogue = folder.open(json!({})).await;
-    assert_eq!(catalogue.languages(), ["hostile", "node"]);
-    assert_eq!(catalogue.entries().len(), 5, "{:?}", catalogue.entries());
-    assert_eq!(*state(&catalogue.entries(), "node.wasm"), State::Active);
+    assert_eq!(catalogue.snapshot().languages(), ["hostile", "node"]);
+    assert_eq!(catalogue.files().len(), 5, "{:?}", catalogue.files());
+    assert_eq!(*state(&catalogue.files(), "node.wasm"), State::Active);
     assert!(reason(&catalogue, "broken.wasm").contains("damaged"));
     assert!(reason(&catalogue, "cut.wasm").contains("damaged"));
     assert!(reason(&catalogue, "empty.wasm").contains("not WebAssembly"));
     assert_eq!(catalogue.problems().len(), 3);
 
-    let (plan, (id, pin)) = catalogue.plan("node", request()).await.unwrap();
+    let (plan, (id, pin)) = catalogue.snapshot().plan("node", request()).await.unwrap();
     assert!(!plan.stages.is_empty());
     assert_eq!(id, "node");
-    let info = catalogue.templates().into_iter().find(|info| info.id == "node").unwrap();
+    let info = catalogue.snapshot().templates().into_iter().find(|info| info.id == "node").unwrap();
     assert_eq!((pin.version, pin.digest), (info.version, info.digest));
     assert!(!info.languages[0].frameworks.is_empty() && !info.languages[0].images.is_empty());
 }
@@ -179,7 +195,7 @@ async fn a_missing_folder_is_a_problem_and_no_more() {
     let parent = tempfile::tempdir().unwrap();
     let catalogue = open(&parent.path().join("absent"), json!({})).await;
     assert!(catalogue.problems()[0].contains("absent"), "{:?}", catalogue.problems());
-    let failure = catalogue.plan("node", request()).await.unwrap_err();
+    let failure = catalogue.snapshot().plan("node", request()).await.unwrap_err();
     assert!(matches!(failure, PluginFailure::NoTemplates { .. }), "{failure}");
     assert!(failure.violations().is_empty(), "it is not the caller's fault");
 }
@@ -187,7 +203,7 @@ async fn a_missing_folder_is_a_problem_and_no_more() {
 #[tokio::test]
 async fn an_unknown_language_names_the_known_ones() {
     let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
-    let failure = folder.open(json!({})).await.plan("cobol", request()).await.unwrap_err();
+    let failure = folder.open(json!({})).await.snapshot().plan("cobol", request()).await.unwrap_err();
     let violations = failure.violations();
     assert_eq!((violations[0].path.as_str(), violations[0].code.as_str()), ("language", "unknown-language"));
     assert!(violations[0].message.contains("`cobol`") && violations[0].message.contains("hostile"));
@@ -201,10 +217,10 @@ async fn the_higher_version_wins() {
         ("c.wasm", &component("fixtures/hostile")),
     ]);
     let catalogue = folder.open(json!({})).await;
-    assert_eq!(catalogue.templates().len(), 1);
-    assert_eq!(catalogue.templates()[0].version, "7.9.0");
+    assert_eq!(catalogue.snapshot().templates().len(), 1);
+    assert_eq!(catalogue.snapshot().templates()[0].version, "7.9.0");
     for file in ["b.wasm", "c.wasm"] {
-        assert_eq!(*state(&catalogue.entries(), file), State::Shadowed { by: "7.9.0".to_owned() });
+        assert_eq!(*state(&catalogue.files(), file), State::Shadowed { by: "7.9.0".to_owned() });
     }
 }
 
@@ -214,10 +230,10 @@ async fn one_version_with_two_contents_is_a_mistake_and_a_copy_is_not() {
     let folder =
         Folder::new(&[("a.wasm", &bytes), ("b.wasm", &other_digest(bytes.clone())), ("copies/a.wasm", &bytes)]);
     let catalogue = folder.open(json!({})).await;
-    assert_eq!(*state(&catalogue.entries(), "a.wasm"), State::Active);
+    assert_eq!(*state(&catalogue.files(), "a.wasm"), State::Active);
     assert!(reason(&catalogue, "b.wasm").contains("other contents"));
-    assert_eq!(*state(&catalogue.entries(), "copies/a.wasm"), State::Shadowed { by: "7.1.3".to_owned() });
-    assert!(catalogue.plan("hostile", request()).await.is_ok());
+    assert_eq!(*state(&catalogue.files(), "copies/a.wasm"), State::Shadowed { by: "7.1.3".to_owned() });
+    assert!(catalogue.snapshot().plan("hostile", request()).await.is_ok());
 }
 
 #[tokio::test]
@@ -225,10 +241,10 @@ async fn configuration_is_checked_and_handed_over() {
     let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
     let wrong = folder.open(json!({ "hostile": { "rounds": "many" } })).await;
     assert!(reason(&wrong, "hostile.wasm").contains("/rounds"), "{}", reason(&wrong, "hostile.wasm"));
-    assert!(wrong.languages().is_empty());
+    assert!(wrong.snapshot().languages().is_empty());
 
     let counting = folder.open(json!({ "hostile": { "do": "count" }, "ruby": {} })).await;
-    let (plan, _) = counting.plan("hostile", request()).await.unwrap();
+    let (plan, _) = counting.snapshot().plan("hostile", request()).await.unwrap();
     assert_eq!(plan.notes, ["call 1"]);
     assert!(counting.problems().iter().any(|problem| problem.contains("`ruby`")), "{:?}", counting.problems());
 }
@@ -236,21 +252,32 @@ async fn configuration_is_checked_and_handed_over() {
 #[tokio::test]
 async fn a_template_that_breaks_is_named_and_one_that_refuses_is_heard() {
     let folder = Folder::new(&[("hostile.wasm", &component("fixtures/hostile"))]);
-    let failure =
-        folder.open(json!({ "hostile": { "do": "panic" } })).await.plan("hostile", request()).await.unwrap_err();
+    let failure = folder
+        .open(json!({ "hostile": { "do": "panic" } }))
+        .await
+        .snapshot()
+        .plan("hostile", request())
+        .await
+        .unwrap_err();
     let text = failure.to_string();
     assert!(text.contains("template `hostile` 7.1.3") && text.contains("told to panic"), "{text}");
     assert!(failure.violations().is_empty());
-    let failure =
-        folder.open(json!({ "hostile": { "do": "refuse" } })).await.plan("hostile", request()).await.unwrap_err();
+    let failure = folder
+        .open(json!({ "hostile": { "do": "refuse" } }))
+        .await
+        .snapshot()
+        .plan("hostile", request())
+        .await
+        .unwrap_err();
     assert_eq!(failure.violations()[0].path, "framework");
 }
 
 #[tokio::test]
 async fn policies_judge_together_and_fail_closed() {
     let folder = Folder::new(&[("policies/hostile.wasm", &component("fixtures/hostile-policy"))]);
-    let reviewed =
-        async |act: &str| folder.open(json!({ "hostile-policy": { "do": act } })).await.review(review()).await;
+    let reviewed = async |act: &str| {
+        folder.open(json!({ "hostile-policy": { "do": act } })).await.snapshot().review(review()).await
+    };
     let passed = reviewed("pass").await.unwrap();
     assert!(!passed.is_denied() && passed.limits == Limits::DEFAULT);
     assert_eq!(passed.pins.keys().collect::<Vec<_>>(), ["hostile-policy"]);
@@ -269,27 +296,28 @@ async fn policies_judge_together_and_fail_closed() {
 async fn a_policy_that_is_installed_and_rejected_refuses_everything() {
     let limits = component("policies/limits");
     let folder = Folder::new(&[("policies/limits.wasm", &limits)]);
-    assert!(folder.open(json!({})).await.review(review()).await.is_ok());
+    assert!(folder.open(json!({})).await.snapshot().review(review()).await.is_ok());
 
     let unfit = folder.open(json!({ "limits": { "no-such-limit": 1 } })).await;
-    let failure = unfit.review(review()).await.unwrap_err();
+    let failure = unfit.snapshot().review(review()).await.unwrap_err();
     assert!(
-        matches!(&failure, PluginFailure::PolicyRejected { file, .. } if file.ends_with("limits.wasm")),
+        matches!(&failure, PluginFailure::PolicyRejected { policy, .. } if policy.ends_with("limits.wasm")),
         "{failure}"
     );
     assert!(failure.to_string().contains("no-such-limit"), "{failure}");
-    assert!(failure.violations().is_empty() && !failure.is_temporary());
+    assert!(failure.violations().is_empty() && failure.retry_after().is_none());
     assert!(unfit.problems().iter().any(|problem| problem.contains("limits.wasm")), "{:?}", unfit.problems());
-    assert!(unfit.policies().is_empty());
+    assert!(unfit.snapshot().policies().is_empty());
 
     // Another policy that works does not make up for it.
     let both = Folder::new(&[("hostile.wasm", &component("fixtures/hostile-policy")), ("limits.wasm", &limits)]);
-    let failure = both.open(json!({ "limits": { "no-such-limit": 1 } })).await.review(review()).await.unwrap_err();
+    let failure =
+        both.open(json!({ "limits": { "no-such-limit": 1 } })).await.snapshot().review(review()).await.unwrap_err();
     assert!(matches!(failure, PluginFailure::PolicyRejected { .. }), "{failure}");
 
     // Refused before it could say what it is: it speaks a later version, and was told apart by its exports.
     let later = Folder::new(&[("later.wasm", &later_contract(limits))]);
-    let failure = later.open(json!({})).await.review(review()).await.unwrap_err();
+    let failure = later.open(json!({})).await.snapshot().review(review()).await.unwrap_err();
     assert!(failure.to_string().contains("evaluator@0.9.0"), "{failure}");
 }
 
@@ -297,18 +325,18 @@ async fn a_policy_that_is_installed_and_rejected_refuses_everything() {
 async fn a_template_does_not_switch_off_the_policy_of_the_same_id() {
     let policy = policy_named_python();
     let alone = Folder::new(&[("policy.wasm", &policy)]).open(json!({})).await;
-    assert_eq!(alone.policies()[0].id, "python");
-    assert!(alone.review(review()).await.is_ok());
+    assert_eq!(alone.snapshot().policies()[0].id, "python");
+    assert!(alone.snapshot().review(review()).await.is_ok());
 
     let folder = Folder::new(&[("policy.wasm", &policy), ("template.wasm", &component("templates/python"))]);
     let both = folder.open(json!({ "python": {} })).await;
     for file in ["policy.wasm", "template.wasm"] {
         assert!(reason(&both, file).contains("both have the id `python`"), "{}", reason(&both, file));
     }
-    assert!(both.languages().is_empty() && both.policies().is_empty());
-    let failure = both.review(review()).await.unwrap_err();
+    assert!(both.snapshot().languages().is_empty() && both.snapshot().policies().is_empty());
+    let failure = both.snapshot().review(review()).await.unwrap_err();
     assert!(
-        matches!(&failure, PluginFailure::PolicyRejected { file, .. } if file.ends_with("policy.wasm")),
+        matches!(&failure, PluginFailure::PolicyRejected { policy, .. } if policy.ends_with("policy.wasm")),
         "{failure}"
     );
     let strays = both.problems().iter().filter(|problem| problem.contains("not installed")).count();
@@ -326,12 +354,12 @@ async fn a_rejected_template_or_an_unreadable_file_stops_no_review() {
     ]);
     let catalogue = folder.open(json!({ "hostile": { "rounds": "many" } })).await;
     assert_eq!(catalogue.problems().len(), 4, "{:?}", catalogue.problems());
-    assert!(catalogue.review(review()).await.is_ok());
+    assert!(catalogue.snapshot().review(review()).await.is_ok());
 }
 
 #[tokio::test]
 async fn without_policies_everything_passes() {
     let folder = Folder::new(&[]);
-    let reviewed = folder.open(json!({})).await.review(review()).await.unwrap();
+    let reviewed = folder.open(json!({})).await.snapshot().review(review()).await.unwrap();
     assert!(!reviewed.is_denied() && reviewed.pins.is_empty());
 }

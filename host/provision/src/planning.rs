@@ -97,7 +97,9 @@ impl Provisioner {
             config: String::new(),
             extra: Vec::new(),
         };
-        let first = passed(self.catalogue.review(review.clone()).await?)?;
+        // The same plugins throughout, whatever is installed meanwhile.
+        let plugged = self.catalogue.snapshot();
+        let first = passed(plugged.review(review.clone()).await?)?;
         let mut plugins = first.pins;
         let mut warnings = first.violations;
 
@@ -115,7 +117,7 @@ impl Provisioner {
             config: String::new(),
             extra: Vec::new(),
         };
-        let (plan, (template, pin)) = self.catalogue.plan(&spec.language, request).await?;
+        let (plan, (template, pin)) = plugged.plan(&spec.language, request).await?;
         if plan.service.min_memory_mb > first.limits.memory_mb {
             return Err(too_little_memory(first.limits.memory_mb, plan.service.min_memory_mb));
         }
@@ -126,7 +128,7 @@ impl Provisioner {
 
         review.limits = first.limits;
         review.plan = Some(PlanSummary::from(plan.plan()));
-        let second = passed(self.catalogue.review(review).await?)?;
+        let second = passed(plugged.review(review).await?)?;
         warnings.extend(second.violations);
         let limits = first.limits.tightened_by(second.limits);
         if plan.plan().service.min_memory_mb > limits.memory_mb {

@@ -39,6 +39,12 @@ impl Kind {
             Self::Billing => "billing",
         }
     }
+
+    /// The kind of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Template, Self::Policy].into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 impl fmt::Display for Kind {

@@ -52,7 +52,10 @@ pub(crate) const POSTGRES_CLAIM: &str = claim!(" FOR UPDATE SKIP LOCKED");
 /// Every migration, oldest first: its number and the name of the file that each engine has.
 macro_rules! migrations {
     ($engine:literal) => {
-        Migrator::with_migrations(vec![migrations!($engine, 1, "0001_foundation")])
+        Migrator::with_migrations(vec![
+            migrations!($engine, 1, "0001_foundation"),
+            migrations!($engine, 2, "0002_plugins"),
+        ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{
         let text = include_str!(concat!("../../../migrations/", $engine, "/", $name, ".sql"));

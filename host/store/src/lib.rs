@@ -29,6 +29,7 @@ mod lease;
 mod operation;
 mod organization;
 mod outcome;
+mod plugin;
 mod revision;
 mod tenant;
 

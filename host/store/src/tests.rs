@@ -3,6 +3,7 @@
 
 mod damage;
 mod leases;
+mod plugins;
 mod scenario;
 mod scopes;
 mod spawning;

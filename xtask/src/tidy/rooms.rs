@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("convergence-render", &["convergence-model"]),
     ("convergence-runtime", &["convergence-model"]),
     ("convergence-store", &["convergence-model"]),
-    ("convergence-plugin", &["convergence-model", "convergence-sandbox"]),
+    ("convergence-plugin", &["convergence-model", "convergence-sandbox", "convergence-store"]),
     ("convergence-access", &["convergence-model", "convergence-store"]),
     (
         "convergence-authoring",

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 use convergence_access::KeyRing;
+use convergence_plugin::Shelf;
 use convergence_runtime::Runtime;
 use convergence_store::Store;
 use serde::Serialize;
@@ -70,10 +71,15 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
             findings.push(ok("data folder", config.data_dir.display().to_string()));
             let keys = KeyRing::new(&installation.master);
             let runtime = boot::engine(&config);
-            findings.push(database(&config).await);
+            let (finding, store) = database(&config).await;
+            findings.push(finding);
             findings.extend(engine(&runtime).await);
-            let languages_images = plugins(&config, &keys, &mut findings).await;
+            let shelf = store.clone().map_or(Shelf::Memory, Shelf::Draft);
+            let languages_images = plugins(&config, &keys, shelf, installation.server, &mut findings).await;
             findings.extend(base_images(&config, &runtime, &languages_images).await);
+            if let Some(store) = store {
+                store.close().await;
+            }
         }
         Err(error) => findings.push(wrong(
             "data folder",
@@ -105,18 +111,15 @@ fn report(findings: &[Finding]) -> String {
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-async fn database(config: &Config) -> Finding {
-    let opened = Store::open(&config.database()).await;
-    match opened {
-        Ok(store) => {
-            let finding = match store.check().await {
-                Ok(()) => ok("database", format!("{} answers", store.engine_name())),
-                Err(error) => wrong("database", error.to_string(), "look at the database server, or at the disk"),
-            };
-            store.close().await;
-            finding
+async fn database(config: &Config) -> (Finding, Option<Store>) {
+    match Store::open(&config.database()).await {
+        Ok(store) => match store.check().await {
+            Ok(()) => (ok("database", format!("{} answers", store.engine_name())), Some(store)),
+            Err(error) => (wrong("database", error.to_string(), "look at the database server, or at the disk"), None),
+        },
+        Err(error) => {
+            (wrong("database", error.to_string(), "set `database` in the configuration, or DATABASE_URL"), None)
         }
-        Err(error) => wrong("database", error.to_string(), "set `database` in the configuration, or DATABASE_URL"),
     }
 }
 
@@ -147,16 +150,23 @@ async fn engine(runtime: &dyn Runtime) -> Vec<Finding> {
 }
 
 /// The plugins, and the base images their languages need.
-async fn plugins(config: &Config, keys: &KeyRing, findings: &mut Vec<Finding>) -> BTreeSet<String> {
+async fn plugins(
+    config: &Config,
+    keys: &KeyRing,
+    shelf: Shelf,
+    server: String,
+    findings: &mut Vec<Finding>,
+) -> BTreeSet<String> {
     let mut images = BTreeSet::new();
-    let catalogue = match boot::catalogue(config, keys).await {
+    let catalogue = match boot::catalogue(config, keys, shelf, server).await {
         Ok(catalogue) => catalogue,
         Err(error) => {
             findings.push(wrong("plugins", format!("{error:#}"), "tell us: this machine cannot run a sandbox"));
             return images;
         }
     };
-    let templates = catalogue.templates();
+    let plugged = catalogue.snapshot();
+    let templates = plugged.templates();
     let names: Vec<_> = templates.iter().map(|template| format!("{} {}", template.id, template.version)).collect();
     findings.push(if names.is_empty() {
         wrong(
@@ -168,8 +178,8 @@ async fn plugins(config: &Config, keys: &KeyRing, findings: &mut Vec<Finding>) -
         ok("plugins", format!("templates: {}", names.join(", ")))
     });
     let policies: Vec<_> =
-        catalogue.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
-    findings.push(match catalogue.rejected_policy() {
+        plugged.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
+    findings.push(match plugged.rejected_policy() {
         Some(failure) => {
             wrong("policies", failure.to_string(), "mend the file or its configuration; until then nothing is accepted")
         }

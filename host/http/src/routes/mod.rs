@@ -2,6 +2,7 @@
 
 pub(crate) mod health;
 pub(crate) mod operation;
+pub(crate) mod plugin;
 pub(crate) mod template;
 pub(crate) mod tenant;
 
@@ -17,6 +18,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(tenant::routes())
         .merge(template::routes())
         .merge(operation::routes())
+        .merge(plugin::routes())
         .merge(health::routes())
 }
 

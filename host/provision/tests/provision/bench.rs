@@ -13,7 +13,8 @@ use convergence_model::ids::{Clock, Ids};
 use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::{EnvId, Limits, Scope, TenantName, TenantSpec};
-use convergence_plugin::Catalogue;
+use convergence_plugin::trust::{TrustPolicy, TrustSettings};
+use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Accepted, Provisioner, Settings, SpawnError};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::Runtime;
@@ -67,8 +68,16 @@ impl Bench {
         std::fs::copy(&template, plugins.join("go.wasm"))
             .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", template.display()));
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-        let catalogue = Catalogue::open(sandbox, plugins, BTreeMap::new()).await;
         let store = Arc::new(Store::open(folder.path().join("db").to_str().unwrap()).await.unwrap());
+        let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
+        let settings_of_plugins = convergence_plugin::Settings {
+            folder: plugins,
+            server: "test".to_owned(),
+            configuration: BTreeMap::new(),
+            trust,
+        };
+        let shelf = Shelf::Database(Store::clone(&store));
+        let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins).await.unwrap();
         let runtime = Arc::new(FakeRuntime::new());
         let provisioner = Arc::new(Provisioner::new(
             Arc::clone(&store),

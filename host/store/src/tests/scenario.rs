@@ -23,8 +23,9 @@ async fn scenario(store: Store) {
     destroy(&store).await;
     fail(&store).await;
     compete(&store).await;
+    super::plugins::inventory(&store).await;
 
-    for sql in ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"] {
+    for sql in ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "DELETE FROM plugin_audit"] {
         let error = tamper(&store, sql).await.unwrap_err();
         assert!(error.to_string().contains("append-only"), "{error}");
     }

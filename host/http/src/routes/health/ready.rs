@@ -66,7 +66,8 @@ async fn engine(app: &App) -> Check {
 
 /// A rejected template does not make the server unready as long as another works; a rejected policy does.
 fn plugins(app: &App) -> Check {
-    let templates = app.catalogue.templates();
+    let plugged = app.catalogue.snapshot();
+    let templates = plugged.templates();
     let problems = app.catalogue.problems();
     let languages: Vec<_> =
         templates.iter().flat_map(|template| &template.languages).map(|language| language.name.as_str()).collect();
@@ -79,7 +80,7 @@ fn plugins(app: &App) -> Check {
         detail.push_str(problem);
     }
     // Without a policy that was meant to be there nothing is accepted, whatever else works.
-    let rejected = app.catalogue.rejected_policy();
+    let rejected = plugged.rejected_policy();
     if let Some(failure) = &rejected {
         detail = format!("{failure}; {detail}");
     }

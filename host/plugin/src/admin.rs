@@ -1,0 +1,259 @@
+//! What an administrator sees of the installed plugins, and decides about them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use convergence_model::OrgId;
+use convergence_model::plugin::{Change, Installed, InstalledVersion, Inventory, Source};
+use convergence_sandbox::Kind;
+use jiff::Timestamp;
+use semver::Version;
+use serde_json::Value;
+
+use crate::breaker::BreakerState;
+use crate::catalogue::Catalogue;
+use crate::registry::Registry;
+use crate::stats::PluginStats;
+use crate::workbench::{ChangeError, Workbench};
+
+/// What an administrator may decide about a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Whether it is asked.
+    Enable(bool),
+    /// What it is told: a JSON object, or `None` for what the configuration file says.
+    Configure(Option<Value>),
+    /// Whom it serves, or `None` for everybody. Not for templates, which serve everybody.
+    Bind(Option<BTreeSet<OrgId>>),
+    /// Which version is in use: the one before where none is named.
+    Rollback(Option<Version>),
+    /// It is forgotten, and so are its files in the plugins folder.
+    Remove,
+}
+
+impl Decision {
+    /// In a word, without what it says: a configuration may hold secrets.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Enable(true) => "enable",
+            Self::Enable(false) => "disable",
+            Self::Configure(_) => "configure",
+            Self::Bind(_) => "bind",
+            Self::Rollback(_) => "roll back",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// What is shown about an installed plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginInfo {
+    /// Its id.
+    pub id: String,
+    /// `template`, `policy`, `billing`.
+    pub kind: String,
+    /// For people. The id where no version of it is loaded.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// Where to read more.
+    pub homepage: Option<String>,
+    /// Whether it is in use.
+    pub state: PluginState,
+    /// The version in use.
+    pub version: Option<Version>,
+    /// Its digest.
+    pub digest: Option<String>,
+    /// Newest first.
+    pub versions: Vec<VersionInfo>,
+    /// Languages it serves; empty but for templates in use.
+    pub languages: Vec<String>,
+    /// JSON Schema of its configuration; null where no version of it is loaded.
+    pub config_schema: Value,
+    /// What an administrator set.
+    pub configuration: Option<Value>,
+    /// Whom it serves; everybody where absent.
+    pub organizations: Option<BTreeSet<OrgId>>,
+    /// Whether it is asked in spite of its faults.
+    pub breaker: Option<BreakerState>,
+    /// What its calls took, since its version came into use in this server.
+    pub stats: Option<PluginStats>,
+}
+
+/// Whether a plugin is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginState {
+    /// It is asked.
+    Active,
+    /// An administrator disabled it.
+    Disabled,
+    /// The file it came from was taken out of the plugins folder.
+    TakenOut,
+    /// It should be asked and cannot be.
+    Faulty(String),
+}
+
+/// A version of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionInfo {
+    /// Its semantic version.
+    pub version: Version,
+    /// `sha256:…` of its bytes.
+    pub digest: String,
+    /// Where it came from.
+    pub source: Source,
+    /// Whether a signature came with it.
+    pub signed: bool,
+    /// When it was installed.
+    pub installed_at: Timestamp,
+    /// Whether it is the one in use.
+    pub active: bool,
+}
+
+impl Catalogue {
+    /// Every installed plugin, by id.
+    pub async fn plugins(&self) -> Vec<PluginInfo> {
+        let work = self.work.lock().await;
+        let registry = self.current();
+        work.inventory.plugins.iter().map(|(id, installed)| info(&work, &registry, id, installed)).collect()
+    }
+
+    /// One installed plugin.
+    pub async fn plugin(&self, id: &str) -> Option<PluginInfo> {
+        let work = self.work.lock().await;
+        let registry = self.current();
+        work.inventory.plugins.get(id).map(|installed| info(&work, &registry, id, installed))
+    }
+
+    /// Carries out what an administrator decided.
+    ///
+    /// # Errors
+    /// There is no such plugin or version, or it would not work then. Nothing was changed.
+    pub async fn decide(&self, id: &str, decision: &Decision, actor: &str) -> Result<(), ChangeError> {
+        let mut work = self.work.lock().await;
+        if let (Decision::Remove, Some(installed)) = (decision, work.inventory.plugins.get(id)) {
+            let files = own_files(&work, installed);
+            remove_files(files)?;
+        }
+        let now = self.clock.now();
+        work.change(actor, now, |inventory| decide(inventory, id, decision)).await?;
+        if *decision == Decision::Remove {
+            work.files.retain(|_, found| found.plugin.as_ref().is_none_or(|(of, _)| of != id));
+        }
+        self.tidy(&mut work, actor).await;
+        self.publish(&work);
+        tracing::info!(target: "plugin", plugin = id, actor, decision = decision.as_str(), "an administrator decided about a plugin");
+        Ok(())
+    }
+}
+
+fn decide(inventory: &Inventory, id: &str, decision: &Decision) -> Result<Vec<Change>, ChangeError> {
+    let installed = inventory.plugins.get(id).ok_or_else(|| ChangeError::NoSuchPlugin(id.to_owned()))?;
+    let plugin = id.to_owned();
+    let change = match decision {
+        Decision::Enable(enabled) if installed.enabled == *enabled => return Ok(Vec::new()),
+        Decision::Enable(enabled) => Change::Enable { plugin, enabled: *enabled },
+        Decision::Configure(configuration) => Change::Configure { plugin, configuration: configuration.clone() },
+        Decision::Bind(Some(_)) if installed.kind == Kind::Template.as_str() => {
+            return Err(ChangeError::Refused(
+                "a template serves every organization; bind policies to organizations instead".to_owned(),
+            ));
+        }
+        Decision::Bind(organizations) => Change::Bind { plugin, organizations: organizations.clone() },
+        Decision::Rollback(version) => {
+            let digest = rollback(id, installed, version.as_ref())?;
+            Change::Activate { plugin, digest: Some(digest) }
+        }
+        Decision::Remove => Change::Remove { plugin },
+    };
+    Ok(vec![change])
+}
+
+/// The digest of the version to go back to.
+fn rollback(id: &str, installed: &Installed, wanted: Option<&Version>) -> Result<String, ChangeError> {
+    let missing = |version: String| {
+        let mut known: Vec<_> = installed.versions.values().map(|v| v.version.clone()).collect();
+        known.sort();
+        known.dedup();
+        let known = known.iter().map(ToString::to_string).collect();
+        ChangeError::NoSuchVersion { plugin: id.to_owned(), version, known }
+    };
+    let Some(wanted) = wanted else {
+        return installed.previous.clone().ok_or_else(|| missing("before this one".to_owned()));
+    };
+    // Of several builds of one version the newest that is not in use.
+    let mut builds: Vec<_> = installed.versions.iter().filter(|(_, version)| version.version == *wanted).collect();
+    builds.sort_by_key(|(digest, version)| {
+        (installed.active.as_ref() == Some(digest), std::cmp::Reverse(version.installed_at))
+    });
+    builds.first().map(|(digest, _)| (*digest).clone()).ok_or_else(|| missing(wanted.to_string()))
+}
+
+/// The files in this server's folder that the plugin's versions came from.
+fn own_files(work: &Workbench, installed: &Installed) -> Vec<PathBuf> {
+    let digests: BTreeSet<&String> = installed.versions.keys().collect();
+    let lies_there = work.files.iter().filter(|(_, found)| found.verdict.as_ref().is_ok_and(|d| digests.contains(d)));
+    lies_there.map(|(path, _)| work.folder.root().join(path)).collect()
+}
+
+/// Takes files out of the folder: as long as one lies there, the plugin would come back.
+fn remove_files(files: Vec<PathBuf>) -> Result<(), ChangeError> {
+    for file in files {
+        match fs::remove_file(&file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(ChangeError::Refused(format!(
+                    "its file {} cannot be removed ({error}), and would bring it back; remove the file first, or disable the plugin",
+                    file.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn info(work: &Workbench, registry: &Registry, id: &str, installed: &Installed) -> PluginInfo {
+    let ready = installed.active.as_ref().and_then(|digest| work.ready(digest));
+    let description = ready.map(|ready| ready.component.description());
+    let template = registry.templates.iter().find(|template| template.id() == id);
+    let state = match (registry.faults.get(id), &installed.active, installed.enabled) {
+        (_, _, false) => PluginState::Disabled,
+        (_, None, true) => PluginState::TakenOut,
+        (Some(reason), Some(_), true) => PluginState::Faulty(reason.clone()),
+        (None, Some(_), true) => PluginState::Active,
+    };
+    let mut versions: Vec<_> =
+        installed.versions.iter().map(|(d, version)| version_info(installed, d, version)).collect();
+    versions.sort_by(|a, b| b.version.cmp(&a.version).then(b.installed_at.cmp(&a.installed_at)));
+    PluginInfo {
+        id: id.to_owned(),
+        kind: installed.kind.clone(),
+        name: description.map_or_else(|| id.to_owned(), |description| description.name.clone()),
+        summary: description.map(|description| description.summary.clone()).unwrap_or_default(),
+        homepage: description.and_then(|description| description.homepage.clone()),
+        state,
+        version: versions.iter().find(|version| version.active).map(|version| version.version.clone()),
+        digest: installed.active.clone(),
+        versions,
+        languages: template.map(|t| t.languages().iter().map(|l| l.name.clone()).collect()).unwrap_or_default(),
+        config_schema: description.map(|description| description.config_schema.clone()).unwrap_or_default(),
+        configuration: installed.configuration.clone(),
+        organizations: installed.organizations.clone(),
+        breaker: ready.map(|ready| ready.breaker()),
+        stats: ready.map(|ready| ready.stats()),
+    }
+}
+
+fn version_info(installed: &Installed, digest: &str, version: &InstalledVersion) -> VersionInfo {
+    VersionInfo {
+        version: version.version.clone(),
+        digest: digest.to_owned(),
+        source: version.source.clone(),
+        signed: version.signature.is_some(),
+        installed_at: version.installed_at,
+        active: installed.active.as_deref() == Some(digest),
+    }
+}
