@@ -6,6 +6,8 @@ mod command_line;
 mod contract;
 mod desk;
 mod docker_command_line;
+mod plugin_admin;
+pub(crate) mod plugin_swap;
 mod plugins;
 mod registry;
 mod signing;

@@ -13,6 +13,7 @@ use semver::Version;
 use serde_json::Value;
 
 use crate::breaker::BreakerState;
+use crate::case::{Case, CaseOutcome};
 use crate::catalogue::Catalogue;
 use crate::registry::Registry;
 use crate::stats::PluginStats;
@@ -125,6 +126,24 @@ impl Catalogue {
         let work = self.work.lock().await;
         let registry = self.current();
         work.inventory.plugins.get(id).map(|installed| info(&work, &registry, id, installed))
+    }
+
+    /// Asks the plugin's main function something, with its configuration or another one, as a person would to see what
+    /// it does. The call is under the same limits as any other and is not counted.
+    ///
+    /// # Errors
+    /// There is no such plugin, or none of its versions is in use.
+    pub async fn try_out(&self, id: &str, input: Value, config: Option<Value>) -> Result<CaseOutcome, ChangeError> {
+        let (component, told) = {
+            let work = self.work.lock().await;
+            let installed = work.inventory.plugins.get(id).ok_or_else(|| ChangeError::NoSuchPlugin(id.to_owned()))?;
+            let ready = installed.active.as_ref().and_then(|digest| work.ready(digest));
+            let ready = ready.ok_or_else(|| ChangeError::Refused(format!("no version of `{id}` is in use")))?;
+            (ready.component.clone(), self.current().configurations.get(id).cloned())
+        };
+        let told = told.and_then(|text| serde_json::from_str(&text).ok());
+        let config = config.or(told).unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        Ok(Case { name: "try".to_owned(), config, input, expect: None }.run(&component).await)
     }
 
     /// Carries out what an administrator decided.

@@ -83,6 +83,8 @@ pub(crate) struct Registry {
     pub(crate) templates: Vec<Arc<ActiveTemplate>>,
     /// By id, which is the order they are asked in.
     pub(crate) policies: Vec<ActivePolicy>,
+    /// The configuration of each plugin in use.
+    pub(crate) configurations: BTreeMap<String, String>,
     /// Why an enabled plugin is not in use.
     pub(crate) faults: BTreeMap<String, String>,
     pub(crate) entries: Vec<FileEntry>,
@@ -124,6 +126,7 @@ impl Registry {
     fn activate(&mut self, ready: &Ready, installed: &Installed, configuration: Option<&Value>) -> Result<(), String> {
         let configuration = installed.configuration.as_ref().or(configuration);
         let config = configuration::check(&ready.component.description().config_schema, configuration)?;
+        let (id, told) = (ready.component.description().id.clone(), config.clone());
         let active = Active::new(ready.clone(), config, installed.organizations.clone());
         if let Some(template) = ready.component.as_template() {
             for language in template.languages() {
@@ -142,6 +145,7 @@ impl Registry {
         } else if let Some(policy) = ready.component.as_policy() {
             self.policies.push(ActivePolicy::new(active, policy));
         }
+        self.configurations.insert(id, told);
         Ok(())
     }
 

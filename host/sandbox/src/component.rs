@@ -43,7 +43,7 @@ impl Kind {
     /// The kind of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Template, Self::Policy].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Template, Self::Policy, Self::Billing].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The command line: one file a command. Every command but `serve`, `doctor`, `completions` and those of `plugin`, which
-//! need no server, is a client of the HTTP API and does nothing that another client could not do.
+//! The command line: one file a command. Every command but `serve`, `doctor`, `completions` and those of `plugin` for
+//! authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
 //!
 //! Exit codes, stable: see [`exit`].
 
@@ -65,7 +65,7 @@ enum Command {
     Logs(logs::Arguments),
     /// Remove a tenant and everything it has.
     Destroy(destroy::Arguments),
-    /// Make, build and check plugins.
+    /// Make, build, check, install and watch plugins.
     Plugin(plugin::Arguments),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
@@ -109,7 +109,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Status(arguments) => status::run(&client()?, &arguments, output).await,
             Command::Logs(arguments) => logs::run(&client()?, &arguments, output).await,
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
-            Command::Plugin(arguments) => plugin::run(arguments, output).await,
+            Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
             Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),
         }

@@ -1,14 +1,19 @@
-//! `convergence plugin`: what authors and operators of plugins do at their desk. One file a command; none of them
-//! needs a server.
+//! `convergence plugin`: what authors of plugins do at their desk, without a server, and what administrators do with the
+//! plugins of one.
 
 mod bench;
 mod build;
 mod check;
 mod component;
+mod decide;
+mod install;
 mod key;
+mod list;
 mod new;
 mod push;
+mod show;
 mod sign;
+mod stats;
 mod test;
 mod verify;
 
@@ -17,6 +22,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use convergence_authoring::{Project, Subject};
 
+use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
 
@@ -48,6 +54,26 @@ enum Command {
     Sign(sign::Arguments),
     /// Check that a component is signed by a key that is trusted, as what it says it is.
     Verify(verify::Arguments),
+    /// List the plugins of a server, and what it rejected.
+    List,
+    /// Show everything about a plugin of a server.
+    Show(show::Arguments),
+    /// Install a component on a server.
+    Install(install::Arguments),
+    /// Make a server ask a plugin again.
+    Enable(decide::Plain),
+    /// Make a server ask a plugin no longer.
+    Disable(decide::Plain),
+    /// Set the configuration of a plugin.
+    Configure(decide::Configure),
+    /// Say which organizations a policy applies to.
+    Bind(decide::Bind),
+    /// Use another version of a plugin: the one before, or the one named.
+    Rollback(decide::Rollback),
+    /// Forget a plugin, and remove its files from the plugins folder.
+    Remove(decide::Plain),
+    /// Show what a plugin's calls took and how they ended.
+    Stats(decide::Plain),
 }
 
 /// A project that is there already.
@@ -87,9 +113,43 @@ impl ProjectOrFile {
     }
 }
 
+/// A plugin of a server.
+#[derive(Debug, Args)]
+struct Named {
+    /// The plugin's id.
+    #[arg(value_name = "PLUGIN", value_parser = id)]
+    id: String,
+}
+
+/// Ids are part of paths, and need no escaping there.
+fn id(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c));
+    if fits { Ok(text.to_owned()) } else { Err("an id consists of letters, digits, `-` and `.`".to_owned()) }
+}
+
+impl Named {
+    fn path(&self, below: &str) -> String {
+        format!("/api/v1/plugins/{}{below}", self.id)
+    }
+}
+
 /// Runs the command that was asked for.
-pub(crate) async fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    client: impl Fn() -> Result<Client, Failure>,
+    arguments: Arguments,
+    output: &Output,
+) -> Result<(), Failure> {
     match arguments.command {
+        Command::List => list::run(&client()?, output).await,
+        Command::Show(arguments) => show::run(&client()?, &arguments, output).await,
+        Command::Install(arguments) => install::run(&client()?, &arguments, output).await,
+        Command::Enable(arguments) => decide::enable(&client()?, &arguments, true, output).await,
+        Command::Disable(arguments) => decide::enable(&client()?, &arguments, false, output).await,
+        Command::Configure(arguments) => decide::configure(&client()?, &arguments, output).await,
+        Command::Bind(arguments) => decide::bind(&client()?, &arguments, output).await,
+        Command::Rollback(arguments) => decide::rollback(&client()?, &arguments, output).await,
+        Command::Remove(arguments) => decide::remove(&client()?, &arguments, output).await,
+        Command::Stats(arguments) => stats::run(&client()?, &arguments, output).await,
         Command::New(arguments) => new::run(&arguments, output),
         Command::Build(arguments) => build::run(&arguments, output).await,
         Command::Check(arguments) => check::run(&arguments, output).await,

@@ -9,6 +9,7 @@ mod remove;
 mod rollback;
 mod show;
 mod stats;
+mod try_out;
 mod wire;
 
 use axum::extract::DefaultBodyLimit;
@@ -31,4 +32,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bindings::bind))
         .routes(routes!(rollback::rollback))
         .routes(routes!(stats::stats))
+        .routes(routes!(try_out::try_out))
 }
