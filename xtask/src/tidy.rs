@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler checks. Each complaint names the file, the rule and what to do.
 
 mod files;
+mod releases;
 mod rooms;
 
 use std::fmt;
@@ -67,6 +68,7 @@ fn check(workspace: &Workspace) -> Result<Vec<Complaint>> {
         }
     }
     complaints.extend(check_migrations(&paths));
+    complaints.extend(releases::check(workspace.root())?);
     Ok(complaints)
 }
 

@@ -1,0 +1,27 @@
+;; "good day, NAME" to whom it is formal with, and a refusal to everybody else. Built against 2.0.0.
+(module
+  (import "fixture:greeter/journal@2.0.0" "write" (func $write (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $free (mut i32) (i32.const 1024))
+  (data (i32.const 16) "good day, ")
+  (data (i32.const 32) "greeting")
+  (data (i32.const 48) "we have not met")
+  (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+    (global.set $free (i32.add (local.get $at) (local.get $size)))
+    (local.get $at))
+  (func (export "fixture:greeter/greet@2.0.0#greet") (param $name i32) (param $length i32) (param $formal i32) (result i32)
+    (call $write (i32.const 32) (i32.const 8) (local.get $formal))
+    (if (local.get $formal)
+      (then
+        (memory.copy (i32.const 512) (i32.const 16) (i32.const 10))
+        (memory.copy (i32.const 522) (local.get $name) (local.get $length))
+        (i32.store8 (i32.const 0) (i32.const 0))
+        (i32.store (i32.const 4) (i32.const 512))
+        (i32.store (i32.const 8) (i32.add (local.get $length) (i32.const 10))))
+      (else
+        (i32.store8 (i32.const 0) (i32.const 1))
+        (i32.store (i32.const 4) (i32.const 48))
+        (i32.store (i32.const 8) (i32.const 15))))
+    (i32.const 0)))
