@@ -79,7 +79,13 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, ser
         configuration.insert(id.clone(), json);
     }
     let trust = Arc::new(TrustPolicy::new(config.trust.clone())?);
-    let settings = convergence_plugin::Settings { folder: config.plugins_dir(), server, configuration, trust };
+    let settings = convergence_plugin::Settings {
+        folder: config.plugins_dir(),
+        server,
+        configuration,
+        trust,
+        registries: config.registries(),
+    };
     Catalogue::open(shelf, sandbox, Arc::new(SystemClock), settings)
         .await
         .context("cannot read which plugins are installed")

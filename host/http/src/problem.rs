@@ -286,6 +286,7 @@ impl From<InstallError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-rejected", rejected.to_string())
             }
             InstallError::Change(error) => error.into(),
+            InstallError::Registry(error) => Self::new(StatusCode::BAD_GATEWAY, "registry-failed", error.to_string()),
         }
     }
 }

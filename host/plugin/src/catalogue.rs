@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::folder::PACE;
+use crate::oci::RegistrySettings;
 use crate::registry::{FileEntry, Registry};
 use crate::shelf::Shelf;
 use crate::snapshot::Snapshot;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub configuration: BTreeMap<String, Value>,
     /// Whose components are let in.
     pub trust: Arc<TrustPolicy>,
+    /// What the operator says about registries.
+    pub registries: RegistrySettings,
 }
 
 /// The installed plugins. Share it in an `Arc`.
@@ -42,6 +45,7 @@ pub struct Catalogue {
     folder: PathBuf,
     pub(crate) sandbox: Sandbox,
     pub(crate) trust: Arc<TrustPolicy>,
+    pub(crate) registries: RegistrySettings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) work: Mutex<Workbench>,
     /// Held only to copy or replace the pointer: a call in flight keeps the registry it began with.
@@ -61,13 +65,14 @@ impl Catalogue {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let (folder, trust) = (settings.folder.clone(), Arc::clone(&settings.trust));
+        let registries = settings.registries.clone();
         if let Err(error) = trust.refresh() {
             tracing::error!(%error, "nothing is installed until the revocation list is mended");
         }
         let mut work = Workbench::new(shelf, sandbox.clone(), settings);
         work.refresh().await?;
         let current = RwLock::new(Arc::new(work.registry(&work.inventory)));
-        let catalogue = Self { folder, sandbox, trust, clock, work: Mutex::new(work), current };
+        let catalogue = Self { folder, sandbox, trust, registries, clock, work: Mutex::new(work), current };
         catalogue.look_at_once().await;
         for problem in catalogue.problems() {
             tracing::warn!(target: "plugin", "{problem}");

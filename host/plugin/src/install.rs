@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::catalogue::Catalogue;
 use crate::examine::{Examiner, Rejected};
 use crate::folder::{Contents, Look};
+use crate::oci::{self, Pulled, Reference, RegistryError};
 use crate::registry::{Found, is_file};
 use crate::trust;
 use crate::workbench::{ChangeError, Workbench};
@@ -67,6 +68,9 @@ pub enum InstallError {
     /// It is at odds with what is installed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// It could not be fetched.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
 }
 
 impl Catalogue {
@@ -95,6 +99,15 @@ impl Catalogue {
         self.tidy(&mut work, actor).await;
         self.publish(&work);
         Ok(Outcome { plugin, version, digest, active, known })
+    }
+
+    /// Fetches a component from a registry and installs it.
+    ///
+    /// # Errors
+    /// It cannot be fetched, fails a check, or is at odds with what is installed.
+    pub async fn install_from(&self, reference: &Reference, actor: &str) -> Result<Outcome, InstallError> {
+        let Pulled { bytes, signature, .. } = oci::pull(reference, &self.registries).await?;
+        self.install(bytes, signature, Source::Registry { reference: reference.to_string() }, actor).await
     }
 
     /// Looks at the folder for the first time: what lies there need not come to rest, and what was taken out while no

@@ -69,7 +69,7 @@ pub enum ChangeError {
 
 impl Workbench {
     pub(crate) fn new(shelf: Shelf, sandbox: Sandbox, settings: Settings) -> Self {
-        let Settings { folder, server, configuration, trust } = settings;
+        let Settings { folder, server, configuration, trust, registries: _ } = settings;
         Self {
             shelf,
             sandbox,

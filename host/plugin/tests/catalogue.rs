@@ -13,6 +13,7 @@ use convergence_model::field::Severity;
 use convergence_model::ids::Clock;
 use convergence_model::plan::PlanRequest;
 use convergence_model::policy::{Organization, Review, Usage};
+use convergence_plugin::oci::RegistrySettings;
 use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, FileEntry, PluginFailure, Settings, Shelf, State};
 use convergence_sandbox::{CallLimits, Pooling, Sandbox, SandboxConfig};
@@ -103,7 +104,13 @@ async fn open(folder: &Path, configuration: Value) -> Catalogue {
     let config = SandboxConfig { pooling: Pooling::Never, limits, ..SandboxConfig::default() };
     let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
     let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
-    let settings = Settings { folder: folder.to_owned(), server: "test".to_owned(), configuration, trust };
+    let settings = Settings {
+        folder: folder.to_owned(),
+        server: "test".to_owned(),
+        configuration,
+        trust,
+        registries: RegistrySettings::default(),
+    };
 
     Catalogue::open(Shelf::Memory, Sandbox::new(config).unwrap(), Arc::new(Stopped), settings).await.unwrap()
 }

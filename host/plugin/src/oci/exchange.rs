@@ -201,12 +201,8 @@ impl Exchange {
         };
         let mut url = self.join(&self.base, &realm)?;
         let scope = format!("repository:{}:{}", self.repository, self.action.scope());
-        let mut query = url.query_pairs_mut();
-        query.append_pair("scope", &scope);
-        if let Some(service) = service {
-            query.append_pair("service", &service);
-        }
-        drop(query);
+        let service = service.as_ref().map(|service| ("service", service.as_str()));
+        url.query_pairs_mut().append_pair("scope", &scope).extend_pairs(service);
         let mut request = Request::new(Full::new(Bytes::new()));
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("convergence"));
         // A token service of another host is a usual thing; telling it the password for all to read is not.

@@ -13,6 +13,7 @@ use convergence_model::ids::{Clock, Ids};
 use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::{EnvId, Limits, Scope, TenantName, TenantSpec};
+use convergence_plugin::oci::RegistrySettings;
 use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Accepted, Provisioner, Settings, SpawnError};

@@ -6,14 +6,17 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use convergence_model::Violation;
 use convergence_model::plugin::Source;
+use convergence_plugin::Outcome;
+use convergence_plugin::oci::{Reference, ReferenceError};
 use futures_util::TryStreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::wire::{self, Plugin};
 use crate::App;
-use crate::extract::Authenticated;
+use crate::extract::{Authenticated, Body};
 use crate::problem::{Problem, ProblemDocument};
 
 /// Where the signature of a component that is sent as it is goes: the text of its `.sig` file on one line.
@@ -34,6 +37,14 @@ pub(crate) struct Installed {
     plugin: Plugin,
 }
 
+/// A component in a registry.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Published {
+    /// `oci://host/name:version`, or `@sha256:…` instead of the version.
+    reference: String,
+}
+
 /// A component as a form.
 #[derive(Debug, ToSchema)]
 #[allow(dead_code)] // for the document alone
@@ -52,13 +63,15 @@ pub(crate) struct Upload {
     params(("X-Plugin-Signature" = Option<String>, Header, description = "With `application/wasm`: the text of the component's `.sig` file, on one line.")),
     request_body(content(
         (Vec<u8> = "application/wasm"),
-        (Upload = "multipart/form-data")
+        (Upload = "multipart/form-data"),
+        (Published = "application/json")
     )),
     responses(
         (status = 201, body = Installed, description = "It is installed."),
         (status = 200, body = Installed, description = "It was installed before; nothing changed."),
         (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is at odds with what is installed: another kind, another component of the same version, a language that is served."),
         (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is larger than components may be."),
+        (status = 502, body = ProblemDocument, content_type = "application/problem+json", description = "It could not be fetched from the registry."),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It failed a check; the detail says which, and what to do."),
     )
 )]
@@ -71,6 +84,13 @@ pub(crate) async fn install(
     let limit = app.catalogue.max_component_bytes();
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media_type == "application/json" {
+        let Body(Published { reference }) = Body::from_request(request, &app).await?;
+        let reference: Reference = reference.parse().map_err(|error: ReferenceError| {
+            Problem::invalid(&[Violation::deny("reference", "invalid-reference", error.to_string())])
+        })?;
+        return answer(&app, app.catalogue.install_from(&reference, caller.name()).await?).await;
+    }
     let (bytes, signature) = match media_type.as_str() {
         "application/wasm" | "application/octet-stream" => {
             let signature = request.headers().get(SIGNATURE).map(|value| value.to_str().map(str::to_owned));
@@ -86,14 +106,17 @@ pub(crate) async fn install(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not-a-component",
                 format!(
-                    "send a component as it is with `Content-Type: application/wasm`, or as the part `component` of \
-                     `multipart/form-data`; it was {other:?}"
+                    "send a component as it is with `Content-Type: application/wasm`, as the part `component` of \
+                     `multipart/form-data`, or where it is published as `application/json`; it was {other:?}"
                 ),
             ));
         }
     };
-    let outcome = app.catalogue.install(bytes, signature, Source::Upload, caller.name()).await?;
-    let plugin = wire::find(&app, &outcome.plugin).await?.into();
+    answer(&app, app.catalogue.install(bytes, signature, Source::Upload, caller.name()).await?).await
+}
+
+async fn answer(app: &App, outcome: Outcome) -> Result<Response, Problem> {
+    let plugin = wire::find(app, &outcome.plugin).await?.into();
     let status = if outcome.known { StatusCode::OK } else { StatusCode::CREATED };
     let installed =
         Installed { version: outcome.version.to_string(), digest: outcome.digest, active: outcome.active, plugin };
