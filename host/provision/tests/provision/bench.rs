@@ -76,6 +76,7 @@ impl Bench {
             server: "test".to_owned(),
             configuration: BTreeMap::new(),
             trust,
+            registries: RegistrySettings::default(),
         };
         let shelf = Shelf::Database(Store::clone(&store));
         let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins).await.unwrap();
