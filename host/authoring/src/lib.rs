@@ -9,7 +9,8 @@
 //! What is looked at is a [`Subject`]: a project, or a component from wherever. It runs in the sandbox of the server, under
 //! the limits of a server, and what it answers goes through the checks of a server.
 //!
-//! This room never talks to a server, and reads and writes nothing outside the project's folder.
+//! This room never talks to a server, and reads and writes nothing outside the project's folder, but for native code that it
+//! keeps in a cache folder of the author's.
 
 mod bench;
 mod bless;
@@ -17,6 +18,7 @@ mod build;
 mod check;
 mod consequence;
 mod embedded;
+mod native;
 mod new;
 mod project;
 mod sdk;

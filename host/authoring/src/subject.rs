@@ -9,6 +9,7 @@ use convergence_sandbox::{Component, LoadError, Sandbox, SandboxConfig};
 use serde::Serialize;
 
 use crate::build::{BuildError, build};
+use crate::native;
 use crate::project::{Project, ProjectError};
 
 /// The folder of cases beside a component that is nobody's project.
@@ -111,6 +112,15 @@ impl Subject {
         &self.file
     }
 
+    /// What it says that it is. Blocks while it is compiled.
+    ///
+    /// # Errors
+    ///
+    /// No server would take it.
+    pub fn identity(&self) -> Result<Identity, SubjectError> {
+        self.load().map(|component| Identity::of(&component))
+    }
+
     pub(crate) fn read(&self) -> Result<Vec<u8>, SubjectError> {
         read(&self.file)
     }
@@ -145,9 +155,10 @@ impl Subject {
     }
 }
 
-/// Where components are looked at. Native code is kept nowhere: a project's folder may come from a stranger.
+/// Where components are looked at.
 pub(crate) fn sandbox() -> Result<Sandbox, SubjectError> {
-    Ok(Sandbox::new(SandboxConfig::default())?)
+    // A cache that cannot be used is none.
+    Ok(Sandbox::new(native::config()).or_else(|_| Sandbox::new(SandboxConfig::default()))?)
 }
 
 fn case(file: &Path) -> Result<Case, SubjectError> {

@@ -11,7 +11,7 @@ use super::{BuildError, read, write};
 use crate::project::{BUILD_FOLDER, Project};
 
 /// What a component is not made of, by the names of folders.
-const OTHERS: [&str; 5] = [BUILD_FOLDER, "node_modules", ".venv", ".git", "__pycache__"];
+const OTHERS: [&str; 6] = [BUILD_FOLDER, "cases", "node_modules", ".venv", ".git", "__pycache__"];
 
 /// Bytes of a project's own files; more is a mistake, such as a virtual environment of another name.
 const MAX_BYTES: usize = 64 << 20;

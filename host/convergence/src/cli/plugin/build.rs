@@ -1,7 +1,7 @@
 //! `convergence plugin build`
 
 use clap::Args;
-use convergence_sandbox::{Sandbox, SandboxConfig};
+use convergence_authoring::Subject;
 use serde_json::json;
 
 use super::Place;
@@ -19,27 +19,26 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let project = arguments.place.open()?;
     let built = tokio::task::spawn_blocking(move || {
-        let file = convergence_authoring::build(&project).map_err(anyhow::Error::new)?;
-        let bytes = std::fs::read(&file)?;
-        let described = Sandbox::new(SandboxConfig::default())?.load(&bytes)?.description().clone();
-        anyhow::Ok((file, bytes.len(), described))
+        let subject = Subject::prepare(project.folder())?;
+        let bytes = std::fs::metadata(subject.file())?.len();
+        anyhow::Ok((subject.file().to_owned(), bytes, subject.identity()?))
     });
-    let (file, bytes, described) =
+    let (file, bytes, identity) =
         built.await.map_err(|error| Failure::Failed(format!("building it failed: {error}")))??;
     let document = json!({
         "file": file,
         "bytes": bytes,
-        "kind": described.kind.as_str(),
-        "id": described.id,
-        "version": described.version.to_string(),
+        "kind": identity.kind,
+        "id": identity.id,
+        "version": identity.version,
     });
     output.result(&document, || {
         format!(
             "{}: {} {} {}, {:.1} KiB",
             file.display(),
-            described.kind,
-            described.id,
-            described.version,
+            identity.kind,
+            identity.id,
+            identity.version,
             bytes as f64 / 1024.0
         )
     });
