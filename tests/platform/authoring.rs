@@ -158,6 +158,24 @@ fn what_the_compiler_says_reaches_the_author_and_the_last_component_stays() {
 }
 
 #[test]
+fn an_answer_that_does_not_fit_the_contract_is_told_to_the_author_of_a_script() {
+    let folder = TempDir::new().unwrap();
+    document(&plugin(folder.path(), &["new", "--kind", "policy", "--lang", "javascript", "wrong"]));
+    let project = folder.path().join("wrong");
+    let source = project.join("src/plugin.js");
+    let wrong = fs::read_to_string(&source).unwrap().replace("severity: 'deny' }] };", "severity: 'no' }] };");
+    fs::write(&source, wrong).unwrap();
+    let tested = plugin(&project, &["test"]);
+    let said = text(&tested.stdout);
+    assert!(!tested.status.success(), "{said}");
+    assert!(said.contains("violations[0].severity must be one of deny, warn, and is"), "{said}");
+    // What JavaScript itself cannot read is told when it is built.
+    fs::write(&source, "export const metadata = {").unwrap();
+    let built = plugin(&project, &["build"]);
+    assert!(!built.status.success() && text(&built.stderr).contains("/src/plugin.js:1"), "{}", text(&built.stderr));
+}
+
+#[test]
 fn no_project_is_made_over_somebodys_files_or_under_a_name_that_is_none() {
     let folder = TempDir::new().unwrap();
     let new = |name: &str| plugin(folder.path(), &["new", "--kind", "policy", "--lang", "c", name]);
