@@ -74,5 +74,25 @@ pub mod policy {
     });
 }
 
+pub mod billing {
+    //! What is the billing world's own.
+
+    wit_bindgen::generate!({
+        inline: "
+            package convergence:sdk-billing;
+            world billing {
+                import convergence:host/math@0.1.0;
+                export convergence:billing/rater@0.1.0;
+            }
+        ",
+        path: ["../wit/host", "../wit/plugin", "../wit/billing"],
+        with: { "convergence:plugin/plugin-types@0.1.0": crate::bindings::types },
+        generate_all,
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_billing",
+    });
+}
+
 pub use described::convergence::host;
 pub use described::convergence::plugin::plugin_types as types;

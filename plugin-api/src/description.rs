@@ -19,6 +19,12 @@ impl Description {
         Self::new("policy", id, name, version, summary)
     }
 
+    /// Describes a billing policy that has no configuration and no examples yet. `version` is a semantic version,
+    /// usually `env!("CARGO_PKG_VERSION")`.
+    pub fn billing(id: &str, name: &str, version: &str, summary: &str) -> Self {
+        Self::new("billing", id, name, version, summary)
+    }
+
     fn new(kind: &str, id: &str, name: &str, version: &str, summary: &str) -> Self {
         Self {
             id: id.to_owned(),

@@ -1,9 +1,9 @@
 //! What the author of a Rust plugin depends on.
 //!
 //! A plugin is a WebAssembly component that the server calls with data and that answers with data. It has no
-//! clock, no network and no files; its configuration arrives with every call. This crate holds the two kinds as
-//! traits, [`template::Template`] and [`policy::Policy`], the records they speak in, and the macros that make a
-//! component of a type. It never touches Docker, and nothing in it is needed by the server.
+//! clock, no network and no files; its configuration arrives with every call. This crate holds the kinds as
+//! traits, [`template::Template`], [`policy::Policy`] and [`billing::BillingPolicy`], the records they speak in, and the
+//! macros that make a component of a type. It never touches Docker, and nothing in it is needed by the server.
 //!
 //! A whole template, for sites made of files:
 //!
@@ -38,8 +38,10 @@
 //! A panic becomes a log line that the operator sees (there is no standard error in a component) and a trap that
 //! counts against the plugin; whatever can be foreseen is a [`PluginError`].
 
+pub mod billing;
 mod bindings;
 mod config;
+pub mod decimal;
 mod description;
 pub mod log;
 mod panic;
@@ -52,7 +54,8 @@ pub use config::NoConfig;
 /// What the registration macros expand to. Not an interface: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bindings::{described, policy, template};
+    pub use crate::billing::Export as BillingExport;
+    pub use crate::bindings::{billing, described, policy, template};
     pub use crate::policy::Export as PolicyExport;
     pub use crate::template::Export as TemplateExport;
 }

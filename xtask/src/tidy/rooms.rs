@@ -20,11 +20,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("convergence-render", &["convergence-model"]),
     ("convergence-runtime", &["convergence-model"]),
     ("convergence-store", &["convergence-model"]),
+    ("convergence-billing", &["convergence-model", "convergence-sandbox"]),
     ("convergence-plugin", &["convergence-model", "convergence-sandbox", "convergence-store"]),
     ("convergence-access", &["convergence-model", "convergence-store"]),
     (
         "convergence-authoring",
-        &["convergence-model", "convergence-plugin", "convergence-render", "convergence-sandbox"],
+        &[
+            "convergence-billing",
+            "convergence-model",
+            "convergence-plugin",
+            "convergence-render",
+            "convergence-sandbox",
+        ],
     ),
     (
         "convergence-provision",
