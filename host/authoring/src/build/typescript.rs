@@ -93,7 +93,10 @@ fn types(resolve: &Resolve, interface: &Interface) -> String {
                 text.push_str("  ;\n\n");
             }
             _ => {
-                text.push_str(&format!("{docs}export type {name} = {};\n\n", expression(resolve, &definition.kind, "")))
+                text.push_str(&format!(
+                    "{docs}export type {name} = {};\n\n",
+                    expression(resolve, &definition.kind, "")
+                ));
             }
         }
     }
