@@ -249,7 +249,7 @@ impl Decimal {
             parts.push((at, product / whole, product % whole));
         }
         // Stable, so that of equal remainders the first comes first.
-        parts.sort_by(|a, b| b.2.cmp(&a.2));
+        parts.sort_by_key(|part| std::cmp::Reverse(part.2));
         for (_, part, _) in &mut parts {
             if left == 0 {
                 break;

@@ -192,7 +192,7 @@ fn each_rule_finds_what_breaks_it() {
     let open = "series requests{route=/a}";
     let cases: &[(&str, Rule, &str, Change)] = &[
         ("amount off by the smallest digit", Rule::StepsSum, first, |_, o| {
-            o.lines[0].amount = d("7.500000000000000001")
+            o.lines[0].amount = d("7.500000000000000001");
         }),
         ("step left out", Rule::StepsSum, second, |_, o| o.lines[1].steps[0].amount = d("2.01")),
         ("price and product", Rule::StepProduct, "line requests:/a, step 0", |_, o| {
@@ -214,7 +214,7 @@ fn each_rule_finds_what_breaks_it() {
         }),
         ("unknown line kind", Rule::Kinds, second, |_, o| o.lines[1].kind = "correction!".to_owned()),
         ("unknown step kind", Rule::Kinds, "line requests:/a, step 0", |_, o| {
-            o.lines[0].steps[0].kind = "magic".to_owned()
+            o.lines[0].steps[0].kind = "magic".to_owned();
         }),
         ("a unit too few", Rule::Coverage, open, |_, o| {
             o.lines[0] = usage_line("requests:/a", &the_input().usage[1], d("599.999"), d("0.0125"));

@@ -299,7 +299,7 @@ impl Catalogue {
             .await;
         match changed {
             Ok(()) => {
-                tracing::info!(target: "plugin", file = %path.display(), "a file of the plugins folder was taken out")
+                tracing::info!(target: "plugin", file = %path.display(), "a file of the plugins folder was taken out");
             }
             Err(error) => {
                 tracing::warn!(target: "plugin", file = %path.display(), %error, "a file was taken out, and what it held stays in use");
