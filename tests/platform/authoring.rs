@@ -105,7 +105,8 @@ fn a_missing_toolchain_is_named_with_the_command_that_installs_it() {
     let no_linker = [("clang", "case $1 in --print-targets) echo '  wasm32 - WebAssembly';; *) echo wasm-ld;; esac")];
     let bare_python = [("python3", "case $1 in --version) echo Python 3.11;; *) exit 1;; esac")];
     let bare_node = [("node", "case $1 in --version) echo v20;; *) exit 1;; esac")];
-    let cases: [(&str, &[(&str, &str)], &str); 10] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 10] = [
         ("rust", nothing, "rustup.rs"),
         ("rust", &old, "apt-get install libstd-rust-dev-wasm32"),
         ("rust", &old_with_rustup, "rustup target add wasm32-unknown-unknown"),
