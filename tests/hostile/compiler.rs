@@ -8,6 +8,7 @@ use convergence_sandbox::{ChildCompiler, CompileError, Compiler, Layer, LoadErro
 
 use super::forge;
 use super::leaks::held;
+use super::zoo::before::nested_types;
 use crate::harness::components;
 
 /// The server's own command.
@@ -136,16 +137,7 @@ fn a_compiler_that_dies_is_told_from_one_that_refuses() {
 
 #[test]
 fn a_bomb_of_nested_types_takes_the_child_alone_with_it() {
-    // An instance type within an instance type within …: whoever reads it calls itself that often.
-    let depth = 80_000;
-    let mut types = vec![1];
-    types.extend([0x42, 1, 1].repeat(depth));
-    types.extend([0x42, 0]);
-    let mut bytes = forge::shell(&forge::POLICY);
-    bytes.push(7);
-    bytes.extend(forge::leb(types.len()));
-    bytes.extend(types);
-    let error = refused(compiler(), &bytes);
+    let error = refused(compiler(), &nested_types(80_000));
     assert!(matches!(&error, CompileError::Crashed(_) | CompileError::Refused(_)), "{error:?}");
 }
 

@@ -3,3 +3,4 @@
 mod compiler;
 mod forge;
 mod leaks;
+mod zoo;

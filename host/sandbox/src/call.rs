@@ -1,9 +1,13 @@
 //! One call of a guest: a fresh store, its limits, and where it runs.
 //!
 //! A typical call takes some ten microseconds, less than waking another thread would. So a call starts on the task
-//! that asks for it, and moves to a thread of its own when it is still running after a tick or two of the clock: then
-//! it is long, and must not keep other tasks waiting. It moves without being interrupted, which is also how a caller
-//! that goes away cannot leave a guest half way: the call ends by itself, within its deadline.
+//! that asks for it, in the short lane. When it is still running after a tick or two of the clock it is long, and must
+//! not keep others waiting: it gives its place in the short lane to the next call and goes on in the long lane, on a
+//! thread of its own that yields to all others. Where the long lane is full it is stopped, and begins again when there
+//! is room: a guest remembers nothing and changes nothing, so nobody can tell. Hostile calls are long, and meet only
+//! each other there.
+//!
+//! A call that moved is not interrupted, also when its caller goes away: it ends by itself, within its deadline.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -13,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::config::CallLimits;
@@ -22,8 +26,10 @@ use crate::error::CallError;
 use crate::guest_log::GuestLog;
 use crate::limiter::{MemoryExhausted, MemoryLimiter};
 
-/// Ticks after which a call moves to a thread of its own: at least one whole tick.
+/// Ticks after which a call is long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
+/// How much less a long call matters than all else that this process does.
+const LONG_NICENESS: i32 = 19;
 /// Resources a guest may hold. The contract has none; its types may grow some.
 const MAX_HANDLES: usize = 1000;
 /// Functions shown with a trap.
@@ -33,7 +39,34 @@ const MAX_FRAMES: usize = 5;
 pub(crate) struct CallState {
     pub(crate) log: GuestLog,
     limiter: MemoryLimiter,
+    lane: Lane,
 }
+
+/// Where a call runs. Whoever is in a lane holds an instance, and there are as many of these as places in both.
+enum Lane {
+    /// On the task that asked; its place is held there. Inside, the long lane.
+    Short(Arc<Semaphore>),
+    /// On a thread of its own. Inside, its place.
+    Long(#[expect(dead_code, reason = "held until the instance is gone")] OwnedSemaphorePermit),
+    /// While a component is loaded.
+    Loading,
+}
+
+impl Lane {
+    /// Another tick has passed: goes on in the long lane, or not at all.
+    fn go_on(&mut self) -> Result<(), Displaced> {
+        if let Self::Short(long) = self {
+            let place = Arc::clone(long).try_acquire_owned().map_err(|_| Displaced)?;
+            *self = Self::Long(place);
+        }
+        Ok(())
+    }
+}
+
+/// Marks the error with which a guest is stopped that is long while the long lane is full.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the call is long, and too many others are")]
+struct Displaced;
 
 /// What a call took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +100,7 @@ impl<T> Reported<T> {
 }
 
 /// What to ask a guest: one implementation for each exported function.
-pub(crate) trait Question: Send + 'static {
+pub(crate) trait Question: Send + Sync + 'static {
     /// What comes back across the border.
     type Answer: Send + 'static;
     /// The exported function, for messages.
@@ -83,15 +116,16 @@ pub(crate) trait Question: Send + 'static {
     fn input_bytes(&self) -> usize {
         0
     }
-    /// Instantiates the guest in the store and calls it.
-    fn ask(self, store: &mut Store<CallState>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+    /// Instantiates the guest in the store and calls it. Asked again, in another store, if there was no room to end.
+    fn ask(&self, store: &mut Store<CallState>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
 
 /// What all calls of a sandbox share.
 pub(crate) struct Calls {
     engine: Engine,
     limits: CallLimits,
-    slots: Arc<Semaphore>,
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
     /// Held during a call made while loading: the pool has one slot for these.
@@ -105,13 +139,16 @@ impl Calls {
         engine: Engine,
         limits: CallLimits,
         max_concurrent: usize,
+        max_long: usize,
         max_waiting: usize,
         clock: Ticker,
     ) -> Self {
+        let places = |count: usize| Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             engine,
             limits,
-            slots: Arc::new(Semaphore::new(max_concurrent.clamp(1, Semaphore::MAX_PERMITS))),
+            short: places(max_concurrent),
+            long: places(max_long),
             waiting: AtomicUsize::new(0),
             max_waiting,
             loading: std::sync::Mutex::new(()),
@@ -119,30 +156,39 @@ impl Calls {
         }
     }
 
-    /// Asks from a task of the server. Needs a Tokio runtime for the calls that take long.
+    /// Asks from a task of the server.
     pub(crate) async fn ask<Q: Question>(&self, plugin: &str, question: Q) -> Reported<Q::Answer> {
-        let (arrived, function) = (Instant::now(), question.function());
-        let permit = match self.enter().await {
-            Ok(permit) => permit,
-            Err(error) => return Reported { result: Err(error), report: None },
-        };
-        let mut call = Box::pin(self.run(arrived, question, Some(permit)));
-        let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        let reported = match first {
-            Poll::Ready(reported) => reported,
-            // No await lies between the poll above and the move, so a caller that is dropped never drops the call.
-            Poll::Pending => match tokio::task::spawn_blocking(move || drive(call)).await {
-                Ok(reported) => reported,
-                Err(error) => {
-                    let error = CallError::Host(format!("its thread ended early: {error}"));
-                    return Reported { result: Err(error), report: None };
-                }
-            },
-        };
+        let function = question.function();
+        let reported = self.ask_in_lanes(Instant::now(), question).await;
+        let reported = reported.unwrap_or_else(|error| Reported { result: Err(error), report: None });
         if let Some(report) = &reported.report {
             report.log.emit(plugin, function);
         }
         reported
+    }
+
+    async fn ask_in_lanes<Q: Question>(&self, arrived: Instant, question: Q) -> Result<Reported<Q::Answer>, CallError> {
+        let place = self.enter(&self.short).await?;
+        let mut call = Box::pin(self.run(arrived, question, Lane::Short(Arc::clone(&self.long))));
+        // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
+        let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        let call = match first {
+            Poll::Ready(Ended::Answered(reported)) => return Ok(reported),
+            Poll::Pending => {
+                let moved = move_away(call)?;
+                drop(place);
+                moved
+            }
+            Poll::Ready(Ended::Displaced(question)) => {
+                drop(place);
+                let place = self.enter(&self.long).await?;
+                move_away(Box::pin(self.run(arrived, question, Lane::Long(place))))?
+            }
+        };
+        match call.await {
+            Ok(Ended::Answered(reported)) => Ok(reported),
+            Ok(Ended::Displaced(_)) | Err(_) => Err(CallError::Host("its thread ended early".to_owned())),
+        }
     }
 
     /// Asks from a thread that may wait, one at a time: for what is asked once, at load.
@@ -150,7 +196,16 @@ impl Calls {
         let arrived = Instant::now();
         // Nothing is behind the lock that a panic could have left half done.
         let _turn = self.loading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let reported = drive(Box::pin(self.run(arrived, question, None)));
+        let mut call = Box::pin(self.run(arrived, question, Lane::Loading));
+        let ended = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => {
+                move_away(call)?.blocking_recv().map_err(|_| CallError::Host("its thread ended early".to_owned()))?
+            }
+        };
+        let Ended::Answered(reported) = ended else {
+            return Err(CallError::Host("there was no room for it".to_owned()));
+        };
         if let Some(report) = &reported.report {
             report.log.emit(plugin, Q::FUNCTION);
         }
@@ -162,30 +217,39 @@ impl Calls {
         &self,
         arrived: Instant,
         question: Q,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> impl Future<Output = Reported<Q::Answer>> + Send + use<Q> {
+        lane: Lane,
+    ) -> impl Future<Output = Ended<Q>> + Send + use<Q> {
         let (engine, limits, clock) = (self.engine.clone(), self.limits, Arc::clone(&self.clock));
         async move {
-            let reported = run(&engine, limits, arrived, question).await;
-            // The instance is gone by now, so its slot is free.
-            drop(permit);
+            let reported = run(&engine, limits, arrived, &question, lane).await;
             drop(clock);
-            reported
+            match reported {
+                Some(reported) => Ended::Answered(reported),
+                None => Ended::Displaced(question),
+            }
         }
     }
 
-    /// Waits for a slot, unless too many wait already.
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(permit);
+    /// Waits for a place in a lane, unless too many wait already.
+    async fn enter(&self, lane: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
+        if let Ok(place) = Arc::clone(lane).try_acquire_owned() {
+            return Ok(place);
         }
         let waiting = Waiting::begin(&self.waiting);
         if waiting.before >= self.max_waiting {
             return Err(CallError::Overloaded(waiting.before));
         }
         let closed = |_| CallError::Host("the sandbox is closing".to_owned());
-        Arc::clone(&self.slots).acquire_owned().await.map_err(closed)
+        Arc::clone(lane).acquire_owned().await.map_err(closed)
     }
+}
+
+/// How a call ended.
+enum Ended<Q: Question> {
+    /// With an answer, or a reason for none.
+    Answered(Reported<Q::Answer>),
+    /// It is long, and there was no room for it. It left nothing behind.
+    Displaced(Q),
 }
 
 /// Counts one who waits, also when it stops waiting.
@@ -206,30 +270,57 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// Goes on with a call on a thread of its own. One is started each time: next to what a long call takes that is
+/// nothing, and none is left when there are no long calls.
+fn move_away<T: Send + 'static>(
+    call: Pin<Box<impl Future<Output = T> + Send + 'static>>,
+) -> Result<oneshot::Receiver<T>, CallError> {
+    let (send, receive) = oneshot::channel();
+    thread::Builder::new()
+        .name("plugin-call".to_owned())
+        .spawn(move || {
+            // Where it may not be lowered it is an ordinary thread.
+            let _ = rustix::process::nice(LONG_NICENESS);
+            // Nobody may be waiting any more.
+            let _ = send.send(drive(call));
+        })
+        .map_err(|error| CallError::Host(format!("no thread can be started for it: {error}")))?;
+    Ok(receive)
+}
+
 /// Runs a call to its end on this thread. A guest is only ever not ready because a tick has passed, so it is asked
 /// again at once.
 fn drive<T>(mut call: Pin<Box<impl Future<Output = T>>>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     loop {
-        match call.as_mut().poll(&mut context) {
-            Poll::Ready(answer) => return answer,
-            Poll::Pending => thread::yield_now(),
+        if let Poll::Ready(answer) = call.as_mut().poll(&mut context) {
+            return answer;
         }
     }
 }
 
-/// Asks in a fresh store. The deadline is armed here, after the queue.
-async fn run<Q: Question>(engine: &Engine, limits: CallLimits, arrived: Instant, question: Q) -> Reported<Q::Answer> {
+/// Asks in a fresh store; nothing where it was displaced. The deadline is armed here, after the queue.
+async fn run<Q: Question>(
+    engine: &Engine,
+    limits: CallLimits,
+    arrived: Instant,
+    question: &Q,
+    lane: Lane,
+) -> Option<Reported<Q::Answer>> {
     let started = Instant::now();
     let input = u64::try_from(question.input_bytes()).unwrap_or(u64::MAX);
     let fuel = limits.fuel.saturating_add(input.saturating_mul(limits.fuel_per_input_byte));
     let output = limits.output_bytes.saturating_mul(Q::HOST_COST);
-    let mut store = match open(engine, &limits, fuel, output, started) {
+    let mut store = match open(engine, &limits, fuel, output, started, lane) {
         Ok(store) => store,
-        Err(error) => return Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None },
+        Err(error) => return Some(Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None }),
     };
     let result = question.ask(&mut store).await;
+    if matches!(&result, Err(error) if error.is::<Displaced>()) {
+        return None;
+    }
     let fuel_used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    // The instance is gone after this. The state holds its place until it goes itself.
     let state = store.into_data();
     let result = result.map_err(|error| explain(&error, &limits, fuel, &state.log));
     let report = CallReport {
@@ -239,7 +330,7 @@ async fn run<Q: Question>(engine: &Engine, limits: CallLimits, arrived: Instant,
         memory_bytes: state.limiter.used(),
         log: state.log,
     };
-    Reported { result, report: Some(report) }
+    Some(Reported { result, report: Some(report) })
 }
 
 /// A store with every limit armed.
@@ -249,10 +340,12 @@ fn open(
     fuel: u64,
     output_bytes: usize,
     started: Instant,
+    lane: Lane,
 ) -> wasmtime::Result<Store<CallState>> {
     let state = CallState {
         log: GuestLog::new(limits.log_lines, limits.log_line_bytes),
         limiter: MemoryLimiter::new(limits.memory_bytes),
+        lane,
     };
     let mut store = Store::try_new(engine, state)?;
     store.limiter(|state| &mut state.limiter);
@@ -260,10 +353,11 @@ fn open(
     store.set_hostcall_fuel(output_bytes);
     store.set_max_component_handles(MAX_HANDLES);
     let deadline = limits.deadline;
-    store.epoch_deadline_callback(move |_| {
+    store.epoch_deadline_callback(move |mut context| {
         if started.elapsed() >= deadline {
             return Err(DeadlinePassed.into());
         }
+        context.data_mut().lane.go_on()?;
         Ok(UpdateDeadline::Yield(1))
     });
     store.set_epoch_deadline(FIRST_SLICE_TICKS);

@@ -19,9 +19,12 @@ pub struct SandboxConfig {
     pub compiler: Compiler,
     /// Where instances come from.
     pub pooling: Pooling,
-    /// Guest calls that run at the same time; more wait for their turn.
+    /// Short guest calls that run at the same time; more wait for their turn. A call is short for the first ten or
+    /// twenty milliseconds.
     pub max_concurrent_calls: usize,
-    /// Guest calls that may wait; more are refused with [`crate::CallError::Overloaded`].
+    /// Long guest calls that run at the same time, beside the short ones; more wait for their turn.
+    pub max_long_calls: usize,
+    /// Guest calls that may wait for either; more are refused with [`crate::CallError::Overloaded`].
     pub max_waiting_calls: usize,
     /// Bytes of the largest component that is looked at.
     pub max_component_bytes: usize,
@@ -30,7 +33,7 @@ pub struct SandboxConfig {
 }
 
 impl Default for SandboxConfig {
-    /// No cache on disk, no child processes, a pool where the machine has room for one, four calls a core.
+    /// No cache on disk, no child processes, a pool where the machine has room for one, four short calls a core and a long one.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
@@ -39,6 +42,7 @@ impl Default for SandboxConfig {
             compiler: Compiler::InProcess,
             pooling: Pooling::Auto,
             max_concurrent_calls: (cores * 4).clamp(4, 32),
+            max_long_calls: cores.max(2),
             max_waiting_calls: 1024,
             max_component_bytes: 64 << 20,
             limits: CallLimits::default(),
@@ -54,6 +58,7 @@ impl std::fmt::Debug for SandboxConfig {
             .field("compiler", &self.compiler)
             .field("pooling", &self.pooling)
             .field("max_concurrent_calls", &self.max_concurrent_calls)
+            .field("max_long_calls", &self.max_long_calls)
             .field("max_waiting_calls", &self.max_waiting_calls)
             .field("max_component_bytes", &self.max_component_bytes)
             .field("limits", &self.limits)

@@ -90,8 +90,9 @@ fn base() -> Config {
 }
 
 fn pool(config: &SandboxConfig) -> PoolingAllocationConfig {
-    // One more than the semaphore lets in, for the calls made while a component is loaded.
-    let calls = u32::try_from(config.max_concurrent_calls).unwrap_or(u32::MAX).saturating_add(1);
+    // One more than both lanes let in, for the calls made while a component is loaded.
+    let calls = config.max_concurrent_calls.max(1).saturating_add(config.max_long_calls.max(1)).saturating_add(1);
+    let calls = u32::try_from(calls).unwrap_or(u32::MAX);
     let parts = u32::try_from(MAX_PARTS).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)

@@ -82,6 +82,12 @@ pub enum LoadError {
         /// For example `0.1`.
         supported: &'static str,
     },
+    /// One interface in several versions: which of them would be meant?
+    #[error("the component exports `{interface}` more than once; a plugin is built against one version")]
+    SeveralVersions {
+        /// Without its version.
+        interface: String,
+    },
     /// A plugin must say what it is.
     #[error("the component does not export `convergence:plugin/metadata@0.1.0`; every plugin must")]
     NoMetadata,

@@ -129,13 +129,13 @@ impl Question for Call {
     fn input_bytes(&self) -> usize {
         self.input_bytes
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.pre.instantiate_async(&mut *store).await?;
         let function = guest
             .get_func(&mut *store, self.index)
             .ok_or_else(|| wasmtime::format_err!("`{}` is not a function", self.name))?;
         let mut answer = [Val::Bool(false)];
-        function.call_async(&mut *store, &[self.argument], &mut answer).await?;
+        function.call_async(&mut *store, std::slice::from_ref(&self.argument), &mut answer).await?;
         let [answer] = answer;
         Ok(answer)
     }

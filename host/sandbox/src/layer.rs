@@ -55,6 +55,7 @@ impl LoadError {
             | Self::UnknownKind { .. }
             | Self::SeveralKinds
             | Self::UnsupportedVersion { .. }
+            | Self::SeveralVersions { .. }
             | Self::NoMetadata => Layer::Structure,
             Self::WasiUnsupported { .. } | Self::ImportNotGranted { .. } | Self::WrongTypes { .. } => Layer::Imports,
             Self::Compile(_) => Layer::Compile,

@@ -42,8 +42,14 @@ impl Sandbox {
             None => None,
         };
         let ticker = Ticker::start(&engine)?;
-        let calls =
-            Calls::new(engine.clone(), config.limits, config.max_concurrent_calls, config.max_waiting_calls, ticker);
+        let calls = Calls::new(
+            engine.clone(),
+            config.limits,
+            config.max_concurrent_calls,
+            config.max_long_calls,
+            config.max_waiting_calls,
+            ticker,
+        );
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
@@ -140,7 +146,9 @@ impl Sandbox {
         let started = Instant::now();
         let code = turn.compile(&self.inner.engine, bytes)?;
         let component = deserialize(&self.inner.engine, &code)
-            .map_err(|error| CompileError::Crashed(format!("what it wrote is not native code: {error:#}")))?;
+            // It came whole and for this engine, so what is wrong is what the component needs: a memory or a table
+            // that is larger from the start than a call may have.
+            .map_err(|error| CompileError::Refused(format!("{error:#}")))?;
         tracing::info!(component = name, bytes = bytes.len(), took = ?started.elapsed(), "compiled a plugin");
         if let Some(cache) = &self.inner.cache
             && let Err(error) = cache.write(digest, &code)

@@ -132,10 +132,11 @@ fn kind(exports: &[String]) -> Result<Kind, LoadError> {
 /// Whether `interface` is exported, in a version that is spoken here.
 fn exported(exports: &[String], interface: &str) -> Result<bool, LoadError> {
     let found: Vec<&String> = exports.iter().filter(|name| split(name).0 == interface).collect();
-    if found.iter().any(|name| spoken(name)) {
-        return Ok(true);
+    if let [first, _, ..] = found.as_slice() {
+        return Err(LoadError::SeveralVersions { interface: split(first).0.to_owned() });
     }
     match found.first() {
+        Some(name) if spoken(name) => Ok(true),
         Some(name) => Err(LoadError::UnsupportedVersion { found: (*name).clone(), supported: v0_1::VERSION }),
         None => Ok(false),
     }

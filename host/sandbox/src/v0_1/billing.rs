@@ -111,7 +111,7 @@ struct Limits(Pre, wit::RatingInput);
 impl Question for Describe {
     type Answer = plugin_types::Description;
     const FUNCTION: &'static str = "describe";
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_plugin_metadata().call_describe(store).await
     }
@@ -123,7 +123,7 @@ impl Question for Terms {
     fn input_bytes(&self) -> usize {
         self.1.len()
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_billing_rater().call_terms(store, &self.1).await
     }
@@ -135,7 +135,7 @@ impl Question for Rate {
     fn input_bytes(&self) -> usize {
         rating::input_bytes(&self.1)
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_billing_rater().call_rate(store, &self.1).await
     }
@@ -147,7 +147,7 @@ impl Question for Limits {
     fn input_bytes(&self) -> usize {
         rating::input_bytes(&self.1)
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_billing_rater().call_limits(store, &self.1).await
     }

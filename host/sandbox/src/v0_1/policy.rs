@@ -108,7 +108,7 @@ struct Evaluate(Pre, wit::Review);
 impl Question for Describe {
     type Answer = plugin_types::Description;
     const FUNCTION: &'static str = "describe";
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_plugin_metadata().call_describe(store).await
     }
@@ -120,7 +120,7 @@ impl Question for Evaluate {
     fn input_bytes(&self) -> usize {
         convert::review_bytes(&self.1)
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_policy_evaluator().call_evaluate(store, &self.1).await
     }

@@ -158,7 +158,7 @@ struct Plan(Pre, wit::Request);
 impl Question for Describe {
     type Answer = plugin_types::Description;
     const FUNCTION: &'static str = "describe";
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_plugin_metadata().call_describe(store).await
     }
@@ -167,7 +167,7 @@ impl Question for Describe {
 impl Question for Languages {
     type Answer = Vec<wit::Language>;
     const FUNCTION: &'static str = "languages";
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_template_generator().call_languages(store).await
     }
@@ -176,7 +176,7 @@ impl Question for Languages {
 impl Question for Wants {
     type Answer = Vec<String>;
     const FUNCTION: &'static str = "wants";
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_template_generator().call_wants(store).await
     }
@@ -188,7 +188,7 @@ impl Question for Detect {
     fn input_bytes(&self) -> usize {
         convert::request_bytes(&self.1)
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_template_generator().call_detect(store, &self.1).await
     }
@@ -200,7 +200,7 @@ impl Question for Plan {
     fn input_bytes(&self) -> usize {
         convert::request_bytes(&self.1)
     }
-    async fn ask(self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
+    async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_template_generator().call_plan(store, &self.1).await
     }

@@ -184,23 +184,46 @@ async fn too_many_waiting_calls_are_refused() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
     let config = convergence_sandbox::SandboxConfig {
         limits,
-        max_concurrent_calls: 1,
+        max_long_calls: 1,
         max_waiting_calls: 1,
         ..convergence_sandbox::SandboxConfig::default()
     };
     let sandbox = convergence_sandbox::Sandbox::new(config).unwrap();
     let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
     let looping = request(r#"{"do":"loop"}"#);
-    let behaved = request("{}");
     let mut running = pin!(template.plan(&looping));
-    let mut waiting = pin!(template.plan(&behaved));
+    let mut waiting = pin!(template.plan(&looping));
     let mut context = Context::from_waker(Waker::noop());
     assert!(running.as_mut().poll(&mut context).is_pending());
     assert!(waiting.as_mut().poll(&mut context).is_pending());
-    let refused = template.plan(&behaved).await.unwrap_err();
+    let refused = template.plan(&looping).await.unwrap_err();
     assert_eq!(refused, CallError::Overloaded(1));
     assert!(!refused.is_plugins_fault());
-    waiting.await.expect("it got its turn");
+    // Short calls have a lane of their own.
+    template.plan(&request("{}")).await.expect("it is short");
+    let ended = waiting.await.unwrap_err();
+    assert!(matches!(ended, CallError::DeadlineExceeded(_)), "it got its turn: {ended}");
+}
+
+/// A call that had to begin again gives the answer that it would have given.
+#[tokio::test]
+async fn a_long_call_that_finds_no_room_begins_again() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(300), ..limits() };
+    let config = convergence_sandbox::SandboxConfig {
+        limits,
+        max_long_calls: 1,
+        ..convergence_sandbox::SandboxConfig::default()
+    };
+    let sandbox = convergence_sandbox::Sandbox::new(config).unwrap();
+    let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    let looping = request(r#"{"do":"loop"}"#);
+    let mut running = pin!(template.plan(&looping));
+    assert!(running.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let long = template.plan_reported(&request(r#"{"do":"work","rounds":20000000}"#)).await;
+    long.result.expect("it had its turn");
+    let report = long.report.unwrap();
+    assert!(report.queued > Duration::from_millis(100), "it waited for the other: {report:?}");
+    assert!(running.await.is_err());
 }
 
 #[tokio::test]

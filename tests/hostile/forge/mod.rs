@@ -1,5 +1,8 @@
 //! Makes components byte by byte, for what no toolchain would make.
 
+pub(crate) mod abi;
+pub(crate) mod guest;
+
 /// The exports by which a policy is told.
 pub(crate) const POLICY: [&str; 2] = ["convergence:plugin/metadata@0.1.0", "convergence:policy/evaluator@0.1.0"];
 
