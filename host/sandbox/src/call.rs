@@ -13,6 +13,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -172,22 +173,26 @@ impl Calls {
         let mut call = Box::pin(self.run(arrived, question, Lane::Short(Arc::clone(&self.long))));
         // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
         let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        let call = match first {
+        let moved = match first {
             Poll::Ready(Ended::Answered(reported)) => return Ok(reported),
             Poll::Pending => {
-                let moved = move_away(call)?;
+                let (send, receive) = oneshot::channel();
+                move_away(call, move |ended| drop(send.send(ended)))?;
                 drop(place);
-                moved
+                receive
             }
             Poll::Ready(Ended::Displaced(question)) => {
                 drop(place);
                 let place = self.enter(&self.long).await?;
-                move_away(Box::pin(self.run(arrived, question, Lane::Long(place))))?
+                let (send, receive) = oneshot::channel();
+                let call = Box::pin(self.run(arrived, question, Lane::Long(place)));
+                move_away(call, move |ended| drop(send.send(ended)))?;
+                receive
             }
         };
-        match call.await {
+        match moved.await {
             Ok(Ended::Answered(reported)) => Ok(reported),
-            Ok(Ended::Displaced(_)) | Err(_) => Err(CallError::Host("its thread ended early".to_owned())),
+            Ok(Ended::Displaced(_)) | Err(_) => Err(ended_early()),
         }
     }
 
@@ -200,7 +205,9 @@ impl Calls {
         let ended = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ended) => ended,
             Poll::Pending => {
-                move_away(call)?.blocking_recv().map_err(|_| CallError::Host("its thread ended early".to_owned()))?
+                let (send, receive) = mpsc::sync_channel(1);
+                move_away(call, move |ended| drop(send.send(ended)))?;
+                receive.recv().map_err(|_| ended_early())?
             }
         };
         let Ended::Answered(reported) = ended else {
@@ -271,21 +278,24 @@ impl Drop for Waiting<'_> {
 }
 
 /// Goes on with a call on a thread of its own. One is started each time: next to what a long call takes that is
-/// nothing, and none is left when there are no long calls.
-fn move_away<T: Send + 'static>(
+/// nothing, and none is left when there are no long calls. Whoever the end is delivered to may be gone by then.
+fn move_away<T: 'static>(
     call: Pin<Box<impl Future<Output = T> + Send + 'static>>,
-) -> Result<oneshot::Receiver<T>, CallError> {
-    let (send, receive) = oneshot::channel();
-    thread::Builder::new()
-        .name("plugin-call".to_owned())
-        .spawn(move || {
-            // Where it may not be lowered it is an ordinary thread.
-            let _ = rustix::process::nice(LONG_NICENESS);
-            // Nobody may be waiting any more.
-            let _ = send.send(drive(call));
-        })
-        .map_err(|error| CallError::Host(format!("no thread can be started for it: {error}")))?;
-    Ok(receive)
+    deliver: impl FnOnce(T) + Send + 'static,
+) -> Result<(), CallError> {
+    let run = move || {
+        // Where it may not be lowered it is an ordinary thread.
+        let _ = rustix::process::nice(LONG_NICENESS);
+        deliver(drive(call));
+    };
+    match thread::Builder::new().name("plugin-call".to_owned()).spawn(run) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CallError::Host(format!("no thread can be started for it: {error}"))),
+    }
+}
+
+fn ended_early() -> CallError {
+    CallError::Host("its thread ended early".to_owned())
 }
 
 /// Runs a call to its end on this thread. A guest is only ever not ready because a tick has passed, so it is asked

@@ -115,7 +115,7 @@ fn compile() -> Vec<Specimen> {
         specimen(
             "takes too long to compile",
             "longer than",
-            forge::policy_holding(&forge::module(300, 0, &forge::busy_body(20_000))),
+            forge::policy_holding(&forge::module(100, 0, &forge::busy_body(20_000))),
         ),
         specimen(
             "takes too much memory to compile",

@@ -27,7 +27,7 @@ pub(super) fn specimens() -> Vec<Specimen> {
         doing("divides by zero", "divide by zero", "(drop (i32.div_u (i32.const 1) (local.get $i)))"),
         doing("reads beyond its memory", "out of bounds memory access", "(drop (i32.load (i32.const -8)))"),
         doing("writes beyond its memory", "out of bounds memory access", "(i64.store (i32.const -8) (i64.const 1))"),
-        doing("copies beyond its memory", "out of bounds", "(memory.fill (i32.const 0) (i32.const 1) (i32.const -1))"),
+        doing("copies beyond its memory", "out of bounds", "(memory.fill (i32.const -8) (i32.const 1) (i32.const 64))"),
         doing(
             "turns what is no number into one",
             "invalid conversion to integer",

@@ -1,9 +1,10 @@
 //! The zoo: hostile and broken components of every kind, and the layer that has to stop each.
 
 pub(super) mod before;
+mod beside;
 mod calls;
 mod descriptions;
-mod guard;
+mod plans;
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub(crate) fn all() -> Vec<Specimen> {
     let mut all = before::specimens();
     all.extend(descriptions::specimens());
     all.extend(calls::specimens());
-    all.extend(guard::specimens());
+    all.extend(plans::specimens());
     all
 }
 

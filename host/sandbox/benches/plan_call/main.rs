@@ -22,6 +22,7 @@ const CALLS: usize = 5_000;
 /// Calls of one side before the other has its turn.
 const TURN: usize = 50;
 const CONCURRENT: usize = 8;
+const LONG: usize = 2;
 
 fn main() {
     let folder = std::env::args()
@@ -38,12 +39,13 @@ fn main() {
     let config = SandboxConfig {
         pooling: Pooling::Always,
         max_concurrent_calls: CONCURRENT,
+        max_long_calls: LONG,
         limits,
         ..SandboxConfig::default()
     };
     let sandbox = Sandbox::new(config).unwrap();
     let template = sandbox.load(&bytes).unwrap().as_template().expect("node.wasm is a template");
-    let bare = bare::Bare::new(&bytes, limits, CONCURRENT);
+    let bare = bare::Bare::new(&bytes, limits, CONCURRENT + LONG);
     // A server's runtime: the call is awaited by a task on one of its workers.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let (ours, theirs) = runtime.block_on(async move { tokio::spawn(measure(template, bare)).await.unwrap() });
