@@ -27,6 +27,11 @@ fn refused(compiler: ChildCompiler, bytes: &[u8]) -> CompileError {
     let sandbox = sandbox(compiler);
     let before = held();
     let error = sandbox.load(bytes).expect_err("it should not be loaded");
+    // A thread is listed until a moment after it was joined.
+    let patience = Instant::now() + Duration::from_secs(5);
+    while held() != before && Instant::now() < patience {
+        std::thread::yield_now();
+    }
     assert_eq!(held(), before, "something is left over");
     assert_eq!(error.layer(), Layer::Compile);
     match error {

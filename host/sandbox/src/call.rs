@@ -29,8 +29,9 @@ use crate::limiter::{MemoryExhausted, MemoryLimiter};
 
 /// Ticks after which a call is long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
-/// How much less a long call matters than all else that this process does.
-const LONG_NICENESS: i32 = 19;
+/// How much less a long call matters than all else that this process does: where both want a core, it gets a tenth. Less
+/// would let a server that is busy with short calls starve it.
+const LONG_NICENESS: i32 = 10;
 /// Resources a guest may hold. The contract has none; its types may grow some.
 const MAX_HANDLES: usize = 1000;
 /// Functions shown with a trap.
