@@ -35,7 +35,7 @@ pub enum Step {
     Configuration,
     /// Its own examples hold.
     Examples,
-    /// A server would act on what it answers to them: plans pass the guard.
+    /// A server would act on what it answers to them: plans pass the guard, bills add up.
     Answers,
 }
 

@@ -1,5 +1,8 @@
 //! What a server makes of an answer before it acts on it: the checks that are the host's, not the plugin's.
 
+use std::fmt::Write as _;
+
+use convergence_billing::{Rated, RatingFailure, rate_json};
 use convergence_model::Violation;
 use convergence_model::plan::BuildPlan;
 use convergence_plugin::Case;
@@ -14,6 +17,14 @@ pub(crate) struct Consequence {
     pub(crate) refusals: Vec<String>,
     /// What a template's plan is built with.
     pub(crate) dockerfile: Option<String>,
+    /// What a billing policy's lines come to: each with its rounded amount, and the total.
+    pub(crate) bill: Option<String>,
+}
+
+impl Consequence {
+    fn refused(refusals: Vec<String>) -> Self {
+        Self { refusals, ..Self::default() }
+    }
 }
 
 /// Looks at the answer to a case as a server does whose operator has configured nothing. `answer` is
@@ -22,8 +33,9 @@ pub(crate) async fn of(component: &Component, case: &Case, answer: &Value) -> Co
     match component.kind() {
         _ if answer.get("error").is_some() => Consequence::default(),
         Kind::Template => of_plan(&case.input, answer),
+        Kind::Billing => of_rating(component, case).await,
         // A verdict that breaks the contract is no answer at all: the sandbox sees to that.
-        Kind::Policy | Kind::Billing => Consequence::default(),
+        Kind::Policy => Consequence::default(),
     }
 }
 
@@ -31,7 +43,7 @@ fn of_plan(request: &Value, answer: &Value) -> Consequence {
     let plan: BuildPlan = match serde_json::from_value(answer.clone()) {
         Ok(plan) => plan,
         Err(error) => {
-            return Consequence { refusals: vec![format!("the plan cannot be read: {error}")], dockerfile: None };
+            return Consequence::refused(vec![format!("the plan cannot be read: {error}")]);
         }
     };
     let rules = Rules {
@@ -42,11 +54,33 @@ fn of_plan(request: &Value, answer: &Value) -> Consequence {
     };
     match guard(plan, &rules) {
         Ok(plan) => Consequence {
-            refusals: Vec::new(),
             dockerfile: Some(dockerfile(&plan, &Bases::new(), &DockerfileOptions::default())),
+            ..Consequence::default()
         },
-        Err(violations) => Consequence { refusals: violations.iter().map(refusal).collect(), dockerfile: None },
+        Err(violations) => Consequence::refused(violations.iter().map(refusal).collect()),
     }
+}
+
+/// Asks again, this time as what makes bills does: with the terms of the configuration, and every rule they imply.
+async fn of_rating(component: &Component, case: &Case) -> Consequence {
+    let Some(policy) = component.as_billing() else { return Consequence::default() };
+    match rate_json(&policy, &case.config.to_string(), &case.input).await {
+        Ok(rated) => Consequence { bill: Some(bill(&rated)), ..Consequence::default() },
+        Err(RatingFailure::Input(broken) | RatingFailure::Refused(broken)) => {
+            Consequence::refused(broken.iter().map(ToString::to_string).collect())
+        }
+        Err(failure @ RatingFailure::Call { .. }) => Consequence::refused(vec![failure.to_string()]),
+    }
+}
+
+fn bill(rated: &Rated) -> String {
+    let mut text = String::new();
+    for line in &rated.lines {
+        // Writing to a String never fails.
+        let _ = writeln!(text, "{}  {}", line.rounded, line.line.title);
+    }
+    let _ = write!(text, "{}  in all", rated.total);
+    text
 }
 
 fn refusal(violation: &Violation) -> String {

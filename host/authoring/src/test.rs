@@ -48,6 +48,8 @@ pub struct CaseReport {
     pub answer: Option<Value>,
     /// What a template's plan is built with.
     pub dockerfile: Option<String>,
+    /// What a billing policy's lines come to: each with its rounded amount, and the total.
+    pub bill: Option<String>,
     /// What the plugin wrote.
     pub log: Vec<Line>,
     /// What the call took. None where nothing was called.
@@ -121,6 +123,7 @@ async fn run(component: &Component, file: &Path, case: &Case) -> CaseReport {
         refusals: consequence.refusals,
         answer,
         dockerfile: consequence.dockerfile,
+        bill: consequence.bill,
         log: report.as_ref().map(|report| lines(&report.log)).unwrap_or_default(),
         took: report.map(|report| Took {
             duration: report.duration,

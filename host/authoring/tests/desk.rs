@@ -206,3 +206,22 @@ async fn a_benchmark_measures_every_case() {
     let broken = Desk::new(&component("fixtures/hostile"), &[("a.json", case(json!({ "do": "trap" })))]);
     assert!(bench(&broken.subject(), 20).await.unwrap_err().to_string().contains("`a` has no answer"));
 }
+
+#[tokio::test]
+async fn a_bill_that_does_not_add_up_fails_its_case() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/billing/usage/cases");
+    let desk = Desk::new(&component("billing/usage"), &[]);
+    let report = test(&desk.subject().with_cases(cases.clone()), false).await.unwrap();
+    assert!(report.passed, "{report:#?}");
+    assert!(report.cases.iter().all(|case| case.bill.as_ref().is_some_and(|bill| bill.ends_with("in all"))));
+
+    // The policy does not mind, and nobody could be billed.
+    let mut case: Value = serde_json::from_slice(&fs::read(cases.join("per-unit.json")).unwrap()).unwrap();
+    case["input"]["currency"] = json!("EURO");
+    case.as_object_mut().unwrap().remove("expect");
+    let desk = Desk::new(&component("billing/usage"), &[("a.json", case)]);
+    let report = test(&desk.subject(), false).await.unwrap();
+    let [case] = &report.cases[..] else { panic!("{report:#?}") };
+    assert!(!case.passed && case.answer.is_some() && case.bill.is_none(), "{case:#?}");
+    assert!(case.refusals[0].contains("EURO"), "{case:#?}");
+}

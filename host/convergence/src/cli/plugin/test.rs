@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
 
-    /// Show the answer to every case, the Dockerfile of a plan, and all that the plugin logged.
+    /// Show the answer to every case, the Dockerfile of a plan, the bill of a rating, and all that the plugin logged.
     #[arg(long, short)]
     verbose: bool,
 
@@ -89,6 +89,9 @@ fn one(case: &CaseReport, width: usize, verbose: bool, text: &mut String) {
         }
         if let Some(dockerfile) = &case.dockerfile {
             block("Dockerfile", dockerfile, text);
+        }
+        if let Some(bill) = &case.bill {
+            block("bill", bill, text);
         }
     }
 }
