@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::server::binary;
+use crate::harness::workspace;
 
 /// Where Cargo builds the projects of these tests: one folder for all, or each would compile the SDK's dependencies.
 fn cargo_target() -> PathBuf {
@@ -49,6 +50,10 @@ fn scaffolds_work_as_generated(language: &str, kinds: &[&str]) {
             (&kind.into(), &name.as_str().into(), &"0.1.0".into())
         );
         assert!(project.join("build").join(&name).with_extension("wasm").is_file());
+        document(&plugin(&project, &["check"]));
+        let tested = document(&plugin(&project, &["test"]));
+        let cases = fs::read_dir(project.join("cases")).unwrap().count();
+        assert!(cases >= 2 && tested["cases"].as_array().unwrap().len() == cases, "{tested}");
     }
 }
 
@@ -190,6 +195,24 @@ fn no_project_is_made_over_somebodys_files_or_under_a_name_that_is_none() {
     assert!(text(&nowhere.stdout).contains("plugin new"), "{}", text(&nowhere.stdout));
 }
 
+/// Runs what a section of the guide tells its reader to type, in order and in one shell, as the reader would.
+fn guide(section: &str) {
+    let guide = fs::read_to_string(workspace().join("docs/plugins/getting-started.md")).unwrap();
+    let commands = commands(&guide, section);
+    assert!(commands.lines().count() >= 3, "there is nothing to type in `{section}`");
+    let folder = TempDir::new().unwrap();
+    let programs = Path::new(binary()).parent().unwrap().display();
+    let path = Command::new("sh").args(["-c", "echo $PATH"]).output().unwrap();
+    let ran = Command::new("bash")
+        .args(["-euxo", "pipefail", "-c", &commands])
+        .current_dir(folder.path())
+        .env("PATH", format!("{programs}:{}", text(&path.stdout).trim()))
+        .env("CARGO_TARGET_DIR", cargo_target())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{section}:\n{}\n{}", text(&ran.stdout), text(&ran.stderr));
+}
+
 /// The blocks marked `sh` under a heading, up to the next one of its rank.
 fn commands(guide: &str, section: &str) -> String {
     let (mut inside, mut typed, mut found) = (false, false, String::new());
@@ -203,6 +226,16 @@ fn commands(guide: &str, section: &str) -> String {
         }
     }
     found
+}
+
+#[test]
+fn the_guide_works_in_rust() {
+    guide("Rust");
+}
+
+#[test]
+fn the_guide_works_in_c() {
+    guide("C");
 }
 
 #[test]
