@@ -59,7 +59,7 @@ fn scaffolds_work_as_generated(language: &str, kinds: &[&str]) {
 
 #[test]
 fn rust_scaffolds_work_as_generated() {
-    scaffolds_work_as_generated("rust", &["template", "policy"]);
+    scaffolds_work_as_generated("rust", &["template", "policy", "billing"]);
 }
 
 #[test]
@@ -236,6 +236,16 @@ fn the_guide_works_in_rust() {
 #[test]
 fn the_guide_works_in_c() {
     guide("C");
+}
+
+#[test]
+fn the_guide_works_in_python() {
+    guide("Python");
+}
+
+#[test]
+fn the_guide_works_in_javascript() {
+    guide("JavaScript");
 }
 
 #[test]

@@ -134,4 +134,14 @@ mod tests {
         let packages: Vec<_> = contract(Kind::Policy, Language::C).map(|(path, _)| path).collect();
         assert_eq!(packages, ["wit/host/host.wit", "wit/plugin/plugin.wit", "wit/policy/policy.wit"]);
     }
+
+    #[test]
+    fn every_language_has_every_kind() {
+        for (language, kind) in Language::ALL.into_iter().flat_map(|it| crate::KINDS.map(|kind| (it, kind))) {
+            let files = files(kind, language, "x").unwrap_or_else(|error| panic!("{error}"));
+            let has = |path: &str| files.iter().any(|(file, _)| file == path);
+            assert!(has("README.md") && has(".gitignore") && has("plugin.toml"), "{kind} in {}", language.as_str());
+            assert!(files.iter().filter(|(file, _)| file.starts_with("cases/")).count() >= 2);
+        }
+    }
 }
