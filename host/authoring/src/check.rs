@@ -195,7 +195,7 @@ async fn accepted(component: &Component, loaded: String) -> Vec<StepReport> {
     let passed = |step, note: String| StepReport { step, outcome: Outcome::Passed { note } };
     let mut steps = vec![
         passed(Step::Structure, String::new()),
-        passed(Step::Exports, format!("a {}", component.kind())),
+        passed(Step::Exports, format!("kind {}", component.kind())),
         passed(Step::Imports, String::new()),
         passed(Step::Compile, loaded),
         passed(Step::Types, String::new()),

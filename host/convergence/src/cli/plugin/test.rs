@@ -50,7 +50,8 @@ fn text(report: &TestReport, verbose: bool) -> String {
         one(case, width, verbose, &mut text);
     }
     if report.passed {
-        let _ = write!(text, "\n{} cases passed", report.cases.len());
+        let count = report.cases.len();
+        let _ = write!(text, "\n{count} {} passed", if count == 1 { "case" } else { "cases" });
     }
     text
 }
