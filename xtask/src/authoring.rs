@@ -22,10 +22,14 @@ pub(crate) fn build_binary(workspace: &Workspace) -> Result<()> {
     command::run(workspace.cargo().args(["build", "--workspace", "--bin", "convergence", "--test", "suite"]))
 }
 
-/// Builds every project under `plugins/examples/` with the binary of the tests: `plugins/examples/c/name-rules` becomes
+/// Where the binary of the tests is.
+pub(crate) fn binary(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("debug").join("convergence")
+}
+
+/// Builds every project under `plugins/examples/` with a binary of the product: `plugins/examples/c/name-rules` becomes
 /// `target/components/examples/c/name-rules.wasm`. Returns where the components are.
-pub(crate) fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
-    let binary = workspace.target().join("debug").join("convergence");
+pub(crate) fn build(workspace: &Workspace, binary: &Path) -> Result<Vec<PathBuf>> {
     let plugins = workspace.root().join("plugins");
     let variables = scripting::variables(workspace)?;
     let mut components = Vec::new();
@@ -33,7 +37,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Vec<PathBuf>> {
         let name = folder.file_name().map(PathBuf::from).unwrap_or_default();
         let place = folder.strip_prefix(&plugins).unwrap_or(&folder);
         let component = workspace.components().join(place).with_extension("wasm");
-        command::run(Command::new(&binary).args(["plugin", "build"]).arg(&folder).envs(variables.clone()))?;
+        command::run(Command::new(binary).args(["plugin", "build"]).arg(&folder).envs(variables.clone()))?;
         copy(&folder.join("build").join(name).with_extension("wasm"), &component)?;
         components.push(component);
     }

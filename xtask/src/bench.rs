@@ -6,7 +6,12 @@ use clap::Args;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{command, engine, guests, images, up};
+use crate::{authoring, command, engine, guests, images, up};
+
+/// Benches that start no server and no container.
+const WITHOUT_ENGINE: [&str; 3] = ["hostile", "plan_call", "plugins"];
+/// Benches that call the examples of every language.
+const WITH_EXAMPLES: [&str; 1] = ["plugins"];
 
 /// What the person asked of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -26,11 +31,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             "no bench target has a name like that; a bench is a [[bench]] of a workspace member with `harness = false`"
         );
     }
+    let with_engine = benches.iter().any(|(_, bench)| !WITHOUT_ENGINE.contains(&bench.as_str()));
+    let with_examples = benches.iter().any(|(_, bench)| WITH_EXAMPLES.contains(&bench.as_str()));
     let mut steps = Steps::new();
-    steps.run("container engine", || engine::ensure(workspace))?;
-    steps.run("base images", || images::ensure(workspace).map(drop))?;
+    if with_engine {
+        steps.run("container engine", || engine::ensure(workspace))?;
+        steps.run("base images", || images::ensure(workspace).map(drop))?;
+    }
     steps.run("components", || guests::build(workspace, Which::All))?;
-    let server = steps.run("server, in release", || up::build_server(workspace))?;
     // One command for all: apart, each would compile what they share with features of its own.
     let mut command = workspace.cargo();
     command.arg("bench");
@@ -39,8 +47,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     command.arg("--").args(&options.arguments);
     command.env("CONVERGENCE_COMPONENTS", workspace.components());
-    command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
-    command.env("CONVERGENCE_BIN", &server);
+    if with_engine || with_examples {
+        let server = steps.run("server, in release", || up::build_server(workspace))?;
+        if with_examples {
+            steps.run("tools for example plugins", || authoring::ensure_tools(workspace))?;
+            steps.run("example plugins", || authoring::build(workspace, &server).map(drop))?;
+        }
+        command.env("CONVERGENCE_BIN", &server);
+    }
+    if with_engine {
+        command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));
+    }
     steps.run("benchmarks", || command::run(&mut command))?;
     steps.summary();
     Ok(())

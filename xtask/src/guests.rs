@@ -41,7 +41,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     build(workspace, Which::All)?;
     authoring::ensure_tools(workspace)?;
     authoring::build_binary(workspace)?;
-    let examples = authoring::build(workspace)?;
+    let examples = authoring::build(workspace, &authoring::binary(workspace))?;
     let own = guests(workspace, Which::All).into_iter().map(|guest| workspace.components().join(guest.place));
     for file in own.chain(examples) {
         let size = fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.len();

@@ -70,7 +70,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
         .run("compile the tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-run")))?;
     steps.run("compilers of other languages", || authoring::ensure_tools(workspace))?;
     // With the binary that was compiled for the tests.
-    steps.run("example plugins", || authoring::build(workspace).map(drop))?;
+    steps.run("example plugins", || authoring::build(workspace, &authoring::binary(workspace)).map(drop))?;
     let tested =
         steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.

@@ -1,0 +1,52 @@
+//! The product as the server sets it up.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use convergence_model::ids::Clock;
+use convergence_plugin::oci::RegistrySettings;
+use convergence_plugin::trust::{TrustPolicy, TrustSettings};
+use convergence_plugin::{Catalogue, Settings, Shelf};
+use convergence_sandbox::{ChildCompiler, Compiler, Pooling, Sandbox, SandboxConfig};
+use serde_json::Value;
+
+/// Defaults all over; compiles in a child process, which is this program again.
+pub(crate) fn sandbox(cache: &Path) -> Sandbox {
+    let compiler = ChildCompiler::new("/proc/self/exe".into(), vec![crate::COMPILE.into()]);
+    let config = SandboxConfig {
+        cache_dir: Some(cache.to_owned()),
+        cache_key: [7; 32],
+        compiler: Compiler::Child(compiler),
+        // The bare thing has one, so there is no comparison without.
+        pooling: Pooling::Always,
+        ..SandboxConfig::default()
+    };
+    Sandbox::new(config).unwrap()
+}
+
+/// The catalogue over a folder.
+pub(crate) async fn catalogue(
+    shelf: Shelf,
+    sandbox: Sandbox,
+    folder: &Path,
+    configuration: BTreeMap<String, Value>,
+) -> Catalogue {
+    let settings = Settings {
+        folder: folder.to_owned(),
+        server: "bench".to_owned(),
+        configuration,
+        trust: Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap()),
+        registries: RegistrySettings::default(),
+    };
+    Catalogue::open(shelf, sandbox, Arc::new(SystemClock), settings).await.unwrap()
+}
+
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
