@@ -6,9 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::without_engine;
+use crate::harness::Server;
 use crate::harness::server::binary;
 use crate::harness::workspace;
 
@@ -35,9 +38,11 @@ fn document(output: &Output) -> Value {
     serde_json::from_str(&out).unwrap_or_else(|wrong| panic!("{wrong}: {out}"))
 }
 
-/// Makes a project of every kind, and takes each through all that its author would do, as it was made.
-fn scaffolds_work_as_generated(language: &str, kinds: &[&str]) {
+/// Makes a project of every kind, takes each through all that its author would do, as it was made, and installs it on a
+/// running server, where it does what it is for.
+async fn scaffolds_work_as_generated(language: &str, kinds: &[&str]) {
     let folder = TempDir::new().unwrap();
+    let server = without_engine().await;
     for kind in kinds {
         let kind = *kind;
         let name = format!("{language}-{kind}");
@@ -54,38 +59,89 @@ fn scaffolds_work_as_generated(language: &str, kinds: &[&str]) {
         let tested = document(&plugin(&project, &["test"]));
         let cases = fs::read_dir(project.join("cases")).unwrap().count();
         assert!(cases >= 2 && tested["cases"].as_array().unwrap().len() == cases, "{tested}");
+        serve(&server, kind, &name, &project).await;
     }
 }
 
-#[test]
-fn rust_scaffolds_work_as_generated() {
-    scaffolds_work_as_generated("rust", &["template", "policy", "billing"]);
+/// Installs a component and has it do what plugins of its kind do.
+async fn serve(server: &Server, kind: &str, id: &str, project: &Path) {
+    let component = fs::read(project.join("build").join(id).with_extension("wasm")).unwrap();
+    let upload = server.http.request(Method::POST, "/api/v1/plugins").header("content-type", "application/wasm");
+    let installed = server.http.send(upload.body(component)).await.expect(201);
+    assert_eq!(installed["active"], true, "{installed}");
+    if kind == "template" {
+        let plan = json!({ "name": "x", "language": installed["plugin"]["languages"][0] });
+        let answer = server.http.post("/api/v1/tenant/plan", &plan).await.expect(200);
+        assert!(answer["dockerfile"].as_str().unwrap().contains("FROM"), "{answer}");
+        return;
+    }
+    // A policy refuses something; a billing policy says what something costs.
+    let telling = if kind == "policy" { "violations" } else { "lines" };
+    let cases = fs::read_dir(project.join("cases")).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    let mut cases = cases.map(|bytes| serde_json::from_slice::<Value>(&bytes).unwrap());
+    let golden = cases
+        .find(|case| case["expect"][telling].as_array().is_some_and(|list| !list.is_empty()))
+        .unwrap_or_else(|| panic!("no case of {id} expects {telling}"));
+    let config = golden.get("config").cloned().unwrap_or_else(|| json!({}));
+    let question = json!({ "input": golden["input"], "config": config });
+    let answer = server.http.post(&format!("/api/v1/plugins/{id}/try"), &question).await.expect(200);
+    assert!(holds(&golden["expect"], &answer["answer"]), "{id}: expected {}, got {answer}", golden["expect"]);
 }
 
-#[test]
-fn c_scaffolds_work_as_generated() {
-    scaffolds_work_as_generated("c", &["template", "policy", "billing"]);
+/// Whether everything that is expected is there.
+fn holds(expected: &Value, found: &Value) -> bool {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) => {
+            expected.iter().all(|(key, value)| found.get(key).is_some_and(|found| holds(value, found)))
+        }
+        (Value::Array(expected), Value::Array(found)) => {
+            expected.len() == found.len() && expected.iter().zip(found).all(|(a, b)| holds(a, b))
+        }
+        (expected, found) => expected == found,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_in_python_is_built_again_after_a_change() {
+    let folder = TempDir::new().unwrap();
+    document(&plugin(folder.path(), &["new", "--kind", "policy", "--lang", "python", "again"]));
+    let project = folder.path().join("again");
+    for change in ["", "\n# A change.\n"] {
+        let source = project.join("src/plugin.py");
+        fs::write(&source, fs::read_to_string(&source).unwrap() + change).unwrap();
+        document(&plugin(&project, &["build"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_scaffolds_work_as_generated() {
+    scaffolds_work_as_generated("rust", &["template", "policy", "billing"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_scaffolds_work_as_generated() {
+    scaffolds_work_as_generated("c", &["template", "policy", "billing"]).await;
 }
 
 // One test a kind: the interpreter in each takes long to compile.
-#[test]
-fn a_python_template_works_as_generated() {
-    scaffolds_work_as_generated("python", &["template"]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_template_works_as_generated() {
+    scaffolds_work_as_generated("python", &["template"]).await;
 }
 
-#[test]
-fn a_python_policy_works_as_generated() {
-    scaffolds_work_as_generated("python", &["policy"]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_policy_works_as_generated() {
+    scaffolds_work_as_generated("python", &["policy"]).await;
 }
 
-#[test]
-fn a_python_billing_policy_works_as_generated() {
-    scaffolds_work_as_generated("python", &["billing"]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_billing_policy_works_as_generated() {
+    scaffolds_work_as_generated("python", &["billing"]).await;
 }
 
-#[test]
-fn javascript_scaffolds_work_as_generated() {
-    scaffolds_work_as_generated("javascript", &["template", "policy", "billing"]);
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_scaffolds_work_as_generated() {
+    scaffolds_work_as_generated("javascript", &["template", "policy", "billing"]).await;
 }
 
 /// A folder to stand for `PATH`, with these shell scripts in it and nothing else.

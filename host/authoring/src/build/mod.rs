@@ -122,6 +122,16 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), BuildError> {
     written.map_err(|source| BuildError::Files { verb: "write", path: path.to_owned(), source })
 }
 
+/// Removes a folder, if it is there.
+fn remove(path: &Path) -> Result<(), BuildError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(BuildError::Files { verb: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a file.
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
     fs::read(path).map_err(|source| BuildError::Files { verb: "read", path: path.to_owned(), source })

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::contract::{self, Contract, pascal};
-use super::{BuildError, take, tool, unchanged, write};
+use super::{BuildError, remove, take, tool, unchanged, write};
 use crate::project::Project;
 
 /// The package that makes components.
@@ -39,13 +39,11 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, BuildError> {
         let modules = made.join("modules");
         write(&modules.join("guard.py"), GUARD.as_bytes())?;
         write(&modules.join("entry.py"), entry.as_bytes())?;
-        // For editors and type checkers. What the component has is made anew.
+        // For editors and type checkers. What the component has is made anew. The package refuses a folder that is there.
+        let bindings = project.build_folder().join("bindings");
+        remove(&bindings)?;
         python.run(|command| {
-            command
-                .arg("-d")
-                .arg(&wit)
-                .args(["-w", contract.world(), "bindings"])
-                .arg(project.build_folder().join("bindings"));
+            command.arg("-d").arg(&wit).args(["-w", contract.world(), "bindings"]).arg(&bindings);
         })?;
         let component = made.join("component.wasm");
         python.run(|command| {

@@ -1,0 +1,174 @@
+//! What happens to plugins while servers run: faults, revocations, and another server on the same database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![expect(clippy::disallowed_methods, reason = "says where components are, to tests alone")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use convergence_model::ids::Clock;
+use convergence_model::plan::PlanRequest;
+use convergence_model::plugin::Source;
+use convergence_plugin::oci::RegistrySettings;
+use convergence_plugin::trust::{self, TrustPolicy, TrustSettings};
+use convergence_plugin::{BreakerState, Catalogue, Decision, PluginFailure, PluginState, Settings, Shelf};
+use convergence_sandbox::{Pooling, Sandbox, SandboxConfig};
+use convergence_store::Store;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+fn component(name: &str) -> Vec<u8> {
+    let folder = std::env::var_os("CONVERGENCE_COMPONENTS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/components"), PathBuf::from);
+    let path = folder.join(name).with_extension("wasm");
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", path.display()))
+}
+
+#[derive(Debug)]
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+}
+
+/// A server's plugins: a folder of its own, and a database that may be another's as well.
+async fn server(name: &str, folder: &Path, shelf: Shelf, configuration: Value, trust: TrustSettings) -> Arc<Catalogue> {
+    let plugins = folder.join(name);
+    fs::create_dir_all(&plugins).unwrap();
+    let sandbox = Sandbox::new(SandboxConfig { pooling: Pooling::Never, ..SandboxConfig::default() }).unwrap();
+    let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
+    let settings = Settings {
+        folder: plugins,
+        server: name.to_owned(),
+        configuration,
+        trust: Arc::new(TrustPolicy::new(trust).unwrap()),
+        registries: RegistrySettings::default(),
+    };
+    Arc::new(Catalogue::open(shelf, sandbox, Arc::new(Stopped), settings).await.unwrap())
+}
+
+fn request() -> PlanRequest {
+    PlanRequest {
+        tenant_name: "my-app".to_owned(),
+        framework: None,
+        source: None,
+        base_image: None,
+        architecture: "amd64".to_owned(),
+        memory_mb: 512,
+        env_names: Vec::new(),
+        build_args: Vec::new(),
+        secret_names: Vec::new(),
+        processes: Vec::new(),
+        config: String::new(),
+        extra: Vec::new(),
+    }
+}
+
+/// Waits for a condition.
+async fn eventually(what: &str, look: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !look().await {
+        assert!(Instant::now() < deadline, "{what}: not within a minute");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_breaks_again_and_again_is_not_asked_and_others_are() {
+    let folder = TempDir::new().unwrap();
+    let configuration = json!({ "hostile": { "do": "panic" } });
+    let plugins = server("one", folder.path(), Shelf::Memory, configuration, TrustSettings::default()).await;
+    for name in ["fixtures/hostile", "templates/node"] {
+        plugins.install(component(name), None, Source::Upload, "admin").await.unwrap();
+    }
+    for _ in 0..3 {
+        let failure = plugins.snapshot().plan("hostile", request()).await.unwrap_err();
+        assert!(failure.to_string().contains("told to panic"), "{failure}");
+    }
+    let failure = plugins.snapshot().plan("hostile", request()).await.unwrap_err();
+    assert!(matches!(&failure, PluginFailure::Suspended { id, .. } if id == "hostile"), "{failure}");
+    assert!(failure.retry_after().is_some());
+    let info = plugins.plugin("hostile").await.unwrap();
+    assert!(matches!(info.breaker, Some(BreakerState::Open(_))), "{:?}", info.breaker);
+    let stats = info.stats.unwrap();
+    assert_eq!((stats.calls, stats.traps, stats.suspended), (3, 3, 1));
+    assert!(plugins.snapshot().plan("node", request()).await.is_ok());
+
+    // Told something else, and asked again after the pause, it does well, and the breaker closes.
+    let behave = Decision::Configure(Some(json!({ "do": "behave" })));
+    plugins.decide("hostile", &behave, "admin").await.unwrap();
+    eventually("it is asked again", async || plugins.snapshot().plan("hostile", request()).await.is_ok()).await;
+    assert_eq!(plugins.plugin("hostile").await.unwrap().breaker, Some(BreakerState::Closed));
+}
+
+#[tokio::test]
+async fn what_is_revoked_goes_out_of_use_and_comes_back() {
+    let folder = TempDir::new().unwrap();
+    let list = folder.path().join("revoked.toml");
+    fs::write(&list, "").unwrap();
+    let trust = TrustSettings { revocations: Some(list.clone()), ..TrustSettings::default() };
+    let plugins = server("one", folder.path(), Shelf::Database(database(&folder).await), json!({}), trust).await;
+    let node = component("templates/node");
+    plugins.install(node.clone(), None, Source::Upload, "admin").await.unwrap();
+    let stop = CancellationToken::new();
+    let watching = tokio::task::JoinSet::from_iter([{
+        let (plugins, stop) = (Arc::clone(&plugins), stop.clone());
+        async move { plugins.watch(stop).await }
+    }]);
+    let serves = async || plugins.snapshot().template_for("node").is_some();
+    assert!(serves().await);
+
+    fs::write(&list, format!("[digests]\n\"{}\" = \"it phones home\"\n", trust::digest(&node))).unwrap();
+    eventually("it is out of use", async || !serves().await).await;
+    let state = plugins.plugin("node").await.unwrap().state;
+    assert!(matches!(&state, PluginState::Faulty(reason) if reason.contains("it phones home")), "{state:?}");
+    let again = plugins.install(node.clone(), None, Source::Upload, "admin").await.unwrap_err();
+    assert!(again.to_string().contains("it phones home"), "{again}");
+
+    fs::write(&list, "# nothing\n").unwrap();
+    eventually("it is back", async || serves().await).await;
+    stop.cancel();
+    watching.join_all().await;
+}
+
+async fn database(folder: &TempDir) -> Store {
+    Store::open(folder.path().join("db").to_str().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn servers_that_share_a_database_share_their_plugins() {
+    let folder = TempDir::new().unwrap();
+    let store = database(&folder).await;
+    let shelf = || Shelf::Database(store.clone());
+    let open = async |name| server(name, folder.path(), shelf(), json!({}), TrustSettings::default()).await;
+    let (one, other) = (open("one").await, open("other").await);
+    let stop = CancellationToken::new();
+    let watching = tokio::task::JoinSet::from_iter([&one, &other].map(|server| {
+        let (server, stop) = (Arc::clone(server), stop.clone());
+        async move { server.watch(stop).await }
+    }));
+
+    // Dropped into the folder of one, used by both; a decision made at the other holds for both.
+    fs::write(folder.path().join("one/node.wasm"), component("templates/node")).unwrap();
+    let serve = async |server: &Arc<Catalogue>| server.snapshot().template_for("node").is_some();
+    eventually("both serve it", async || serve(&one).await && serve(&other).await).await;
+    other.decide("node", &Decision::Enable(false), "admin").await.unwrap();
+    eventually("neither serves it", async || !serve(&one).await && !serve(&other).await).await;
+    one.decide("node", &Decision::Enable(true), "admin").await.unwrap();
+    eventually("both serve it again", async || serve(&one).await && serve(&other).await).await;
+
+    // The other server has no such file, and does not take it for taken out.
+    let third = open("third").await;
+    assert!(serve(&third).await);
+    fs::remove_file(folder.path().join("one/node.wasm")).unwrap();
+    eventually("both have let go of it", async || !serve(&one).await && !serve(&other).await).await;
+    assert_eq!(other.plugin("node").await.unwrap().state, PluginState::TakenOut);
+    stop.cancel();
+    watching.join_all().await;
+}
