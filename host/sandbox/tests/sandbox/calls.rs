@@ -220,7 +220,7 @@ async fn a_long_call_that_finds_no_room_begins_again() {
     let looping = request(r#"{"do":"loop"}"#);
     let mut running = pin!(template.plan(&looping));
     assert!(running.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    let long = template.plan_reported(&request(r#"{"do":"work","rounds":40000000}"#)).await;
+    let long = template.plan_reported(&request(r#"{"do":"work","rounds":20000000}"#)).await;
     long.result.expect("it had its turn");
     let report = long.report.unwrap();
     assert!(report.queued > Duration::from_millis(20), "it waited for the other: {report:?}");
