@@ -94,7 +94,7 @@ async fn a_dropped_in_template_is_planned_at_once_and_gone_when_it_is_taken_out_
         if answer.status == 200 { Ok(()) } else { Err(answer.text) }
     })
     .await;
-    // A second in a release build of a quiet machine: `cargo xtask bench plugins` measures it.
+    // How long is shown and not asserted: compiling in a debug build beside busy clients says nothing of a release.
     println!("planned {:?} after it was dropped in", began.elapsed());
     assert!(traffic.end().await > 0, "there was traffic");
 
