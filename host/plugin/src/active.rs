@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use convergence_model::OrgId;
 use convergence_model::tenant::PluginPin;
 use convergence_sandbox::{CallError, Component, Description, Reported};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::breaker::{Breaker, BreakerState, Outcome};
+use crate::configuration::Schema;
 use crate::failure::PluginFailure;
 use crate::stats::{Counters, PluginStats};
 
@@ -18,6 +20,8 @@ use crate::stats::{Counters, PluginStats};
 pub(crate) struct Ready {
     pub(crate) component: Component,
     vitals: Arc<Vitals>,
+    /// Kept, since every change of any plugin holds every configuration against its schema again.
+    schema: Arc<OnceLock<Result<Schema, String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +32,13 @@ struct Vitals {
 
 impl Ready {
     pub(crate) fn new(component: Component) -> Self {
-        Self { component, vitals: Arc::default() }
+        Self { component, vitals: Arc::default(), schema: Arc::default() }
+    }
+
+    /// A configuration as text for the guest, or what is wrong with it or with the schema. None is `{}`.
+    pub(crate) fn configured(&self, configuration: Option<&Value>) -> Result<String, String> {
+        let schema = self.schema.get_or_init(|| Schema::compile(&self.component.description().config_schema));
+        schema.as_ref().map_err(Clone::clone)?.check(configuration)
     }
 
     pub(crate) fn stats(&self) -> PluginStats {

@@ -5,29 +5,47 @@ use serde_json::Value;
 /// Objections shown; a schema can find one for every element of a list.
 const SHOWN: usize = 5;
 
+/// What a plugin says its configuration looks like, ready to hold configurations against. Making one costs a thousand
+/// times what asking it does.
+#[derive(Debug)]
+pub(crate) struct Schema(jsonschema::Validator);
+
+impl Schema {
+    /// Reads a JSON Schema, or tells what is wrong with it.
+    pub(crate) fn compile(schema: &Value) -> Result<Self, String> {
+        // Built without its resolvers, the library refuses references to other documents.
+        jsonschema::draft202012::new(schema)
+            .map(Self)
+            .map_err(|error| format!("its config-schema is not a JSON Schema: {error}"))
+    }
+
+    /// The configuration as text for the guest, or what is wrong with it. None is `{}`.
+    pub(crate) fn check(&self, configuration: Option<&Value>) -> Result<String, String> {
+        let empty = Value::Object(serde_json::Map::new());
+        let configuration = configuration.unwrap_or(&empty);
+        if !configuration.is_object() {
+            return Err("its configuration is not a JSON object".to_owned());
+        }
+        let objections: Vec<String> = self
+            .0
+            .iter_errors(configuration)
+            .take(SHOWN)
+            .map(|error| match error.instance_path().as_str() {
+                "" => error.to_string(),
+                path => format!("`{path}`: {error}"),
+            })
+            .collect();
+        if objections.is_empty() {
+            Ok(configuration.to_string())
+        } else {
+            Err(format!("its configuration does not fit its schema: {}", objections.join("; ")))
+        }
+    }
+}
+
 /// The configuration as text for the guest, or what is wrong with it or with the schema. None is `{}`.
 pub fn check(schema: &Value, configuration: Option<&Value>) -> Result<String, String> {
-    // Built without its resolvers, the library refuses references to other documents.
-    let validator = jsonschema::draft202012::new(schema)
-        .map_err(|error| format!("its config-schema is not a JSON Schema: {error}"))?;
-    let empty = Value::Object(serde_json::Map::new());
-    let configuration = configuration.unwrap_or(&empty);
-    if !configuration.is_object() {
-        return Err("its configuration is not a JSON object".to_owned());
-    }
-    let objections: Vec<String> = validator
-        .iter_errors(configuration)
-        .take(SHOWN)
-        .map(|error| match error.instance_path().as_str() {
-            "" => error.to_string(),
-            path => format!("`{path}`: {error}"),
-        })
-        .collect();
-    if objections.is_empty() {
-        Ok(configuration.to_string())
-    } else {
-        Err(format!("its configuration does not fit its schema: {}", objections.join("; ")))
-    }
+    Schema::compile(schema)?.check(configuration)
 }
 
 #[cfg(test)]

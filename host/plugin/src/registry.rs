@@ -10,7 +10,6 @@ use semver::Version;
 use serde_json::Value;
 
 use crate::active::{Active, Ready};
-use crate::configuration;
 use crate::failure::PluginFailure;
 use crate::policy::ActivePolicy;
 use crate::template::ActiveTemplate;
@@ -125,7 +124,7 @@ impl Registry {
 
     fn activate(&mut self, ready: &Ready, installed: &Installed, configuration: Option<&Value>) -> Result<(), String> {
         let configuration = installed.configuration.as_ref().or(configuration);
-        let config = configuration::check(&ready.component.description().config_schema, configuration)?;
+        let config = ready.configured(configuration)?;
         let (id, told) = (ready.component.description().id.clone(), config.clone());
         let active = Active::new(ready.clone(), config, installed.organizations.clone());
         if let Some(template) = ready.component.as_template() {
