@@ -119,12 +119,11 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             installation.id
         );
     }
-    // This is the only server of the file: whoever held leases is dead.
-    if store.engine_name() == "sqlite" {
-        let cut_off = store.end_leases().await.context("cannot take over what the last server was doing")?;
-        if cut_off > 0 {
-            tracing::info!(cut_off, "going on with operations that were cut off");
-        }
+    // The lock above says that no other server has this one's name: whoever held leases under it is dead.
+    let worker = installation.server.clone();
+    let cut_off = store.end_leases(&worker).await.context("cannot take over what the last server was doing")?;
+    if cut_off > 0 {
+        tracing::info!(cut_off, "going on with operations that were cut off");
     }
     let shelf = Shelf::Database(Store::clone(&store));
     let catalogue = Arc::new(catalogue(config, &keys, shelf, installation.server).await?);
@@ -147,7 +146,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         Arc::clone(&ids),
         Settings {
             instance: installation.id,
-            worker: ids.uuid().to_string(),
+            worker,
             name_prefix: config.docker.name_prefix.clone(),
             ports: config.tenants.ports.clone(),
             subnets: config.tenants.subnets,
@@ -161,7 +160,9 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             default_limits: config.tenants.default_limits.into(),
             tenants_max: config.tenants.max_per_organization,
             ready_patience: Duration::from_secs(config.tenants.ready_seconds),
-            concurrency: config.concurrency,
+            build_limit: Duration::from_secs(config.build.timeout_seconds),
+            operations: config.operations.into(),
+            reconcile: config.reconcile(),
         },
     ));
 
@@ -194,6 +195,13 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         let (catalogue, stop) = (Arc::clone(&catalogue), stop.clone());
         async move {
             catalogue.watch(stop).await;
+            Ok(())
+        }
+    });
+    lifecycle.run("reconcile", {
+        let (provisioner, stop) = (Arc::clone(&provisioner), stop.clone());
+        async move {
+            provisioner.reconcile(stop).await;
             Ok(())
         }
     });

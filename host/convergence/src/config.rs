@@ -8,11 +8,13 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use convergence_model::Limits;
 use convergence_plugin::oci::{Registry, RegistrySettings};
 use convergence_plugin::trust::{TrustPolicy, TrustSettings};
+use convergence_provision::{OperationSettings, ReconcileSettings};
 use convergence_store::SubnetPool;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -31,9 +33,9 @@ pub(crate) struct Config {
     pub(crate) database: Option<String>,
     /// Seconds a request that starts something waits for its outcome.
     pub(crate) wait_seconds: u64,
-    /// Operations done at the same time.
-    pub(crate) concurrency: usize,
     pub(crate) log: Log,
+    pub(crate) operations: Operations,
+    pub(crate) reconcile: Reconcile,
     pub(crate) docker: Docker,
     /// What images resolve to: `"node:22-bookworm-slim" = "registry.example/node:22"`, or by prefix.
     pub(crate) images: BTreeMap<String, String>,
@@ -110,6 +112,52 @@ pub(crate) struct Tenants {
     pub(crate) default_limits: DefaultLimits,
 }
 
+/// How what is asked for is carried out.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Operations {
+    /// Operations done at the same time.
+    pub(crate) concurrency: usize,
+    /// Operations that may wait or be under way; beyond that requests are answered 503.
+    pub(crate) queue_max: u32,
+    /// Seconds one is tried before it is given up and undone.
+    pub(crate) patience_seconds: u64,
+    /// Seconds a server that is not heard of keeps an operation from the others.
+    pub(crate) lease_seconds: u64,
+    /// Seconds a stopping server lets operations go on before it hands them over.
+    pub(crate) drain_seconds: u64,
+    /// Days that what was done is kept, with its events and idempotency keys.
+    pub(crate) keep_days: u32,
+}
+
+/// How what is there is kept as it is wanted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Reconcile {
+    /// Seconds between two looks at everything.
+    pub(crate) interval_seconds: u64,
+    /// What becomes of containers, networks and images that belong to nobody.
+    pub(crate) orphans: Orphans,
+    /// What becomes of volumes that belong to nobody.
+    pub(crate) orphan_volumes: Orphans,
+    /// Seconds something must belong to nobody before it is removed.
+    pub(crate) grace_seconds: u64,
+    /// How often an app may end by itself before its tenant is stopped.
+    pub(crate) crashes_max: u32,
+    /// Seconds an app must stay up for its earlier ends to be forgiven.
+    pub(crate) stable_seconds: u64,
+}
+
+/// What becomes of what belongs to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Orphans {
+    /// It is removed.
+    Remove,
+    /// It is told of.
+    Report,
+}
+
 /// What a tenant gets that asks for nothing.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -129,8 +177,9 @@ impl Default for Config {
             plugins_dir: None,
             database: None,
             wait_seconds: 300,
-            concurrency: 8,
             log: Log::default(),
+            operations: Operations::default(),
+            reconcile: Reconcile::default(),
             docker: Docker::default(),
             images: BTreeMap::new(),
             build: Build::default(),
@@ -145,6 +194,63 @@ impl Default for Config {
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            queue_max: 1000,
+            patience_seconds: 3600,
+            lease_seconds: 15,
+            drain_seconds: 20,
+            keep_days: 30,
+        }
+    }
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self {
+            interval_seconds: 30,
+            orphans: Orphans::Remove,
+            orphan_volumes: Orphans::Report,
+            grace_seconds: 600,
+            crashes_max: 8,
+            stable_seconds: 60,
+        }
+    }
+}
+
+impl Config {
+    /// How what is there is kept as it is wanted.
+    pub(crate) fn reconcile(&self) -> ReconcileSettings {
+        let Reconcile { interval_seconds, orphans, orphan_volumes, grace_seconds, crashes_max, stable_seconds } =
+            self.reconcile;
+        ReconcileSettings {
+            interval: Duration::from_secs(interval_seconds),
+            grace: Duration::from_secs(grace_seconds),
+            remove: orphans == Orphans::Remove,
+            remove_volumes: orphan_volumes == Orphans::Remove,
+            crashes_max,
+            stable: Duration::from_secs(stable_seconds),
+            keep: Duration::from_secs(u64::from(self.operations.keep_days) * 24 * 3600),
+            ..ReconcileSettings::default()
+        }
+    }
+}
+
+impl From<Operations> for OperationSettings {
+    fn from(operations: Operations) -> Self {
+        Self {
+            concurrency: operations.concurrency,
+            backlog_max: operations.queue_max,
+            patience: Duration::from_secs(operations.patience_seconds),
+            lease: Duration::from_secs(operations.lease_seconds),
+            drain: Duration::from_secs(operations.drain_seconds),
+            ..Self::default()
+        }
     }
 }
 
@@ -232,6 +338,21 @@ impl Config {
             bail!(
                 "`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
             );
+        }
+        let operations = &self.operations;
+        for (key, value, least, most) in [
+            ("concurrency", operations.concurrency as u64, 1, 1000),
+            ("queue-max", operations.queue_max.into(), 1, 1_000_000),
+            ("patience-seconds", operations.patience_seconds, 1, 30 * 24 * 3600),
+            ("lease-seconds", operations.lease_seconds, 3, 3600),
+            ("drain-seconds", operations.drain_seconds, 0, 50),
+            ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
+            ("crashes-max", self.reconcile.crashes_max.into(), 0, 1000),
+            ("keep-days", operations.keep_days.into(), 1, 36_500),
+        ] {
+            if !(least..=most).contains(&value) {
+                bail!("`{key} = {value}` in [operations] or [reconcile] must be from {least} to {most}");
+            }
         }
         TrustPolicy::new(self.trust.clone())?;
         if self.tenants.ports.contains(&self.listen.port()) {
@@ -323,6 +444,8 @@ mod tests {
             ("[docker]\nname-prefix = \"A b\"", "name-prefix"),
             ("[trust]\nrequire-signatures = true", "at least one key"),
             ("[trust]\nkeys = { release = \"rsa:AAAA\" }", "`release`"),
+            ("[operations]\nlease-seconds = 0", "from 3"),
+            ("[operations]\ndrain-seconds = 300", "drain-seconds"),
             ("[trust]\nrequire-signature = true", "require-signature"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());

@@ -6,6 +6,7 @@
 
 mod docs;
 mod extract;
+mod idempotency;
 mod problem;
 mod request;
 mod routes;

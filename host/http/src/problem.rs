@@ -11,7 +11,7 @@ use convergence_access::development::NotLocal;
 use convergence_model::operation::Failure;
 use convergence_model::{OperationId, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
-use convergence_provision::{DestroyError, PlanError, SpawnError};
+use convergence_provision::{PlanError, RequestError, SpawnError};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
 use serde::Serialize;
@@ -130,6 +130,7 @@ impl Problem {
             }
             "engine-unreachable" | "engine-timeout" | "ports-exhausted" | "ports-taken" | "subnets-exhausted"
             | "subnet-taken" => StatusCode::SERVICE_UNAVAILABLE,
+            "cancelled" => StatusCode::CONFLICT,
             _ => StatusCode::BAD_GATEWAY,
         };
         let more = More { failure: Some(failure.clone()), next: None, operation: Some(operation) };
@@ -139,12 +140,18 @@ impl Problem {
         }
     }
 
+    /// A conflict with an operation.
+    fn about(operation: OperationId, code: &str, detail: String) -> Self {
+        let more = More { operation: Some(operation), ..More::default() };
+        Self { more: Some(Box::new(more)), ..Self::new(StatusCode::CONFLICT, code, detail) }
+    }
+
     fn unavailable(code: &str, detail: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
 
     /// Our fault: the cause goes to the log, not to the client.
-    fn internal(cause: &dyn std::fmt::Display) -> Self {
+    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -238,10 +245,12 @@ impl From<Conflict> for Problem {
                 violations: vec![FieldProblem { path: "name".into(), code: "taken".into(), message: detail.clone() }],
                 ..Self::new(StatusCode::CONFLICT, "name-taken", detail)
             },
-            Conflict::TenantBusy { operation } => Self {
-                more: Some(Box::new(More { operation: Some(operation), ..More::default() })),
-                ..Self::new(StatusCode::CONFLICT, "tenant-busy", detail)
-            },
+            Conflict::TenantBusy { operation } => Self::about(operation, "tenant-busy", detail),
+            Conflict::QueueFull { .. } => Self::unavailable("queue-full", detail),
+            Conflict::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail),
+            Conflict::Over { operation, .. } => Self::about(operation, "operation-over", detail),
+            Conflict::NotCancellable { .. } => Self::new(StatusCode::CONFLICT, "not-cancellable", detail),
+            Conflict::NotRetryable { operation, .. } => Self::about(operation, "not-retryable", detail),
             Conflict::PortsExhausted { .. } => Self::unavailable("ports-exhausted", detail)
                 .with_next("destroy a tenant, or let the operator widen `ports` in the configuration"),
             Conflict::SubnetsExhausted { .. } => Self::unavailable("subnets-exhausted", detail)
@@ -361,14 +370,13 @@ impl From<SpawnError> for Problem {
     }
 }
 
-impl From<DestroyError> for Problem {
-    fn from(error: DestroyError) -> Self {
+impl Problem {
+    /// A request about a tenant or an operation that was not accepted.
+    pub(crate) fn of_request(noun: &str, error: RequestError) -> Self {
         match error {
-            DestroyError::Absent => Self::no_such("tenant"),
-            DestroyError::Store(error) => error.into(),
-            DestroyError::Stopping => {
-                Self::unavailable("stopping", "the server is stopping; send the request again in a moment")
-            }
+            RequestError::Absent => Self::no_such(noun),
+            RequestError::Store(error) => error.into(),
+            RequestError::Stopping => SpawnError::Stopping.into(),
         }
     }
 }

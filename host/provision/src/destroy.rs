@@ -1,42 +1,31 @@
 //! Accepting a destroy, and the steps that carry it out.
 
 use convergence_access::Caller;
-use convergence_model::operation::Operation;
-use convergence_model::{EnvId, OperationId, Scope};
-use convergence_store::StoreError;
+use convergence_model::operation::{Input, Operation, OperationKind, OperationState};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::{EnvId, Scope};
+use convergence_store::{Entry, Fate};
 
-use crate::Provisioner;
-use crate::step::{Step, removal};
+use crate::operations::{Failing, Recipe};
+use crate::step::removal;
+use crate::{Provisioner, RequestError};
 
-/// What is done, in order. None can be undone; each can be repeated until it works.
-pub(crate) const STEPS: &[&dyn Step] = &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images];
+/// None of the steps can be undone; each can be repeated until it works.
+pub(crate) const RECIPE: Recipe = Recipe {
+    steps: &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images],
+    done: (Fate::Gone, "tenant.destroyed"),
+    failing: Failing::Stay(OperationState::Stuck, Fate::Failed),
+    failed: "tenant.destroy-failed",
+};
 
-/// Why a destroy was not accepted. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum DestroyError {
-    /// There is no such tenant within reach.
-    #[error("there is no such tenant")]
-    Absent,
-    /// Something else is being done to the tenant, or the store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Stopping,
-}
+const ENTRY: Entry = Entry { from: &[], to: Some(TenantStatus::Destroying), action: "tenant.destroy" };
 
 impl Provisioner {
     /// Accepts the removal of a tenant and of everything it has. The work itself begins at once, elsewhere.
     ///
     /// # Errors
-    /// [`DestroyError`]; nothing was changed.
-    pub async fn destroy(&self, scope: &Scope, caller: &Caller, env_id: EnvId) -> Result<Operation, DestroyError> {
-        if self.is_stopping() {
-            return Err(DestroyError::Stopping);
-        }
-        let id = OperationId(self.ids.uuid());
-        let operation = self.store.begin_destroy(scope, env_id, id, self.clock.now(), caller.name()).await?;
-        self.queued.notify_one();
-        operation.ok_or(DestroyError::Absent)
+    /// [`RequestError`]; nothing was changed.
+    pub async fn destroy(&self, scope: &Scope, caller: &Caller, env_id: EnvId) -> Result<Operation, RequestError> {
+        self.request(scope, env_id, OperationKind::Destroy, Input::default(), caller.name(), ENTRY).await
     }
 }

@@ -7,6 +7,9 @@ use convergence_store::{Conflict, StoreError};
 
 use crate::step::StepError;
 
+/// The code of an operation that somebody took back.
+pub(crate) const CANCELLED: &str = "cancelled";
+
 /// Lines of a log kept with a failure.
 const LOG_LINES: usize = 20;
 
@@ -47,7 +50,32 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "widen `ports` or `subnets` in [tenants] of the configuration, or destroy a tenant",
             log: Vec::new(),
         },
-        StepError::Store(_) | StepError::Gone | StepError::LeaseLost => Told {
+        StepError::BuildTooLong { .. } => Told {
+            code: "build-failed",
+            cause: "a command of the build never ends, or downloads more than the network gives in that time"
+                .to_owned(),
+            next: "look at its last lines (`GET /api/v1/operations/{id}/events`), or raise `timeout-seconds` in [build]",
+            log: Vec::new(),
+        },
+        StepError::Hung { .. } => Told {
+            code: "engine-timeout",
+            cause: "the container engine hangs, or the machine is overloaded".to_owned(),
+            next: "look at the engine's log and at the load of the machine, then send the request again",
+            log: Vec::new(),
+        },
+        StepError::Crashed(_) => Told {
+            code: "gave-up",
+            cause: "the server was ended from outside again and again, or it crashes over this operation".to_owned(),
+            next: "look at the server's log for this operation, mend what it names, then retry it or destroy the tenant",
+            log: Vec::new(),
+        },
+        StepError::Cancelled => Told {
+            code: CANCELLED,
+            cause: "somebody asked for it".to_owned(),
+            next: "send the request again to have it after all",
+            log: Vec::new(),
+        },
+        StepError::Store(_) | StepError::Gone | StepError::LeaseLost | StepError::HandedOver => Told {
             code: "store-failed",
             cause: "the platform's own database did not answer or lost rows".to_owned(),
             next: "look at the server's log and at `convergence doctor`, then send the request again",
@@ -61,19 +89,6 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
         likely_cause: told.cause,
         next: told.next.to_owned(),
         log: last(&told.log),
-    }
-}
-
-/// Tells why nothing more is tried.
-pub(crate) fn gave_up(attempts: i64) -> Failure {
-    Failure {
-        step: "start".to_owned(),
-        code: "gave-up".to_owned(),
-        message: format!("it was begun {attempts} times and never got to an end"),
-        likely_cause: "the engine or the database did not answer for long, or the server itself crashed over it"
-            .to_owned(),
-        next: "look at the server's log for this operation, mend what it names, then destroy the tenant".to_owned(),
-        log: Vec::new(),
     }
 }
 

@@ -3,21 +3,27 @@
 use std::collections::BTreeSet;
 
 use convergence_access::Caller;
-use convergence_model::operation::Operation;
+use convergence_model::operation::{Input, Made, Operation, OperationKind};
 use convergence_model::spec::TenantSpec;
 use convergence_model::tenant::{Binding, Tenant};
-use convergence_model::{OperationId, OrgId, Scope, Secret, TenantId};
+use convergence_model::{OrgId, Scope, Secret, TenantId};
 use convergence_runtime::RuntimeError;
-use convergence_store::{KeyVerifier, LOCAL_NODE, NewRevision, NewSpawn, StoreError};
-
-use crate::Provisioner;
-use crate::planning::PlanError;
-use crate::step::{
-    Step, container::Container, image::Image, network::Network, probe::Probe, start::Start, volumes::Volumes,
+use convergence_store::{
+    Conflict, Fate, Idempotency, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, StoreError,
 };
 
-/// What is done, in order. A failure undoes what was done, in reverse.
-pub(crate) const STEPS: &[&dyn Step] = &[&Image, &Network, &Volumes, &Container, &Start, &Probe];
+use crate::Provisioner;
+use crate::operations::{Failing, Recipe};
+use crate::planning::PlanError;
+use crate::step::{container::Container, image::Image, network::Network, probe::Probe, start::Start, volumes::Volumes};
+
+/// A tenant that never ran leaves nothing.
+pub(crate) const RECIPE: Recipe = Recipe {
+    steps: &[&Image, &Network, &Volumes, &Container, &Start, &Probe],
+    done: (Fate::Runs, "tenant.spawned"),
+    failing: Failing::Undo,
+    failed: "tenant.spawn-failed",
+};
 
 /// Why a spawn was not accepted. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +45,19 @@ pub enum SpawnError {
 /// A spawn that was accepted: from here on it cannot be lost.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The tenant, provisioning.
-    pub tenant: Tenant,
-    /// What is bound to it.
-    pub binding: Binding,
     /// What to wait for.
     pub operation: Operation,
-    /// What the tenant presents to the platform.
-    pub api_key: Secret,
+    /// What is made. None when the same request was sent before and its tenant is gone.
+    pub made: Option<Made>,
+    /// Whether this is the operation that an earlier request with the same idempotency key began.
+    pub replayed: bool,
 }
 
 impl Provisioner {
     /// Plans a tenant and accepts it. The work itself begins at once, elsewhere: see [`Provisioner::outcome`].
+    ///
+    /// A request that was sent before with the same idempotency key changes nothing and answers the operation it began
+    /// then. Only what is accepted uses a key up: a request that was refused may be sent again with the same one.
     ///
     /// # Errors
     /// [`SpawnError`]; nothing was changed.
@@ -60,50 +67,80 @@ impl Provisioner {
         caller: &Caller,
         org: OrgId,
         spec: TenantSpec,
+        idempotency: Option<Idempotency>,
     ) -> Result<Accepted, SpawnError> {
         if self.is_stopping() {
             return Err(SpawnError::Stopping);
+        }
+        if let Some(accepted) = self.begun_with(scope, org, idempotency.as_ref()).await? {
+            return Ok(accepted);
         }
         let planned = self.plan(scope, caller, org, &spec).await?;
         self.runtime.ping().await.map_err(SpawnError::Engine)?;
 
         let tenant = TenantId(self.ids.uuid());
-        let key = self.keys.tenant_key(tenant, 1);
-        let spawned = self
-            .store
-            .begin_spawn(
-                scope,
-                &NewSpawn {
-                    tenant,
-                    org,
-                    spec,
-                    revision: NewRevision {
-                        plan: planned.plan.into_plan(),
-                        plugins: planned.plugins,
-                        limits: planned.limits,
-                    },
-                    operation: OperationId(self.ids.uuid()),
-                    node: LOCAL_NODE.to_owned(),
-                    ports: self.settings.ports.clone(),
-                    skip_ports: BTreeSet::new(),
-                    subnets: self.settings.subnets,
-                    key: KeyVerifier {
-                        version: key.verifier.version,
-                        lookup: key.verifier.lookup,
-                        verifier: key.verifier.mac,
-                    },
-                    quota: self.settings.tenants_max,
-                    actor: caller.name().to_owned(),
-                    now: self.clock.now(),
-                },
-            )
-            .await?;
-        self.queued.notify_one();
-        Ok(Accepted {
-            tenant: spawned.tenant,
-            binding: spawned.binding,
-            operation: spawned.operation,
-            api_key: key.secret,
-        })
+        let verifier = self.keys.tenant_key(tenant, 1).verifier;
+        let operation = self.new_operation(OperationKind::Spawn, Input::default(), caller.name());
+        let new = NewSpawn {
+            tenant,
+            org,
+            spec,
+            revision: NewRevision { plan: planned.plan.into_plan(), plugins: planned.plugins, limits: planned.limits },
+            operation: NewOperation { idempotency, ..operation },
+            node: LOCAL_NODE.to_owned(),
+            ports: self.settings.ports.clone(),
+            skip_ports: BTreeSet::new(),
+            subnets: self.settings.subnets,
+            key: KeyVerifier { version: verifier.version, lookup: verifier.lookup, verifier: verifier.mac },
+            quota: self.settings.tenants_max,
+            backlog_max: self.settings.operations.backlog_max,
+        };
+        match self.store.begin_spawn(scope, &new).await {
+            Ok(spawned) => {
+                self.queued.notify_one();
+                let made = Some(made(&spawned.tenant, &spawned.binding));
+                Ok(Accepted { operation: spawned.operation, made, replayed: false })
+            }
+            // The same request came twice at the same moment, and the other one was faster.
+            Err(StoreError::Conflict(refused @ Conflict::AlreadyBegun { .. })) => {
+                let begun = self.begun_with(scope, org, new.operation.idempotency.as_ref()).await?;
+                begun.ok_or_else(|| StoreError::from(refused).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the tenant of a spawn presents to the platform.
+    pub fn api_key(&self, operation: &Operation, made: &Made) -> Secret {
+        self.keys.tenant_key(operation.tenant, made.key_version).secret
+    }
+
+    async fn begun_with(
+        &self,
+        scope: &Scope,
+        org: OrgId,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Accepted>, StoreError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let Some(operation) = self.store.begun_with(scope, org, idempotency).await? else { return Ok(None) };
+        let made = match &operation.result {
+            Some(made) => Some(made.clone()),
+            None => {
+                let tenant = self.store.tenant(scope, operation.env_id).await?;
+                let binding = self.store.binding(scope, operation.tenant).await?;
+                tenant.zip(binding).map(|(tenant, binding)| made(&tenant, &binding))
+            }
+        };
+        Ok(Some(Accepted { operation, made, replayed: true }))
+    }
+}
+
+/// What a spawn makes, as it is bound now.
+pub(crate) fn made(tenant: &Tenant, binding: &Binding) -> Made {
+    Made {
+        name: tenant.spec.name.to_string(),
+        port: binding.port,
+        key_version: binding.key_version,
+        created_at: tenant.created_at,
     }
 }

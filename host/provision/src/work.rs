@@ -10,28 +10,41 @@ use convergence_model::tenant::{Binding, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
 use convergence_render::{GuardedPlan, Projection, names};
 use convergence_runtime::{Owner, Runtime};
-use convergence_store::{Lease, Store};
+use convergence_store::{NewEvent, Store};
 
 use crate::Provisioner;
+use crate::hold::Hold;
 use crate::step::StepError;
 
 /// How long a port or a network that somebody else was found on is left alone.
 const QUARANTINE: Duration = Duration::from_secs(600);
-/// Lines of progress kept of one operation.
-const LINES_MAX: u32 = 2000;
+/// Lines of progress kept of one step.
+const LINES_MAX: usize = 2000;
+/// Lines of progress kept in one transaction.
+const BATCH: usize = 100;
 
 /// One operation in the hands of a worker.
 pub(crate) struct Work<'a> {
     pub(crate) provisioner: &'a Provisioner,
-    pub(crate) lease: Lease,
+    pub(crate) hold: &'a Hold,
     pub(crate) operation: Operation,
-    pub(crate) tenant: Tenant,
-    pub(crate) revision: Revision,
+    /// What the store knows of the tenant, and its newest revision. A sweep has neither.
+    pub(crate) target: Option<(Tenant, Revision)>,
 }
 
 impl Work<'_> {
-    pub(crate) fn runtime(&self) -> &dyn Runtime {
-        self.provisioner.runtime.as_ref()
+    /// The engine, for as long as nobody else can have taken the operation.
+    pub(crate) fn runtime(&self) -> Result<&dyn Runtime, StepError> {
+        self.hold.check()?;
+        Ok(self.provisioner.runtime.as_ref())
+    }
+
+    fn tenant(&self) -> Result<&Tenant, StepError> {
+        self.target.as_ref().map(|(tenant, _)| tenant).ok_or(StepError::Gone)
+    }
+
+    pub(crate) fn revision(&self) -> Result<&Revision, StepError> {
+        self.target.as_ref().map(|(_, revision)| revision).ok_or(StepError::Gone)
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -45,37 +58,37 @@ impl Work<'_> {
 
     /// Whose things in the engine this operation may remove.
     pub(crate) fn owner(&self) -> Owner<'_> {
-        Owner { instance: &self.provisioner.settings.instance, tenant: self.tenant.env_id }
+        Owner { instance: &self.provisioner.settings.instance, tenant: self.operation.env_id }
     }
 
     /// The name of the tenant's container, and of its network.
     pub(crate) fn name(&self) -> String {
-        names::container(&self.provisioner.settings.name_prefix, self.tenant.env_id)
+        names::container(&self.provisioner.settings.name_prefix, self.operation.env_id)
     }
 
     /// The name of one of the tenant's volumes.
     pub(crate) fn volume_name(&self, volume: &str) -> String {
-        names::volume(&self.provisioner.settings.name_prefix, self.tenant.env_id, volume)
+        names::volume(&self.provisioner.settings.name_prefix, self.operation.env_id, volume)
     }
 
     /// The plan, held against the rules once more: rules may have become stricter since it was accepted.
     pub(crate) fn plan(&self) -> Result<GuardedPlan, StepError> {
-        let rules = self.provisioner.rules(&self.tenant.spec, self.revision.limits.memory_mb);
-        GuardedPlan::recheck(self.revision.plan.clone(), &rules).map_err(StepError::PlanRefused)
+        let rules = self.provisioner.rules(&self.tenant()?.spec, self.revision()?.limits.memory_mb);
+        GuardedPlan::recheck(self.revision()?.plan.clone(), &rules).map_err(StepError::PlanRefused)
     }
 
     /// What is bound to the tenant now; a port may have moved since the operation began.
     pub(crate) async fn binding(&self) -> Result<Binding, StepError> {
-        self.store().binding(&Self::scope(), self.tenant.id).await?.ok_or(StepError::Gone)
+        self.store().binding(&Self::scope(), self.operation.tenant).await?.ok_or(StepError::Gone)
     }
 
     /// The golden projection of the revision as it is built and bound now.
     pub(crate) async fn workload(&self) -> Result<Workload, StepError> {
         let binding = self.binding().await?;
-        let revision = self.store().revision(&Self::scope(), self.tenant.id, self.revision.number).await?;
+        let revision = self.store().revision(&Self::scope(), self.operation.tenant, self.revision()?.number).await?;
         let built = revision.and_then(|revision| revision.built).ok_or(StepError::Gone)?;
         let plan = self.plan()?;
-        Ok(self.provisioner.project(&self.tenant, &binding, &self.revision, &plan, &built.tag, self.operation.id))
+        Ok(self.provisioner.project(self.tenant()?, &binding, self.revision()?, &plan, &built.tag, self.operation.id))
     }
 
     /// Leases another port because somebody else sits on the present one.
@@ -84,20 +97,24 @@ impl Work<'_> {
         let until = now.saturating_add(QUARANTINE).unwrap_or(now);
         let settings = &self.provisioner.settings;
         let ports = settings.ports.clone();
-        Ok(self.store().move_port(&self.lease, until, ports, &BTreeSet::new(), now).await?)
+        Ok(self.store().move_port(&self.hold.lease, until, ports, &BTreeSet::new(), now).await?)
     }
 
     /// Leases another network because something outside uses addresses of the present one.
     pub(crate) async fn move_subnet(&self) -> Result<Subnet, StepError> {
         let now = self.provisioner.clock.now();
         let until = now.saturating_add(QUARANTINE).unwrap_or(now);
-        Ok(self.store().move_subnet(&self.lease, until, self.provisioner.settings.subnets, now).await?)
+        Ok(self.store().move_subnet(&self.hold.lease, until, self.provisioner.settings.subnets, now).await?)
     }
 
     /// Appends to the operation's history and tells whoever watches.
     pub(crate) async fn record(&self, step: &str, event: EventKind, detail: &str) -> Result<(), StepError> {
+        self.record_all(&[NewEvent { step, event, detail }]).await
+    }
+
+    async fn record_all(&self, events: &[NewEvent<'_>]) -> Result<(), StepError> {
         let now = self.provisioner.clock.now();
-        self.store().record_event(&self.lease, step, event, detail, now).await?;
+        self.store().record_events(&self.hold.lease, events, now).await?;
         // Nobody watching is not an error.
         let _ = self.provisioner.news.send(self.operation.id);
         Ok(())
@@ -115,17 +132,17 @@ impl Work<'_> {
     {
         let (lines, mut incoming) = tokio::sync::mpsc::channel::<BuildLine>(256);
         let keep = async {
-            let mut kept = 0;
-            while let Some(line) = incoming.recv().await {
-                kept += 1;
-                if kept <= LINES_MAX {
-                    let text = if line.step.is_empty() { line.text } else { format!("{} {}", line.step, line.text) };
-                    match self.record(step, EventKind::Line, &text).await {
-                        Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
-                        // A line of progress is not worth a good build.
-                        Err(error) => tracing::warn!(%error, "a line of progress is lost"),
-                        Ok(()) => {}
-                    }
+            let (mut kept, mut batch) = (0, Vec::new());
+            while incoming.recv_many(&mut batch, BATCH).await > 0 {
+                let details: Vec<String> = batch.drain(..).take(LINES_MAX.saturating_sub(kept)).map(shown).collect();
+                kept += details.len();
+                let lines = details.iter().map(|detail| NewEvent { step, event: EventKind::Line, detail });
+                let lines: Vec<_> = lines.collect();
+                match if lines.is_empty() { Ok(()) } else { self.record_all(&lines).await } {
+                    Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+                    // Lines of progress are not worth a good build.
+                    Err(error) => tracing::warn!(%error, "lines of progress are lost"),
+                    Ok(()) => {}
                 }
             }
             Ok(())
@@ -134,6 +151,10 @@ impl Work<'_> {
         recorded?;
         Ok(outcome?)
     }
+}
+
+fn shown(line: BuildLine) -> String {
+    if line.step.is_empty() { line.text } else { format!("{} {}", line.step, line.text) }
 }
 
 impl Provisioner {

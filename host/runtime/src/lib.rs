@@ -19,6 +19,6 @@ pub use error::RuntimeError;
 pub use fingerprint::fingerprint;
 pub use owner::Owner;
 pub use runtime::{
-    Deviation, EngineInfo, Ensured, HealthStatus, ImageRemoval, LogLine, LogQuery, LogSource, LogStream, Observed,
-    Owned, OwnedItem, Progress, Ready, Removal, Runtime, State, Usage,
+    ChangeStream, Changed, Deviation, EngineInfo, Ensured, HealthStatus, ImageRemoval, LogLine, LogQuery, LogSource,
+    LogStream, Observed, Owned, OwnedItem, Progress, Ready, Removal, Runtime, State, Usage,
 };

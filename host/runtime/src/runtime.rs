@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use convergence_model::EnvId;
 use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
 use convergence_model::workload::{Network, Workload};
 use futures_util::Stream;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +158,25 @@ pub trait Runtime: Debug + Send + Sync {
 
     /// Everything in the engine that carries an installation's label, in the order of names.
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError>;
+
+    /// Containers of an installation to which something happens, as it happens, from now on. It says where to look, not
+    /// what is to be found there; what happened while nobody listened is not told.
+    ///
+    /// # Errors
+    /// Later failures come as the last item of the stream.
+    async fn changes(&self, instance: &str) -> Result<ChangeStream, RuntimeError>;
+}
+
+/// Containers to which something happened, as they come.
+pub type ChangeStream = BoxStream<'static, Result<Changed, RuntimeError>>;
+
+/// A container to which something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Whose it is.
+    pub tenant: EnvId,
+    /// What happened, as the engine names it: `die`, `oom`, `destroy`, …
+    pub action: String,
 }
 
 /// What an engine is and can do.

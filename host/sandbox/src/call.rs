@@ -7,12 +7,16 @@
 //! is room: a guest remembers nothing and changes nothing, so nobody can tell. Hostile calls are long, and meet only
 //! each other there.
 //!
+//! A component whose call turned out long, or was ended by one of its limits, begins its next ones in the long lane, until
+//! it was quick and sound there a number of times in a row ([`Pace`]). So a guest that loops takes a slice from the others
+//! once and not with every call, and one that is slow by nature is not begun twice each time.
+//!
 //! A call that moved is not interrupted, also when its caller goes away: it ends by itself, within its deadline.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -29,6 +33,10 @@ use crate::limiter::{MemoryExhausted, MemoryLimiter};
 
 /// Ticks after which a call is long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
+/// Quick calls in a row after which a component that was slow begins in the short lane again.
+const REDEEMED: u32 = 16;
+/// The longest a call takes that is quick.
+const QUICK: Duration = Duration::from_millis(2);
 /// How much less a long call matters than all else that this process does: where both want a core, it gets a tenth. Less
 /// would let a server that is busy with short calls starve it.
 const LONG_NICENESS: i32 = 10;
@@ -122,6 +130,34 @@ pub(crate) trait Question: Send + Sync + 'static {
     fn ask(&self, store: &mut Store<CallState>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
 
+/// Whether a component's calls are long as a rule, by those it made so far.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Quick calls still to be made before it begins in the short lane again.
+    owed: AtomicU32,
+}
+
+impl Pace {
+    fn is_slow(&self) -> bool {
+        self.owed.load(Ordering::Relaxed) > 0
+    }
+
+    fn was_slow(&self) {
+        self.owed.store(REDEEMED, Ordering::Relaxed);
+    }
+
+    /// Counts a call that began in the long lane, or that ended in the short one.
+    fn count<T>(&self, reported: &Reported<T>) {
+        let quick = reported.report.as_ref().is_some_and(|report| report.duration <= QUICK);
+        if reported.result.as_ref().is_err_and(CallError::is_plugins_fault) {
+            self.was_slow();
+        } else if quick && self.is_slow() {
+            // A call counted twice at the same moment is nothing to anybody.
+            let _ = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| owed.checked_sub(1));
+        }
+    }
+}
+
 /// What all calls of a sandbox share.
 pub(crate) struct Calls {
     engine: Engine,
@@ -159,42 +195,53 @@ impl Calls {
     }
 
     /// Asks from a task of the server.
-    pub(crate) async fn ask<Q: Question>(&self, plugin: &str, question: Q) -> Reported<Q::Answer> {
+    pub(crate) async fn ask<Q: Question>(&self, plugin: &str, pace: &Pace, question: Q) -> Reported<Q::Answer> {
         let function = question.function();
-        let reported = self.ask_in_lanes(Instant::now(), question).await;
+        let reported = self.ask_in_lanes(Instant::now(), pace, question).await;
         let reported = reported.unwrap_or_else(|error| Reported { result: Err(error), report: None });
+        pace.count(&reported);
         if let Some(report) = &reported.report {
             report.log.emit(plugin, function);
         }
         reported
     }
 
-    async fn ask_in_lanes<Q: Question>(&self, arrived: Instant, question: Q) -> Result<Reported<Q::Answer>, CallError> {
+    async fn ask_in_lanes<Q: Question>(
+        &self,
+        arrived: Instant,
+        pace: &Pace,
+        question: Q,
+    ) -> Result<Reported<Q::Answer>, CallError> {
+        if pace.is_slow() {
+            return self.ask_in_long_lane(arrived, question).await;
+        }
         let place = self.enter(&self.short).await?;
         let mut call = Box::pin(self.run(arrived, question, Lane::Short(Arc::clone(&self.long))));
         // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
         let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        let moved = match first {
-            Poll::Ready(Ended::Answered(reported)) => return Ok(reported),
+        match first {
+            Poll::Ready(Ended::Answered(reported)) => Ok(reported),
             Poll::Pending => {
-                let (send, receive) = oneshot::channel();
-                move_away(call, move |ended| drop(send.send(ended)))?;
+                pace.was_slow();
+                let moved = moved(call)?;
                 drop(place);
-                receive
+                moved.await
             }
             Poll::Ready(Ended::Displaced(question)) => {
+                pace.was_slow();
                 drop(place);
-                let place = self.enter(&self.long).await?;
-                let (send, receive) = oneshot::channel();
-                let call = Box::pin(self.run(arrived, question, Lane::Long(place)));
-                move_away(call, move |ended| drop(send.send(ended)))?;
-                receive
+                self.ask_in_long_lane(arrived, question).await
             }
-        };
-        match moved.await {
-            Ok(Ended::Answered(reported)) => Ok(reported),
-            Ok(Ended::Displaced(_)) | Err(_) => Err(ended_early()),
         }
+    }
+
+    async fn ask_in_long_lane<Q: Question>(
+        &self,
+        arrived: Instant,
+        question: Q,
+    ) -> Result<Reported<Q::Answer>, CallError> {
+        let place = self.enter(&self.long).await?;
+        moved(Box::pin(self.run(arrived, question, Lane::Long(place))))?.await
     }
 
     /// Asks from a thread that may wait, one at a time: for what is asked once, at load.
@@ -293,6 +340,20 @@ fn move_away<T: 'static>(
         Ok(_) => Ok(()),
         Err(error) => Err(CallError::Host(format!("no thread can be started for it: {error}"))),
     }
+}
+
+/// Goes on with a call on a thread of its own, at once; the answer comes here.
+fn moved<Q: Question>(
+    call: Pin<Box<impl Future<Output = Ended<Q>> + Send + 'static>>,
+) -> Result<impl Future<Output = Result<Reported<Q::Answer>, CallError>>, CallError> {
+    let (send, receive) = oneshot::channel();
+    move_away(call, move |ended| drop(send.send(ended)))?;
+    Ok(async move {
+        match receive.await {
+            Ok(Ended::Answered(reported)) => Ok(reported),
+            Ok(Ended::Displaced(_)) | Err(_) => Err(ended_early()),
+        }
+    })
 }
 
 fn ended_early() -> CallError {

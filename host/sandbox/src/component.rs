@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
-use crate::call::{CallState, Calls};
+use crate::call::{CallState, Calls, Pace, Question, Reported};
 use crate::error::{DescriptionProblem, LoadError};
 use crate::json::Main;
 use crate::v0_1;
@@ -182,6 +182,14 @@ pub(crate) struct Loaded {
     pub(crate) description: Description,
     pub(crate) face: Face,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) pace: Pace,
+}
+
+impl Loaded {
+    /// Asks it something from a task of the server.
+    pub(crate) async fn ask<Q: Question>(&self, question: Q) -> Reported<Q::Answer> {
+        self.calls.ask(&self.description.id, &self.pace, question).await
+    }
 }
 
 /// By which contract it is called. A new major version of one becomes another variant, behind the same callers.
@@ -223,9 +231,9 @@ impl Component {
         }
     }
 
-    /// By whom it is called.
-    pub(crate) fn calls(&self) -> &Calls {
-        &self.inner.calls
+    /// Asks it something from a task of the server.
+    pub(crate) async fn ask<Q: Question>(&self, question: Q) -> Reported<Q::Answer> {
+        self.inner.ask(question).await
     }
 
     /// The template it is, if it is one.

@@ -72,7 +72,7 @@ impl Component {
         // The text is about as long as what it stands for, and what it stands for buys fuel.
         let input_bytes = config.len().saturating_add(input.to_string().len());
         let question = Call { pre: pre.clone(), index: function.index, name: main.function, argument, input_bytes };
-        let reported = self.calls().ask(&self.description().id, question).await;
+        let reported = self.ask(question).await;
         Ok(reported.and_then(|answer| {
             let answer = lift::answer(&answer, &function.answer)?;
             if let JsonAnswer::Ok(answer) = &answer {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 use crate::cache::{Cache, Found};
-use crate::call::Calls;
+use crate::call::{Calls, Pace};
 use crate::compiler::Compiling;
 use crate::component::{Component, Face, Kind, Loaded};
 use crate::config::SandboxConfig;
@@ -120,7 +120,7 @@ impl Sandbox {
                 (description, Face::BillingV0_1(v0_1::billing::Face { pre }))
             }
         };
-        Ok(Component::new(Loaded { digest, description, face, calls }))
+        Ok(Component::new(Loaded { digest, description, face, calls, pace: Pace::default() }))
     }
 
     /// As [`Self::load`], with everything that can be seen to be wrong at once: for the component's author. At least one

@@ -37,7 +37,7 @@ impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unp
 pub(crate) enum Value {
     Text(Option<String>),
     Int(Option<i64>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
 }
 
 /// The values of a statement, in order.
@@ -64,7 +64,9 @@ value_from! {
     Option<i64> => |int| Self::Int(int),
     u32 => |int| Self::Int(Some(int.into())),
     u16 => |int| Self::Int(Some(int.into())),
-    &[u8] => |bytes| Self::Bytes(bytes.to_owned()),
+    usize => |int| Self::Int(Some(i64::try_from(int).unwrap_or(i64::MAX))),
+    &[u8] => |bytes| Self::Bytes(Some(bytes.to_owned())),
+    Option<Vec<u8>> => |bytes| Self::Bytes(bytes),
     OrgId => |id| Self::Int(Some(id.0)),
     EnvId => |id| Self::Int(Some(id.0)),
     RevisionNumber => |number| Self::Int(Some(number.0)),
@@ -80,7 +82,7 @@ where
     DB: sqlx::Database,
     Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
     Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
-    Vec<u8>: for<'t> Encode<'t, DB> + Type<DB>,
+    Option<Vec<u8>>: for<'t> Encode<'t, DB> + Type<DB>,
 {
     let mut arguments = DB::Arguments::default();
     for value in values {

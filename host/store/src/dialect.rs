@@ -32,17 +32,22 @@ pub(crate) const SQLITE_CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000000
 /// The database's own clock, microseconds since 1970. What leases count on.
 pub(crate) const POSTGRES_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
-/// Takes the oldest operation nobody works on, or the one named by `$5`. PostgreSQL's workers pass over rows
-/// that another one is taking; SQLite has one writer at a time.
+/// Takes the oldest operation that nobody works on and whose time has come, or the one named by `$5`. PostgreSQL's
+/// workers pass over rows that another one is taking; SQLite has one writer at a time. One that is taken while it is
+/// `running` has lost its worker.
 macro_rules! claim {
     ($locking:literal) => {
         concat!(
             "UPDATE operations SET state = 'running', lease_owner = $1, lease_epoch = lease_epoch + 1, ",
-            "lease_until = $2, updated_at = $3 WHERE id = (SELECT id FROM operations ",
-            "WHERE state IN ('queued', 'running') AND (state = 'queued' OR lease_until <= $4) ",
+            "lease_until = $2, updated_at = $3, ",
+            "crashes = crashes + CASE WHEN state = 'running' THEN 1 ELSE 0 END WHERE id = (SELECT id FROM operations ",
+            "WHERE state IN ('queued', 'running') ",
+            "AND ((state = 'queued' AND not_before <= $4) OR (state = 'running' AND lease_until <= $4)) ",
             "AND ($5 IS NULL OR id = $5) ORDER BY created_at, id LIMIT 1",
             $locking,
-            ") RETURNING id, org, tenant, env_id, kind, state, failure, created_at, updated_at, lease_epoch"
+            ") RETURNING ",
+            crate::operation::columns!(),
+            ", lease_epoch, deadline"
         )
     };
 }
@@ -55,6 +60,7 @@ macro_rules! migrations {
         Migrator::with_migrations(vec![
             migrations!($engine, 1, "0001_foundation"),
             migrations!($engine, 2, "0002_plugins"),
+            migrations!($engine, 3, "0003_operations"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

@@ -75,10 +75,49 @@ pub enum Conflict {
         limit: u32,
     },
     /// Another operation on the tenant is not finished.
-    #[error("operation {operation} on this tenant is not finished; wait for it")]
+    #[error("operation {operation} on this tenant is not finished; wait for it, or cancel it")]
     TenantBusy {
         /// That operation.
         operation: OperationId,
+    },
+    /// As much is waiting to be done as may.
+    #[error("{limit} operations are waiting or under way, as many as may be; try again in a moment")]
+    QueueFull {
+        /// How many may.
+        limit: u32,
+    },
+    /// The idempotency key came with another request before.
+    #[error("this idempotency key was sent with another request before; choose a new key for a new request")]
+    KeyReused,
+    /// The same request with the same idempotency key has begun an operation already.
+    #[error("this request has begun operation {operation} already")]
+    AlreadyBegun {
+        /// That operation.
+        operation: OperationId,
+    },
+    /// The operation is over.
+    #[error("operation {operation} is over: it is {state}")]
+    Over {
+        /// That operation.
+        operation: OperationId,
+        /// How it ended.
+        state: &'static str,
+    },
+    /// What an operation of this kind does cannot be taken back.
+    #[error("a {kind} cannot be cancelled: what it does cannot be taken back")]
+    NotCancellable {
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// The operation is not one that can be tried again.
+    #[error(
+        "operation {operation} is {state} and cannot be tried again; only one that is stuck can, or one that failed and left its tenant as it is"
+    )]
+    NotRetryable {
+        /// That operation.
+        operation: OperationId,
+        /// How it is.
+        state: &'static str,
     },
     /// No port is free.
     #[error("no port from {first} to {last} is free; widen the range or destroy a tenant")]

@@ -1,12 +1,14 @@
 //! The append-only history of an operation: where progress streams come from.
 
-use convergence_model::operation::{EventKind, OperationEvent};
+use std::time::Duration;
+
+use convergence_model::operation::{EventKind, Failure, OperationEvent};
 use convergence_model::{OperationId, Scope};
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
-use crate::decode::At;
-use crate::lease::Lease;
+use crate::decode::{At, to_json};
+use crate::lease::{Lease, micros};
 use crate::{Result, Store};
 
 #[derive(sqlx::FromRow)]
@@ -50,55 +52,119 @@ impl Store {
         rows.into_iter().map(|row| row.read(operation)).collect()
     }
 
-    /// Appends to the history of the operation a worker holds. Returns the event's number.
+    /// Appends to the history of the operation a worker holds, in one transaction: a commit waits for the disk, and
+    /// a build prints many lines at once.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
-    pub async fn record_event(
-        &self,
-        lease: &Lease,
-        step: &str,
-        event: EventKind,
-        detail: &str,
-        now: Timestamp,
-    ) -> Result<i64> {
-        // What a build prints may hold anything; PostgreSQL's text holds no NUL.
-        let detail = &detail.replace('\0', "\u{fffd}");
+    pub async fn record_events(&self, lease: &Lease, events: &[NewEvent<'_>], now: Timestamp) -> Result<()> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let seq = append(&mut tx, lease, (step, event, detail), now).await?;
-                tx.commit().await?;
-                Ok(seq)
+                append(&mut tx, lease, events, now).await?;
+                tx.commit().await
             })
             .await
     }
 
-    /// Records that one step is done and that the next one begins, in one transaction: a commit waits for the disk,
-    /// and between the two nothing happens that anybody could be told of.
+    /// Records that an operation got as far as `progress` steps, with what there is to tell of it. Getting further than
+    /// ever before forgives what was tried in vain on the way.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
-    pub async fn record_next_step(&self, lease: &Lease, done: &str, next: &str, now: Timestamp) -> Result<()> {
+    pub async fn advance(&self, lease: &Lease, progress: usize, events: &[NewEvent<'_>], now: Timestamp) -> Result<()> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                append(&mut tx, lease, (done, EventKind::Done, ""), now).await?;
-                append(&mut tx, lease, (next, EventKind::Started, ""), now).await?;
+                append(&mut tx, lease, events, now).await?;
+                let sql =
+                    "UPDATE operations SET progress = $2, retries = 0, crashes = 0 WHERE id = $1 AND progress < $2";
+                tx.execute(sql, values![lease.operation, progress]).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Records that the last of `progress` steps is undone.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
+    pub async fn step_back(&self, lease: &Lease, progress: usize, step: &str, now: Timestamp) -> Result<()> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                append(&mut tx, lease, &[NewEvent { step, event: EventKind::Undone, detail: "" }], now).await?;
+                let sql = "UPDATE operations SET progress = $2, retries = 0, crashes = 0 WHERE id = $1";
+                tx.execute(sql, values![lease.operation, progress.saturating_sub(1)]).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Turns an operation back: from here on its steps are undone, whoever works on it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
+    pub async fn turn_back(&self, lease: &Lease, failure: &Failure, now: Timestamp) -> Result<()> {
+        let text = to_json(failure)?;
+        let text = text.as_str();
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let failed = NewEvent { step: &failure.step, event: EventKind::Failed, detail: &failure.message };
+                append(&mut tx, lease, &[failed], now).await?;
+                let sql =
+                    "UPDATE operations SET direction = 'back', failure = $2, retries = 0, crashes = 0 WHERE id = $1";
+                tx.execute(sql, values![lease.operation, text]).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Puts an operation back into the queue, to be taken again after `pause` on the database's clock.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
+    pub async fn put_back(&self, lease: &Lease, pause: Duration, why: NewEvent<'_>, now: Timestamp) -> Result<()> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                append(&mut tx, lease, &[why], now).await?;
+                let not_before = tx.clock().await?.saturating_add(micros(pause));
+                let counted = i64::from(why.event != EventKind::HandedOver);
+                let sql = "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_until = NULL, \
+                     not_before = $2, retries = retries + $3 WHERE id = $1";
+                tx.execute(sql, values![lease.operation, not_before, counted]).await?;
                 tx.commit().await
             })
             .await
     }
 }
 
-/// Appends step, event and detail, if the lease is still held.
-async fn append(tx: &mut Tx, lease: &Lease, entry: (&str, EventKind, &str), now: Timestamp) -> Result<i64> {
-    let (step, event, detail) = entry;
-    let sql = "UPDATE operations SET last_event = last_event + 1, updated_at = $3 \
+/// An event to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewEvent<'a> {
+    /// Which step.
+    pub step: &'a str,
+    /// What happened.
+    pub event: EventKind,
+    /// For people; empty where the kind says it all.
+    pub detail: &'a str,
+}
+
+/// Appends events, if the lease is still held.
+async fn append(tx: &mut Tx, lease: &Lease, events: &[NewEvent<'_>], now: Timestamp) -> Result<()> {
+    let sql = "UPDATE operations SET last_event = last_event + $4, updated_at = $3 \
          WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING last_event";
-    let row: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, now]).await?;
-    let (seq,) = row.ok_or_else(|| lease.lost())?;
-    let sql = "INSERT INTO operation_events (operation, seq, step, event, detail, at) VALUES ($1, $2, $3, $4, $5, $6)";
-    tx.execute(sql, values![lease.operation, seq, step, event.as_str(), detail, now]).await?;
-    Ok(seq)
+    let row: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, now, events.len()]).await?;
+    let (last,) = row.ok_or_else(|| lease.lost())?;
+    for (event, before) in events.iter().rev().zip(0..) {
+        let sql =
+            "INSERT INTO operation_events (operation, seq, step, event, detail, at) VALUES ($1, $2, $3, $4, $5, $6)";
+        // What a build prints may hold anything; PostgreSQL's text holds no NUL.
+        let detail = event.detail.replace('\0', "\u{fffd}");
+        let seq: i64 = last - before;
+        tx.execute(sql, values![lease.operation, seq, event.step, event.event.as_str(), detail, now]).await?;
+    }
+    Ok(())
 }

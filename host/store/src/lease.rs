@@ -35,6 +35,20 @@ pub struct Claimed {
     pub operation: Operation,
     /// The right to write about it.
     pub lease: Lease,
+    /// How long it may still be tried; on the way back this no longer counts.
+    pub time_left: Duration,
+}
+
+/// What became of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The lease is held for longer.
+    Held {
+        /// Somebody asked to take the operation back.
+        cancel: bool,
+    },
+    /// It is no longer ours: stop working at once.
+    Lost,
 }
 
 #[derive(sqlx::FromRow)]
@@ -42,14 +56,25 @@ struct ClaimedRow {
     #[sqlx(flatten)]
     operation: OperationRow,
     lease_epoch: i64,
+    deadline: i64,
+}
+
+/// What a look at the queue brought.
+enum Taken {
+    Nothing,
+    One(Box<Claimed>),
+    /// A row this version cannot read, put aside so that it does not stand in everybody's way.
+    Unreadable(StoreError),
 }
 
 impl Store {
-    /// Takes the oldest operation that is queued, or whose worker let its lease run out, for `lease` from now
-    /// on the database's clock. `worker` names the taker, for people; `now` is what the row's change is dated.
+    /// Takes the oldest operation whose time has come, or whose worker let its lease run out, for `lease` from now
+    /// on the database's clock. `worker` names the taker; `now` is what the row's change is dated.
+    ///
+    /// A row that cannot be read is marked stuck on the way and passed over.
     ///
     /// # Errors
-    /// When the database does not answer or the row cannot be read.
+    /// When the database does not answer.
     pub async fn claim(&self, worker: &str, lease: Duration, now: Timestamp) -> Result<Option<Claimed>> {
         self.take(None, worker, lease, now).await
     }
@@ -57,7 +82,7 @@ impl Store {
     /// [`Store::claim`] of one operation; `None` when another worker holds it, it is finished or absent.
     ///
     /// # Errors
-    /// When the database does not answer or the row cannot be read.
+    /// When the database does not answer.
     pub async fn claim_one(
         &self,
         operation: OperationId,
@@ -75,59 +100,86 @@ impl Store {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Claimed>> {
-        self.database
-            .retry(|| async move {
-                let mut tx = self.database.begin().await?;
-                let clock = tx.clock().await?;
-                let only = only.map(|id| id.to_string());
-                let values = values![worker, clock.saturating_add(micros(lease)), now, clock, only];
-                let Some(row) = tx.first::<ClaimedRow>(tx.claim_statement(), values).await? else { return Ok(None) };
-                let operation = row.operation.read()?;
-                tx.commit().await?;
-                let lease = Lease { operation: operation.id, epoch: row.lease_epoch };
-                Ok(Some(Claimed { operation, lease }))
-            })
-            .await
+        loop {
+            let taken = self
+                .database
+                .retry(|| async move {
+                    let mut tx = self.database.begin().await?;
+                    let taken = take(&mut tx, only, worker, lease, now).await?;
+                    tx.commit().await?;
+                    Ok(taken)
+                })
+                .await?;
+            match taken {
+                Taken::Nothing => return Ok(None),
+                Taken::One(claimed) => return Ok(Some(*claimed)),
+                Taken::Unreadable(error) => tracing::error!(%error, "an operation cannot be read; it is stuck"),
+            }
+        }
     }
 
-    /// Ends every lease, so that what a dead server was doing can be claimed at once instead of when its leases run
-    /// out. Only for the start of a server that is known to be the only one on this database. Answers how many
-    /// operations were cut off.
+    /// Ends every lease of a worker, so that what a dead server was doing can be claimed at once instead of when its
+    /// leases run out. Only for the start of a server whose name no other one has. Answers how many operations were
+    /// cut off.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn end_leases(&self) -> Result<u64> {
+    pub async fn end_leases(&self, worker: &str) -> Result<u64> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let sql = "UPDATE operations SET lease_until = 0 WHERE state = 'running'";
-                let ended = tx.execute(sql, values![]).await?;
+                let sql = "UPDATE operations SET lease_until = 0 \
+                     WHERE state IN ('queued', 'running') AND state = 'running' AND lease_owner = $1";
+                let ended = tx.execute(sql, values![worker]).await?;
                 tx.commit().await?;
                 Ok(ended)
             })
             .await
     }
 
-    /// Holds a lease for `duration` from now on. `false` when it is no longer ours: stop working at once.
+    /// Holds a lease for `duration` from now on.
     ///
     /// # Errors
     /// When the database does not answer; the lease then runs on as it was.
-    pub async fn renew(&self, lease: &Lease, duration: Duration) -> Result<bool> {
+    pub async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let until = tx.clock().await?.saturating_add(micros(duration));
                 let sql = "UPDATE operations SET lease_until = $3 \
-                     WHERE id = $1 AND lease_epoch = $2 AND state = 'running'";
-                let ours = tx.execute(sql, values![lease.operation, lease.epoch, until]).await? > 0;
+                     WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING cancel";
+                let ours: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, until]).await?;
                 tx.commit().await?;
-                Ok(ours)
+                Ok(ours.map_or(Renewed::Lost, |(cancel,)| Renewed::Held { cancel: cancel != 0 }))
             })
             .await
     }
 }
 
-fn micros(duration: Duration) -> i64 {
+async fn take(tx: &mut Tx, only: Option<OperationId>, worker: &str, lease: Duration, now: Timestamp) -> Result<Taken> {
+    let clock = tx.clock().await?;
+    let only = only.map(|id| id.to_string());
+    let values = values![worker, clock.saturating_add(micros(lease)), now, clock, only];
+    let Some(row) = tx.first::<ClaimedRow>(tx.claim_statement(), values).await? else { return Ok(Taken::Nothing) };
+    let id = row.operation.id.clone();
+    match row.operation.read() {
+        Ok(operation) => {
+            let lease = Lease { operation: operation.id, epoch: row.lease_epoch };
+            let left = u64::try_from(row.deadline.saturating_sub(clock)).unwrap_or(0);
+            Ok(Taken::One(Box::new(Claimed { operation, lease, time_left: Duration::from_micros(left) })))
+        }
+        Err(error) => {
+            let sql = "UPDATE operations SET state = 'stuck', lease_owner = NULL, lease_until = NULL WHERE id = $1";
+            tx.execute(sql, values![id.as_str()]).await?;
+            let sql = "UPDATE tenants SET status = 'failed', updated_at = $2 \
+                 WHERE id = (SELECT tenant FROM operations WHERE id = $1)";
+            tx.execute(sql, values![id, now]).await?;
+            Ok(Taken::Unreadable(error))
+        }
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 

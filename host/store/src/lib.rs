@@ -18,11 +18,14 @@
 
 mod audit;
 mod binding;
+mod crash;
 mod database;
 mod decode;
 mod dialect;
+mod duty;
 mod error;
 mod event;
+mod idempotency;
 mod installation;
 mod key;
 mod lease;
@@ -30,16 +33,23 @@ mod operation;
 mod organization;
 mod outcome;
 mod plugin;
+mod prune;
+mod request;
 mod revision;
 mod tenant;
 
 #[cfg(test)]
 mod tests;
 
+pub use crash::Standing;
 pub use error::{Cause, Conflict, StoreError};
+pub use event::NewEvent;
 pub use key::{KeyOwner, KeyVerifier};
-pub use lease::{Claimed, Lease};
+pub use lease::{Claimed, Lease, Renewed};
+pub use operation::{Backlog, Idempotency, NewOperation, OperationQuery};
 pub use organization::Organization;
+pub use outcome::{Ending, Fate};
+pub use request::{Entry, PLATFORM};
 pub use revision::NewRevision;
 pub use tenant::{LOCAL_NODE, NewSpawn, Spawned, SubnetPool, TenantQuery};
 

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use convergence_model::operation::{Operation, OperationKind};
+use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant, TenantStatus};
-use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, Scope, TenantId, TenantName, TenantSpec};
-use jiff::Timestamp;
+use convergence_model::{EnvId, OrgId, RevisionNumber, Scope, TenantId, TenantName, TenantSpec};
 
 use crate::binding::{self, BindingRow, Pools};
 use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
 use crate::key::{self, KeyVerifier};
-use crate::operation::{self, NewOperation};
+use crate::operation::{self, NewOperation, Subject};
 use crate::revision::{self, NewRevision};
-use crate::{Conflict, Result, Store, audit};
+use crate::{Conflict, Result, Store, audit, idempotency};
 
 /// The name of the machine the server itself runs on, the only node there is until others are registered.
 pub const LOCAL_NODE: &str = "local";
@@ -31,8 +30,8 @@ pub struct NewSpawn {
     pub spec: TenantSpec,
     /// Its first revision.
     pub revision: NewRevision,
-    /// The operation that will do the work.
-    pub operation: OperationId,
+    /// The operation that will do the work, with who asks and when.
+    pub operation: NewOperation,
     /// What verifies its key, which is derived from `tenant` and so known before.
     pub key: KeyVerifier,
     /// The machine it will run on; [`LOCAL_NODE`].
@@ -45,10 +44,8 @@ pub struct NewSpawn {
     pub subnets: SubnetPool,
     /// Tenants the organization may have, the new one included; `None` for any number.
     pub quota: Option<u32>,
-    /// Who asked, for the audit.
-    pub actor: String,
-    /// When.
-    pub now: Timestamp,
+    /// Operations that may be unfinished, the new one included.
+    pub backlog_max: u32,
 }
 
 /// Networks that tenants get theirs from.
@@ -131,8 +128,8 @@ impl Store {
     /// revision, queued operation and audit row, or none of them.
     ///
     /// # Errors
-    /// [`Conflict::NoOrganization`] (absent or out of reach), [`Conflict::QuotaReached`],
-    /// [`Conflict::NameTaken`], [`Conflict::PortsExhausted`], [`Conflict::SubnetsExhausted`]; when the
+    /// [`Conflict::NoOrganization`] (absent or out of reach), [`Conflict::KeyReused`], [`Conflict::AlreadyBegun`],
+    /// [`Conflict::QueueFull`], [`Conflict::QuotaReached`], [`Conflict::NameTaken`], [`Conflict::PortsExhausted`], [`Conflict::SubnetsExhausted`]; when the
     /// database does not answer.
     pub async fn begin_spawn(&self, scope: &Scope, new: &NewSpawn) -> Result<Spawned> {
         if !scope.covers(new.org) {
@@ -142,70 +139,24 @@ impl Store {
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let turn = audit::turn(&mut tx, new.org).await?.ok_or(Conflict::NoOrganization(new.org))?;
+                let asked = &new.operation;
+                idempotency::refuse_begun(&mut tx, new.org, asked.idempotency.as_ref()).await?;
+                refuse_full_queue(&mut tx, new.backlog_max).await?;
                 refuse_over_quota(&mut tx, new.org, new.quota).await?;
                 refuse_taken_name(&mut tx, new.org, &new.spec.name).await?;
-                let tenant = insert(&mut tx, new).await?;
+                let (tenant, now) = (insert(&mut tx, new).await?, asked.now);
                 let pools = Pools { node: &new.node, ports: &new.ports, skip: &new.skip_ports, subnets: new.subnets };
-                let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, new.now).await?;
-                key::insert(&mut tx, tenant.id, &new.key, new.now).await?;
-                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision, new.now).await?;
-                let kind = OperationKind::Spawn;
-                let operation = NewOperation { id: new.operation, tenant: &tenant, kind, actor: &new.actor };
-                let operation = operation::insert(&mut tx, operation, new.now).await?;
+                let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, now).await?;
+                key::insert(&mut tx, tenant.id, &new.key, now).await?;
+                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision, now).await?;
+                let subject = Subject { tenant: tenant.id, env_id: tenant.env_id, org: tenant.org };
+                let operation = operation::insert(&mut tx, subject, asked).await?;
                 let detail =
                     serde_json::json!({ "operation": operation.id, "name": new.spec.name, "port": binding.port });
-                let entry = audit::Entry {
-                    at: new.now,
-                    actor: &new.actor,
-                    action: "tenant.spawn",
-                    env_id: tenant.env_id,
-                    detail,
-                };
-                turn.record(&mut tx, entry).await?;
+                let (actor, env_id) = (asked.actor.as_str(), tenant.env_id);
+                turn.record(&mut tx, audit::Entry { at: now, actor, action: "tenant.spawn", env_id, detail }).await?;
                 tx.commit().await?;
                 Ok(Spawned { tenant, binding, operation })
-            })
-            .await
-    }
-
-    /// Accepts the removal of a tenant: queued operation, status, audit row. `None` when there is no such
-    /// tenant within reach.
-    ///
-    /// # Errors
-    /// [`Conflict::TenantBusy`] while another operation on it is not finished; when the database does not
-    /// answer or a row cannot be read.
-    pub async fn begin_destroy(
-        &self,
-        scope: &Scope,
-        env_id: EnvId,
-        operation: OperationId,
-        now: Timestamp,
-        actor: &str,
-    ) -> Result<Option<Operation>> {
-        let Some(org) = self.tenant(scope, env_id).await?.map(|tenant| tenant.org) else { return Ok(None) };
-        self.database
-            .retry(|| async move {
-                let mut tx = self.database.begin().await?;
-                let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
-                // Asked for before anything is written, so that this never waits for a worker that is
-                // finishing and wants the turn taken above.
-                let busy = "SELECT id FROM operations WHERE env_id = $1 AND state IN ('queued', 'running')";
-                if let Some((active,)) = tx.first::<(String,)>(busy, values![env_id]).await? {
-                    let operation = At { table: "operations", id: &active }.parse("id", &active)?;
-                    return Err(Conflict::TenantBusy { operation }.into());
-                }
-                let sql = "UPDATE tenants SET status = 'destroying', desired = 'absent', \
-                     generation = generation + 1, updated_at = $2 WHERE env_id = $1 AND ($3 IS NULL OR org = $3) \
-                     RETURNING id, env_id, org, spec, status, current_revision, created_at, updated_at";
-                let Some(row) = tx.first::<TenantRow>(sql, values![env_id, now, scope]).await? else { return Ok(None) };
-                let tenant = row.read()?;
-                let new = NewOperation { id: operation, tenant: &tenant, kind: OperationKind::Destroy, actor };
-                let operation = operation::insert(&mut tx, new, now).await?;
-                let detail = serde_json::json!({ "operation": operation.id, "name": tenant.spec.name });
-                let entry = audit::Entry { at: now, actor, action: "tenant.destroy", env_id, detail };
-                turn.record(&mut tx, entry).await?;
-                tx.commit().await?;
-                Ok(Some(operation))
             })
             .await
     }
@@ -237,6 +188,12 @@ impl Store {
     }
 }
 
+async fn refuse_full_queue(tx: &mut Tx, limit: u32) -> Result<()> {
+    let sql = "SELECT COUNT(*) FROM operations WHERE state IN ('queued', 'running')";
+    let (unfinished,): (i64,) = tx.one(sql, Vec::new()).await?;
+    if unfinished >= i64::from(limit) { Err(Conflict::QueueFull { limit }.into()) } else { Ok(()) }
+}
+
 async fn refuse_over_quota(tx: &mut Tx, org: OrgId, quota: Option<u32>) -> Result<()> {
     let Some(limit) = quota else { return Ok(()) };
     let (tenants,): (i64,) = tx.one("SELECT COUNT(*) FROM tenants WHERE org = $1", values![org]).await?;
@@ -264,7 +221,7 @@ async fn insert(tx: &mut Tx, new: &NewSpawn) -> Result<Tenant> {
         limits.memory_mb,
         limits.disk_mb,
         limits.replicas,
-        new.now,
+        new.operation.now,
     ];
     tx.one::<TenantRow>(sql, values).await?.read()
 }

@@ -12,14 +12,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use convergence_model::operation::Failure;
+use convergence_model::operation::{EventKind, Failure, Input, Operation, OperationKind, OperationState};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
-use convergence_model::tenant::{Built, PluginPin};
-use convergence_model::{Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
+use convergence_model::tenant::{Built, PluginPin, TenantStatus};
+use convergence_model::{EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Claimed, KeyVerifier, LOCAL_NODE, NewRevision, NewSpawn, Store, SubnetPool};
+use crate::{
+    Claimed, Ending, Entry, Fate, KeyVerifier, LOCAL_NODE, Lease, NewEvent, NewOperation, NewRevision, NewSpawn,
+    Renewed, Store, SubnetPool,
+};
 
 const ORG: OrgId = OrgId(1);
 /// Long enough that no lease runs out while a test looks elsewhere.
@@ -107,16 +110,76 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
         org: ORG,
         spec,
         revision: NewRevision { plan: plan(), plugins: BTreeMap::from([("node".into(), pin)]), limits },
-        operation: operation_id(n),
+        operation: asked(n, OperationKind::Spawn, at(0)),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },
         node: LOCAL_NODE.into(),
         ports: 3001..=3200,
         skip_ports: BTreeSet::new(),
         subnets: SubnetPool { first: Ipv4Addr::new(10, 213, 0, 0), count: 256 },
         quota: None,
-        actor: "tester".into(),
-        now: at(0),
+        backlog_max: 1000,
     }
+}
+
+/// Somebody's request for an operation.
+fn asked(n: u128, kind: OperationKind, now: Timestamp) -> NewOperation {
+    NewOperation {
+        id: operation_id(n),
+        kind,
+        input: Input::default(),
+        actor: "tester".into(),
+        patience: HELD,
+        idempotency: None,
+        now,
+    }
+}
+
+/// A spawn asked for at another time.
+fn at_time(spawn: NewSpawn, now: Timestamp) -> NewSpawn {
+    NewSpawn { operation: NewOperation { now, ..spawn.operation }, ..spawn }
+}
+
+/// Somebody asks for a destroy as operation `n`.
+async fn destroy_asked(
+    store: &Store,
+    scope: &Scope,
+    env_id: EnvId,
+    n: u128,
+    now: Timestamp,
+) -> crate::Result<Option<Operation>> {
+    let entry = Entry { from: &[], to: Some(TenantStatus::Destroying), action: "tenant.destroy" };
+    store.begin(scope, env_id, &asked(n, OperationKind::Destroy, now), entry).await
+}
+
+/// How an operation of the tests ends.
+#[derive(Clone, Copy)]
+enum Ended {
+    Spawned,
+    Destroyed,
+    Undone,
+    Stuck,
+}
+
+async fn end(store: &Store, lease: &Lease, how: Ended, now: Timestamp) -> crate::Result<()> {
+    let (state, fate, action) = match how {
+        Ended::Spawned => (OperationState::Succeeded, Fate::Runs, "tenant.spawned"),
+        Ended::Destroyed => (OperationState::Succeeded, Fate::Gone, "tenant.destroyed"),
+        Ended::Undone => (OperationState::Failed, Fate::Gone, "tenant.spawn-failed"),
+        Ended::Stuck => (OperationState::Stuck, Fate::Failed, "tenant.destroy-failed"),
+    };
+    let failure = (state != OperationState::Succeeded).then(failure);
+    store.end(lease, &Ending { state, failure, result: None, fate, action }, now).await
+}
+
+async fn tell(
+    store: &Store,
+    lease: &Lease,
+    step: &str,
+    event: EventKind,
+    detail: &str,
+    now: Timestamp,
+) -> crate::Result<()> {
+    store.record_events(lease, &[NewEvent { step, event, detail }], now).await
 }
 
 /// A store in a folder that lives as long as this.

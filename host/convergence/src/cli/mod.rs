@@ -11,6 +11,7 @@ mod doctor;
 pub(crate) mod exit;
 mod list;
 mod logs;
+mod operation;
 mod output;
 mod plan;
 mod plugin;
@@ -65,6 +66,10 @@ enum Command {
     Logs(logs::Arguments),
     /// Remove a tenant and everything it has.
     Destroy(destroy::Arguments),
+    /// Bring a tenant back to what it should be, also one that failed.
+    Repair(operation::Repair),
+    /// Look at what is done to tenants, take it back, try it again.
+    Operation(operation::Arguments),
     /// Make, build, check, install and watch plugins.
     Plugin(plugin::Arguments),
     /// Print a completion script for a shell.
@@ -109,6 +114,8 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Status(arguments) => status::run(&client()?, &arguments, output).await,
             Command::Logs(arguments) => logs::run(&client()?, &arguments, output).await,
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
+            Command::Repair(arguments) => operation::repair(&client()?, &arguments, output).await,
+            Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,
             Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
             Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use convergence_model::workload::Workload;
-use convergence_runtime::RuntimeError;
+use convergence_runtime::{RuntimeError, State};
 
 use super::image::Image;
 use super::{Step, StepError, removal};
@@ -35,8 +35,14 @@ impl Step for Container {
 
 /// Creates a container of exactly this workload; one that the engine made otherwise is destroyed unstarted.
 pub(crate) async fn create(work: &Work<'_>, workload: &Workload) -> Result<(), StepError> {
-    work.runtime().ensure_container(workload).await?;
-    let deviations = work.runtime().verify(workload).await?;
+    // What is frozen or half removed cannot be started, however exactly it is what was asked for.
+    if let Some(found) = work.runtime()?.inspect(&workload.name).await?
+        && matches!(found.state, State::Paused | State::Dead)
+    {
+        removal::remove_container(work).await?;
+    }
+    work.runtime()?.ensure_container(workload).await?;
+    let deviations = work.runtime()?.verify(workload).await?;
     if deviations.is_empty() {
         return Ok(());
     }

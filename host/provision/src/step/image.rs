@@ -1,16 +1,21 @@
 //! Builds the image, unless one with the same hash of everything that goes in exists already.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use convergence_model::build::ImageBuild;
 use convergence_model::tenant::Built;
 use convergence_model::workload::label;
 use convergence_render::{Bases, GuardedPlan};
-use convergence_runtime::Runtime;
+use convergence_runtime::RuntimeError;
 
 use super::{Step, StepError};
+use crate::Settings;
 use crate::work::Work;
+
+/// For pulling what a build starts from.
+const SLACK: Duration = Duration::from_secs(600);
 
 pub(crate) struct Image;
 
@@ -22,10 +27,10 @@ impl Step for Image {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         // Read again: this step may be done once more within the same operation.
-        let revision = work.store().revision(&Work::scope(), work.tenant.id, work.revision.number).await?;
+        let revision = work.store().revision(&Work::scope(), work.operation.tenant, work.revision()?.number).await?;
         if let Some(built) = revision.and_then(|revision| revision.built) {
             // Cut off after the build; or the image was removed by hand, and is made again from the same text.
-            if work.runtime().image_id(&built.tag).await?.is_none() {
+            if work.runtime()?.image_id(&built.tag).await?.is_none() {
                 self.build(work, &built.tag, &built.dockerfile).await?;
             }
             return Ok(());
@@ -35,26 +40,36 @@ impl Step for Image {
         let settings = &work.provisioner.settings;
         let dockerfile = convergence_render::dockerfile(&plan, &bases, &work.provisioner.dockerfile_options());
         let context = convergence_render::context(&plan, settings.ca_bundle.as_deref());
-        let org = work.tenant.org;
+        let org = work.operation.org;
         let tag = convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, bases.values());
-        work.store().revision_building(&work.lease, work.revision.number, &tag).await?;
-        let image_id = match work.runtime().image_id(&tag).await? {
+        work.store().revision_building(&work.hold.lease, work.revision()?.number, &tag).await?;
+        let image_id = match work.runtime()?.image_id(&tag).await? {
             Some(id) => id,
             None => self.build(work, &tag, &dockerfile).await?,
         };
         let built = Built { tag, image_id, dockerfile, bases: bases.into_values().collect() };
-        Ok(work.store().revision_built(&work.lease, work.revision.number, &built).await?)
+        Ok(work.store().revision_built(&work.hold.lease, work.revision()?.number, &built).await?)
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
         super::removal::remove_images(work).await
+    }
+
+    /// The runtime bounds the build itself; beyond that there is what is pulled before.
+    fn limit(&self, settings: &Settings) -> Duration {
+        settings.build_limit + SLACK
+    }
+
+    /// Dropping a build cancels it, and the engine keeps the layers that are done.
+    fn can_be_interrupted(&self) -> bool {
+        true
     }
 }
 
 impl Image {
     /// Builds the image and answers its id.
     async fn build(&self, work: &Work<'_>, tag: &str, dockerfile: &str) -> Result<String, StepError> {
-        let (settings, org) = (&work.provisioner.settings, work.tenant.org);
+        let (settings, org) = (&work.provisioner.settings, work.operation.org);
         let build = ImageBuild {
             tag: tag.to_owned(),
             dockerfile: dockerfile.to_owned(),
@@ -65,18 +80,26 @@ impl Image {
             ]),
             cache_namespace: ImageBuild::cache_namespace_of(&settings.name_prefix, org),
         };
-        let runtime: &dyn Runtime = work.runtime();
-        work.with_progress(self.name(), |lines| async move {
-            // A full channel means the history cannot keep up; the build does not wait for it.
-            runtime.build(&build, &mut move |line| drop(lines.try_send(line))).await
-        })
-        .await
+        let runtime = work.runtime()?;
+        let built = work
+            .with_progress(self.name(), |lines| async move {
+                // A full channel means the history cannot keep up; the build does not wait for it.
+                runtime.build(&build, &mut move |line| drop(lines.try_send(line))).await
+            })
+            .await;
+        match built {
+            // What was too slow for the whole of its time is not built again and again.
+            Err(StepError::Runtime(RuntimeError::Timeout { after, .. })) if after >= settings.build_limit => {
+                Err(StepError::BuildTooLong { limit: settings.build_limit })
+            }
+            built => built,
+        }
     }
 
     /// Every image the plan starts from, as the template named it, looked up (and pulled) as it resolves here.
     async fn bases(&self, work: &Work<'_>, plan: &GuardedPlan) -> Result<Bases, StepError> {
         let mut bases = Bases::new();
-        let runtime: &dyn Runtime = work.runtime();
+        let runtime = work.runtime()?;
         for (asked, reference) in plan.images() {
             let base = work
                 .with_progress(self.name(), |lines| async move {

@@ -2,17 +2,21 @@
 
 pub(crate) mod container;
 pub(crate) mod image;
+pub(crate) mod leftovers;
 pub(crate) mod network;
 pub(crate) mod probe;
 pub(crate) mod removal;
 pub(crate) mod start;
 pub(crate) mod volumes;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use convergence_model::Violation;
 use convergence_runtime::{Deviation, RuntimeError};
 use convergence_store::StoreError;
 
+use crate::Settings;
 use crate::work::Work;
 
 /// One step of an operation. Both halves are safe to run twice, and `undo` also after half an `act`.
@@ -26,6 +30,18 @@ pub(crate) trait Step: Send + Sync {
 
     /// Removes what `act` made, and nothing that was there before.
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError>;
+
+    /// How long either half may take before it is taken for hanging. Every call of the runtime has a limit of its own;
+    /// this is the one behind them.
+    fn limit(&self, settings: &Settings) -> Duration {
+        settings.operations.step_limit
+    }
+
+    /// Whether `act` may be dropped in the middle when somebody cancels the operation or the server stops. What is asked of
+    /// the engine may still happen after that, so a step that makes something is let finish.
+    fn can_be_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Why a step failed.
@@ -49,6 +65,21 @@ pub(crate) enum StepError {
     /// Every port that was tried is somebody else's.
     #[error("the ports {0:?} are all in use by other programs")]
     PortsTaken(Vec<u16>),
+    /// A build took all the time it may have.
+    #[error("the build did not finish in {} s", .limit.as_secs())]
+    BuildTooLong { limit: Duration },
+    /// Nothing came back. Whether anything happened is not known.
+    #[error("nothing came back for {} s", .after.as_secs_f32())]
+    Hung { after: Duration },
+    /// It was begun again and again, and each time the server ended over it.
+    #[error("{0} servers ended while they worked on it")]
+    Crashed(u32),
+    /// Somebody took the operation back.
+    #[error("it was cancelled")]
+    Cancelled,
+    /// The server stops; the next one goes on.
+    #[error("the server stops")]
+    HandedOver,
     /// What the operation works on is not in the store any more.
     #[error("what this operation works on is gone from the store")]
     Gone,
@@ -57,13 +88,11 @@ pub(crate) enum StepError {
     LeaseLost,
 }
 
-impl StepError {
-    /// Whether nobody knows if the effect happened, or nothing happened for a reason that passes.
-    pub(crate) fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Runtime(RuntimeError::Unreachable { .. } | RuntimeError::Timeout { .. })
-                | Self::Store(StoreError::Busy(_) | StoreError::Unavailable(_))
-        )
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::LeaseLost { .. } => Self::LeaseLost,
+            other => Self::Store(other),
+        }
     }
 }

@@ -39,6 +39,6 @@ impl Step for Network {
 
 async fn ensure(work: &Work<'_>) -> Result<(), StepError> {
     let workload = work.workload().await?;
-    work.runtime().ensure_network(&workload.network, &workload.labels).await?;
+    work.runtime()?.ensure_network(&workload.network, &workload.labels).await?;
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! Waits until the app answers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Step, StepError};
+use crate::Settings;
 use crate::work::Work;
 
 pub(crate) struct Probe;
@@ -15,11 +18,20 @@ impl Step for Probe {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         let workload = work.workload().await?;
-        work.runtime().wait_ready(&workload, work.provisioner.settings.ready_patience).await?;
+        work.runtime()?.wait_ready(&workload, work.provisioner.settings.ready_patience).await?;
         Ok(())
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
         Ok(())
+    }
+
+    fn limit(&self, settings: &Settings) -> Duration {
+        settings.ready_patience + settings.operations.step_limit
+    }
+
+    /// It changes nothing.
+    fn can_be_interrupted(&self) -> bool {
+        true
     }
 }

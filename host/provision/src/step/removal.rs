@@ -12,6 +12,9 @@ use crate::work::Work;
 /// Stops the container, giving the app its time, and removes it.
 pub(crate) struct Container;
 
+/// Stops the container and leaves it, with what it printed.
+pub(crate) struct Stop;
+
 /// Removes the tenant's network.
 pub(crate) struct Network;
 
@@ -28,9 +31,23 @@ impl Step for Container {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let grace = Duration::from_secs(u64::from(work.revision.plan.service.stop_grace_seconds));
-        work.runtime().stop(&work.name(), work.owner(), grace).await?;
+        stop(work).await?;
         remove_container(work).await
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Step for Stop {
+    fn name(&self) -> &'static str {
+        "stop"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        stop(work).await
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
@@ -83,10 +100,16 @@ impl Step for Images {
     }
 }
 
+/// Stops the tenant's container, giving the app its time.
+async fn stop(work: &Work<'_>) -> Result<(), StepError> {
+    let grace = Duration::from_secs(u64::from(work.revision()?.plan.service.stop_grace_seconds));
+    Ok(work.runtime()?.stop(&work.name(), work.owner(), grace).await?)
+}
+
 /// Removes the tenant's container, running or not.
 pub(crate) async fn remove_container(work: &Work<'_>) -> Result<(), StepError> {
     let name = work.name();
-    let removal = work.runtime().remove_container(&name, work.owner()).await?;
+    let removal = work.runtime()?.remove_container(&name, work.owner()).await?;
     if removal == Removal::Foreign {
         left_alone("container", &name);
     }
@@ -96,7 +119,7 @@ pub(crate) async fn remove_container(work: &Work<'_>) -> Result<(), StepError> {
 /// Removes the tenant's network.
 pub(crate) async fn remove_network(work: &Work<'_>) -> Result<(), StepError> {
     let name = work.name();
-    let removal = work.runtime().remove_network(&name, work.owner()).await?;
+    let removal = work.runtime()?.remove_network(&name, work.owner()).await?;
     if removal == Removal::Foreign {
         left_alone("network", &name);
     }
@@ -105,9 +128,9 @@ pub(crate) async fn remove_network(work: &Work<'_>) -> Result<(), StepError> {
 
 /// Removes every volume the plan names.
 pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
-    for volume in &work.revision.plan.service.volumes {
+    for volume in &work.revision()?.plan.service.volumes {
         let name = work.volume_name(&volume.name);
-        if work.runtime().remove_volume(&name, work.owner()).await? == Removal::Foreign {
+        if work.runtime()?.remove_volume(&name, work.owner()).await? == Removal::Foreign {
             left_alone("volume", &name);
         }
     }
@@ -117,11 +140,11 @@ pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
 /// Removes the tenant's image unless another tenant of the organization runs the same.
 pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
     // Read again: the step that builds may have set it since the operation began.
-    let revision = work.store().latest_revision(&Work::scope(), work.tenant.id).await?;
+    let revision = work.store().latest_revision(&Work::scope(), work.operation.tenant).await?;
     if let Some(tag) = revision.and_then(|revision| revision.image_tag)
-        && !work.store().image_in_use(&tag, work.tenant.id).await?
+        && !work.store().image_in_use(&tag, work.operation.tenant).await?
     {
-        let removal = work.runtime().remove_image(&tag, work.owner().instance).await?;
+        let removal = work.runtime()?.remove_image(&tag, work.owner().instance).await?;
         if removal == ImageRemoval::Foreign {
             left_alone("image", &tag);
         }
@@ -131,6 +154,6 @@ pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
 
 /// Says what was found under a name of the tenant's and is somebody else's. For the tenant it is as good as absent:
 /// an undo never made it, and a destroy has nothing of the tenant's to remove there.
-fn left_alone(kind: &str, name: &str) {
+pub(crate) fn left_alone(kind: &str, name: &str) {
     tracing::warn!(kind, name, "not removed: the engine has one of that name that is not this tenant's");
 }

@@ -22,7 +22,7 @@ impl Step for Start {
         let name = work.name();
         let mut taken = Vec::new();
         loop {
-            match work.runtime().start(&name).await {
+            match work.runtime()?.start(&name).await {
                 Ok(()) => return Ok(()),
                 Err(RuntimeError::PortTaken { port }) => taken.push(port),
                 Err(other) => return Err(other.into()),

@@ -16,7 +16,7 @@ impl Step for Volumes {
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         let workload = work.workload().await?;
         for mount in &workload.volumes {
-            work.runtime().ensure_volume(&mount.volume, &workload.labels).await?;
+            work.runtime()?.ensure_volume(&mount.volume, &workload.labels).await?;
         }
         Ok(())
     }

@@ -16,12 +16,13 @@ use convergence_model::{EnvId, Limits, Scope, TenantName, TenantSpec};
 use convergence_plugin::oci::RegistrySettings;
 use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{Accepted, Provisioner, Settings, SpawnError};
+use convergence_provision::{Accepted, OperationSettings, Provisioner, ReconcileSettings, Settings, SpawnError};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::Runtime;
 use convergence_runtime::fake::FakeRuntime;
 use convergence_sandbox::{Sandbox, SandboxConfig};
 use convergence_store::{Store, SubnetPool, TenantQuery};
+use convergence_test_database::Fresh;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -50,17 +51,19 @@ impl Ids for Counter {
     }
 }
 
-/// Everything a test touches.
-pub(crate) struct Bench {
-    pub(crate) provisioner: Arc<Provisioner>,
+/// What several servers share: a database, an engine, plugins, keys.
+pub(crate) struct Site {
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) store: Arc<Store>,
-    caller: Caller,
-    _stop: DropGuard,
+    pub(crate) caller: Caller,
+    pub(crate) settings: Settings,
+    catalogue: Arc<Catalogue>,
+    ids: Arc<Counter>,
+    database: Fresh,
     _folder: TempDir,
 }
 
-impl Bench {
+impl Site {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let plugins = folder.path().join("plugins");
@@ -69,7 +72,8 @@ impl Bench {
         std::fs::copy(&template, plugins.join("go.wasm"))
             .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", template.display()));
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-        let store = Arc::new(Store::open(folder.path().join("db").to_str().unwrap()).await.unwrap());
+        let database = Fresh::new().await;
+        let store = Arc::new(Store::open(database.location()).await.unwrap());
         let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
         let settings_of_plugins = convergence_plugin::Settings {
             folder: plugins,
@@ -80,36 +84,94 @@ impl Bench {
         };
         let shelf = Shelf::Database(Store::clone(&store));
         let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins).await.unwrap();
-        let runtime = Arc::new(FakeRuntime::new());
-        let provisioner = Arc::new(Provisioner::new(
-            Arc::clone(&store),
-            Arc::new(catalogue),
-            Arc::clone(&runtime) as Arc<dyn Runtime>,
-            KeyRing::new(&[7; 32]),
-            Arc::new(Fixed),
-            Arc::new(Counter::default()),
-            settings(),
-        ));
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        tasks.spawn(Arc::clone(&provisioner).work(stop.clone(), tasks.clone()));
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let caller = authenticate(Provenance { peer, host: Some("localhost"), origin: None }).unwrap();
-        Self { provisioner, runtime, store, caller, _stop: stop.drop_guard(), _folder: folder }
+        Self {
+            runtime: Arc::new(FakeRuntime::new()),
+            store,
+            caller: authenticate(Provenance { peer, host: Some("localhost"), origin: None }).unwrap(),
+            settings: settings(),
+            catalogue: Arc::new(catalogue),
+            ids: Arc::default(),
+            database,
+            _folder: folder,
+        }
+    }
+
+    /// A provisioner of this site, on connections of its own where `store` is.
+    pub(crate) fn provisioner(&self, store: Arc<Store>) -> Arc<Provisioner> {
+        self.server()(store)
+    }
+
+    /// Another server of this site.
+    pub(crate) fn live(&self) -> Life {
+        let (worker, server) = (self.settings.worker.clone(), self.server());
+        let location = self.database.location().to_owned();
+        let (kill, killed) = tokio::sync::oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let life = async move {
+                let store = Arc::new(Store::open(&location).await.unwrap());
+                store.end_leases(&worker).await.unwrap();
+                server(store).work(CancellationToken::new(), TaskTracker::new()).await;
+            };
+            let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            threads.block_on(async {
+                tokio::select! {
+                    _ = killed => {}
+                    () = life => {}
+                }
+            });
+        });
+        Life { kill: Some(kill), thread: Some(thread) }
+    }
+
+    /// What makes a provisioner of this site out of a store, wherever that is opened.
+    fn server(&self) -> impl FnOnce(Arc<Store>) -> Arc<Provisioner> + Send + 'static {
+        let (catalogue, ids) = (Arc::clone(&self.catalogue), Arc::clone(&self.ids) as Arc<dyn Ids>);
+        let (runtime, settings) = (Arc::clone(&self.runtime) as Arc<dyn Runtime>, self.settings.clone());
+        let clock: Arc<dyn Clock> = Arc::new(Fixed);
+        move |store| Arc::new(Provisioner::new(store, catalogue, runtime, KeyRing::new(&[7; 32]), clock, ids, settings))
+    }
+}
+
+/// A server process, as far as tests can have one without starting it: threads and connections of its own, all of which
+/// end at once when it is killed.
+pub(crate) struct Life {
+    kill: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Life {
+    /// Ends it in the middle of whatever it does; returns when nothing of it runs any more.
+    pub(crate) async fn kill(mut self) {
+        drop(self.kill.take());
+        let thread = self.thread.take().unwrap();
+        // Waiting for a thread blocks, which no task may do.
+        tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
+    }
+}
+
+/// A site with one server that works.
+pub(crate) struct Bench {
+    pub(crate) provisioner: Arc<Provisioner>,
+    pub(crate) runtime: Arc<FakeRuntime>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) site: Site,
+    _stop: DropGuard,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let site = Site::new().await;
+        let provisioner = site.provisioner(Arc::clone(&site.store));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(Arc::clone(&provisioner).work(stop.clone(), tasks.clone()));
+        let (runtime, store) = (Arc::clone(&site.runtime), Arc::clone(&site.store));
+        Self { provisioner, runtime, store, site, _stop: stop.drop_guard() }
     }
 
     /// Asks for a tenant.
     pub(crate) async fn accept(&self, name: &str) -> Result<Accepted, SpawnError> {
-        let spec = TenantSpec {
-            name: TenantName::parse(name).unwrap(),
-            language: "go".to_owned(),
-            framework: None,
-            description: None,
-            base_image: None,
-            limits: Limits::DEFAULT,
-            env: BTreeMap::new(),
-        };
-        self.provisioner.spawn(&Scope::platform(), &self.caller, HOME, spec).await
+        self.provisioner.spawn(&Scope::platform(), &self.site.caller, HOME, spec(name), None).await
     }
 
     /// Asks for a tenant and waits for the outcome.
@@ -120,7 +182,7 @@ impl Bench {
 
     /// Asks for a tenant's end and waits for it.
     pub(crate) async fn destroy(&self, env_id: EnvId) -> Operation {
-        let operation = self.provisioner.destroy(&Scope::platform(), &self.caller, env_id).await.unwrap();
+        let operation = self.provisioner.destroy(&Scope::platform(), &self.site.caller, env_id).await.unwrap();
         self.provisioner.outcome(operation.id, PATIENCE).await.unwrap()
     }
 
@@ -128,6 +190,19 @@ impl Bench {
     pub(crate) async fn tenants(&self) -> Vec<(Tenant, Binding)> {
         let query = TenantQuery { org: None, after: None, limit: 1000 };
         self.store.tenants(&Scope::platform(), query).await.unwrap()
+    }
+}
+
+/// A tenant that asks for nothing.
+pub(crate) fn spec(name: &str) -> TenantSpec {
+    TenantSpec {
+        name: TenantName::parse(name).unwrap(),
+        language: "go".to_owned(),
+        framework: None,
+        description: None,
+        base_image: None,
+        limits: Limits::DEFAULT,
+        env: BTreeMap::new(),
     }
 }
 
@@ -148,7 +223,14 @@ fn settings() -> Settings {
         default_limits: Limits::DEFAULT,
         tenants_max: None,
         ready_patience: Duration::from_millis(50),
-        concurrency: 4,
+        build_limit: Duration::from_secs(60),
+        operations: OperationSettings {
+            concurrency: 4,
+            pause: Duration::from_millis(1),
+            idle: Duration::from_millis(5),
+            ..OperationSettings::default()
+        },
+        reconcile: ReconcileSettings::default(),
     }
 }
 

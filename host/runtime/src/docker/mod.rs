@@ -1,6 +1,7 @@
 //! Docker, through its API. The only user of bollard; one file a concern.
 
 mod build;
+mod changes;
 mod connect;
 mod container;
 mod context;
@@ -28,8 +29,8 @@ use crate::error::RuntimeError;
 use crate::owner::Owner;
 use crate::probe;
 use crate::runtime::{
-    Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned, Progress, Ready,
-    Removal, Runtime, Usage,
+    ChangeStream, Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned,
+    Progress, Ready, Removal, Runtime, Usage,
 };
 
 #[async_trait]
@@ -123,6 +124,10 @@ impl Runtime for Docker {
 
     async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
         self.delete_image(reference, instance).await
+    }
+
+    async fn changes(&self, instance: &str) -> Result<ChangeStream, RuntimeError> {
+        self.follow_changes(instance).await
     }
 
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError> {

@@ -11,18 +11,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use convergence_model::EnvId;
 use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
 use convergence_model::workload::{Network, Workload};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use self::world::World;
 use crate::error::RuntimeError;
 use crate::owner::Owner;
 use crate::runtime::{
-    Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned, Progress, Ready,
-    Removal, Runtime, Usage,
+    ChangeStream, Changed, Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned,
+    Progress, Ready, Removal, Runtime, Usage,
 };
+
+/// Changes a listener may fall behind.
+const CHANGES: usize = 1024;
 
 /// How one call goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +69,17 @@ pub struct Call {
 }
 
 /// The scriptable runtime.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FakeRuntime {
     world: Mutex<World>,
     called: Notify,
+    changes: broadcast::Sender<Changed>,
+}
+
+impl Default for FakeRuntime {
+    fn default() -> Self {
+        Self { world: Mutex::default(), called: Notify::default(), changes: broadcast::channel(CHANGES).0 }
+    }
 }
 
 impl FakeRuntime {
@@ -81,6 +93,13 @@ impl FakeRuntime {
         self.world().faults.entry(method).or_default().push_back(fault);
     }
 
+    /// Makes the `n`-th call from now on, of whichever method, go wrong; the next one is the first.
+    pub fn nth(&self, n: usize, fault: Fault) {
+        let mut world = self.world();
+        let at = world.journal.len() + n;
+        world.faults_at.insert(at, fault);
+    }
+
     /// Makes every call of every method fail, or with `None` none any more: an engine that is down.
     pub fn down(&self, error: Option<RuntimeError>) {
         self.world().down = error;
@@ -88,7 +107,9 @@ impl FakeRuntime {
 
     /// Takes back every fault that has not happened yet.
     pub fn forget_faults(&self) {
-        self.world().faults.clear();
+        let mut world = self.world();
+        world.faults.clear();
+        world.faults_at.clear();
     }
 
     /// How containers fare from now on when [`Runtime::wait_ready`] looks at them.
@@ -118,17 +139,35 @@ impl FakeRuntime {
 
     /// Ends a container.
     pub fn crash(&self, name: &str, code: i64, oom: bool) {
+        let tenant = self.world().tenant_of(name);
         self.world().crash(name, code, oom);
+        self.tell(tenant, "die");
     }
 
     /// Changes a container by hand, so that [`Runtime::verify`] finds it.
     pub fn tamper(&self, name: &str, field: &str) {
+        let tenant = self.world().tenant_of(name);
         self.world().tamper(name, field);
+        self.tell(tenant, "update");
     }
 
     /// Removes a container behind everybody's back.
     pub fn lose(&self, name: &str) {
+        let tenant = self.world().tenant_of(name);
         self.world().containers.remove(name);
+        self.tell(tenant, "destroy");
+    }
+
+    /// Lets every call take this long from now on.
+    pub fn latency(&self, latency: Duration) {
+        self.world().latency = latency;
+    }
+
+    fn tell(&self, tenant: Option<EnvId>, action: &str) {
+        if let Some(tenant) = tenant {
+            // Nobody listening is not an error.
+            let _ = self.changes.send(Changed { tenant, action: action.to_owned() });
+        }
     }
 
     /// Every call so far, oldest first.
@@ -138,7 +177,9 @@ impl FakeRuntime {
 
     /// Begins a new journal.
     pub fn forget_journal(&self) {
-        self.world().journal.clear();
+        let mut world = self.world();
+        world.journal.clear();
+        world.faults_at.clear();
     }
 
     /// The workload a container was created from.
@@ -176,12 +217,15 @@ impl FakeRuntime {
         subject: &str,
         effect: impl FnOnce(&mut World) -> Result<T, RuntimeError>,
     ) -> Result<T, RuntimeError> {
-        let (fault, down) = {
+        let (fault, down, latency) = {
             let mut world = self.world();
             world.journal.push(Call { method, subject: subject.to_owned() });
-            (world.faults.get_mut(method).and_then(|faults| faults.pop_front()), world.down.clone())
+            (world.fault(method), world.down.clone(), world.latency)
         };
         self.called.notify_waiters();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         if let Some(error) = down {
             return Err(error);
         }
@@ -318,5 +362,20 @@ impl Runtime for FakeRuntime {
 
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError> {
         self.act("owned", instance, |world| Ok(world.owned(instance))).await
+    }
+
+    async fn changes(&self, instance: &str) -> Result<ChangeStream, RuntimeError> {
+        let changes = self.changes.subscribe();
+        self.act("changes", instance, |_| Ok(())).await?;
+        let changes = stream::unfold(changes, |mut changes| async move {
+            loop {
+                match changes.recv().await {
+                    Ok(change) => return Some((Ok(change), changes)),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        Ok(changes.boxed())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use convergence_model::EnvId;
 use convergence_model::build::{BaseImage, ImageBuild};
 use convergence_model::workload::{Network, Workload, label};
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +23,10 @@ type Labels = BTreeMap<String, String>;
 pub(super) struct World {
     pub(super) journal: Vec<Call>,
     pub(super) faults: HashMap<&'static str, VecDeque<Fault>>,
+    /// By the length of the journal with the call in it.
+    pub(super) faults_at: HashMap<usize, Fault>,
     pub(super) down: Option<RuntimeError>,
+    pub(super) latency: Duration,
     pub(super) readiness: Readiness,
     pub(super) taken_ports: BTreeSet<u16>,
     pub(super) images: BTreeMap<String, Image>,
@@ -53,6 +57,16 @@ pub(super) struct Container {
 }
 
 impl World {
+    /// How the call that was just noted is to go wrong.
+    pub(super) fn fault(&mut self, method: &str) -> Option<Fault> {
+        let at = self.journal.len();
+        self.faults_at.remove(&at).or_else(|| self.faults.get_mut(method)?.pop_front())
+    }
+
+    pub(super) fn tenant_of(&self, name: &str) -> Option<EnvId> {
+        Owner::of(&self.containers.get(name)?.workload.labels).map(|owner| owner.tenant)
+    }
+
     fn tick(&mut self) -> (String, Timestamp) {
         self.ticks = self.ticks.saturating_add(1);
         let at = Timestamp::UNIX_EPOCH.saturating_add(SignedDuration::from_secs(i64::from(self.ticks)));

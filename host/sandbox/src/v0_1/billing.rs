@@ -93,7 +93,7 @@ impl Billing {
         let component::Face::BillingV0_1(face) = &self.loaded.face else {
             return Reported { result: Err(CallError::Host("it is not a billing policy".to_owned())), report: None };
         };
-        self.loaded.calls.ask(&self.loaded.description.id, question(face.pre.clone())).await
+        self.loaded.ask(question(face.pre.clone())).await
     }
 }
 

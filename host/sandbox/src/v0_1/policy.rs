@@ -63,7 +63,7 @@ impl Policy {
             return Reported { result: Err(CallError::Host("it is not a policy".to_owned())), report: None };
         };
         let question = Evaluate(face.pre.clone(), convert::review(review));
-        let reported = self.loaded.calls.ask(&self.loaded.description.id, question).await;
+        let reported = self.loaded.ask(question).await;
         let asked = review.limits;
         reported.and_then(|answer| {
             let verdict = answer.map(convert::verdict).map_err(convert::plugin_error)?;

@@ -107,7 +107,7 @@ impl Template {
     pub async fn detect(&self, request: &PlanRequest) -> Result<Option<Detection>, CallError> {
         let pre = self.pre()?;
         let question = Detect(pre, convert::request(request));
-        let reported = self.loaded.calls.ask(self.id(), question).await;
+        let reported = self.loaded.ask(question).await;
         reported.result?.map(|found| found.map(convert::detection)).map_err(|error| convert::plugin_error(error).into())
     }
 
@@ -122,7 +122,7 @@ impl Template {
             Ok(pre) => pre,
             Err(error) => return Reported { result: Err(error), report: None },
         };
-        let reported = self.loaded.calls.ask(self.id(), Plan(pre, convert::request(request))).await;
+        let reported = self.loaded.ask(Plan(pre, convert::request(request))).await;
         reported.and_then(|answer| answer.map(convert::build_plan).map_err(|error| convert::plugin_error(error).into()))
     }
 

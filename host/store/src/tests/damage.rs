@@ -12,7 +12,7 @@ use crate::{StoreError, TenantQuery};
 async fn a_database_opened_again_holds_everything() {
     let Fixture { store, folder } = Fixture::new().await;
     let claimed = spawned_and_claimed(&store, 1, "app", HELD).await;
-    store.record_event(&claimed.lease, "image", EventKind::Started, "", at(2)).await.unwrap();
+    tell(&store, &claimed.lease, "image", EventKind::Started, "", at(2)).await.unwrap();
     let tenant = store.tenant(&own(), EnvId(1)).await.unwrap();
     let operation = store.operation(&own(), operation_id(1)).await.unwrap();
     store.close().await;
@@ -21,15 +21,16 @@ async fn a_database_opened_again_holds_everything() {
     assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap(), tenant);
     assert_eq!(store.operation(&own(), operation_id(1)).await.unwrap(), operation);
     // A worker that outlived the restart still holds its lease.
-    assert_eq!(store.record_event(&claimed.lease, "image", EventKind::Done, "", at(3)).await.unwrap(), 2);
-    store.finish_spawn(&claimed.lease, at(4)).await.unwrap();
+    tell(&store, &claimed.lease, "image", EventKind::Done, "", at(3)).await.unwrap();
+    assert_eq!(store.events(&own(), operation_id(1), 0, 10).await.unwrap().len(), 2);
+    end(&store, &claimed.lease, Ended::Spawned, at(4)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_named() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
-    store.record_event(&lease, "image", EventKind::Started, "", at(2)).await.unwrap();
+    tell(&store, &lease, "image", EventKind::Started, "", at(2)).await.unwrap();
     store.revision_built(&lease, RevisionNumber(1), &built("tag")).await.unwrap();
 
     let (scope, env, tenant, operation) = (own(), EnvId(1), tenant_id(1), operation_id(1));

@@ -12,17 +12,22 @@ use crate::{Lease, Result, StoreError};
 async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static str, Result<()>)> {
     let one = RevisionNumber(1);
     vec![
-        ("record_event", store.record_event(lease, "image", EventKind::Done, "", at(9)).await.map(drop)),
-        ("record_next_step", store.record_next_step(lease, "image", "network", at(9)).await),
+        ("record_events", tell(store, lease, "image", EventKind::Done, "", at(9)).await),
+        ("advance", store.advance(lease, 1, &[], at(9)).await),
+        ("step_back", store.step_back(lease, 1, "image", at(9)).await),
+        ("turn_back", store.turn_back(lease, &failure(), at(9)).await),
+        (
+            "put_back",
+            store.put_back(lease, HELD, NewEvent { step: "image", event: EventKind::Waiting, detail: "" }, at(9)).await,
+        ),
         ("revision_building", store.revision_building(lease, one, "late").await),
         ("revision_built", store.revision_built(lease, one, &built("late")).await),
         ("move_subnet", store.move_subnet(lease, at(99), new_spawn(1, "app").subnets, at(9)).await.map(drop)),
         ("move_port", store.move_port(lease, at(99), 3001..=3200, &BTreeSet::new(), at(9)).await.map(drop)),
-        ("finish_spawn", store.finish_spawn(lease, at(9)).await),
-        ("finish_destroy", store.finish_destroy(lease, at(9)).await),
-        ("fail_spawn", store.fail_spawn(lease, &failure(), true, at(9)).await),
-        ("fail_spawn, not undone", store.fail_spawn(lease, &failure(), false, at(9)).await),
-        ("fail_destroy", store.fail_destroy(lease, &failure(), at(9)).await),
+        ("end, spawned", end(store, lease, Ended::Spawned, at(9)).await),
+        ("end, destroyed", end(store, lease, Ended::Destroyed, at(9)).await),
+        ("end, undone", end(store, lease, Ended::Undone, at(9)).await),
+        ("end, stuck", end(store, lease, Ended::Stuck, at(9)).await),
     ]
 }
 
@@ -32,7 +37,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     let early = spawned_and_claimed(&store, 1, "app", OVER).await;
     let late = store.claim("second", HELD, at(2)).await.unwrap().expect("the first lease has run out");
     assert_eq!((early.lease.epoch, late.lease.epoch), (1, 2));
-    assert!(!store.renew(&early.lease, HELD).await.unwrap());
+    assert_eq!(store.renew(&early.lease, HELD).await.unwrap(), Renewed::Lost);
 
     let env_id = early.operation.env_id;
     let before = (
@@ -53,25 +58,25 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     );
     assert_eq!(before, after);
     assert_eq!(store.events(&own(), operation_id(1), 0, 10).await.unwrap(), []);
-    store.finish_spawn(&late.lease, at(10)).await.unwrap();
+    end(&store, &late.lease, Ended::Spawned, at(10)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_lease_that_ran_out_is_still_good_until_somebody_takes_it() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let claimed = spawned_and_claimed(&store, 1, "app", OVER).await;
-    assert!(store.renew(&claimed.lease, HELD).await.unwrap());
+    assert_eq!(store.renew(&claimed.lease, HELD).await.unwrap(), Renewed::Held { cancel: false });
     assert_eq!(store.claim("second", HELD, at(2)).await.unwrap(), None);
     assert_eq!(store.claim_one(operation_id(1), "second", HELD, at(2)).await.unwrap(), None);
-    store.finish_spawn(&claimed.lease, at(3)).await.unwrap();
+    end(&store, &claimed.lease, Ended::Spawned, at(3)).await.unwrap();
     assert_eq!(store.claim_one(operation_id(1), "second", HELD, at(4)).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn the_oldest_operation_is_claimed_first() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
-    store.begin_spawn(&own(), &NewSpawn { now: at(5), ..new_spawn(1, "younger") }).await.unwrap();
-    store.begin_spawn(&own(), &NewSpawn { now: at(4), ..new_spawn(2, "older") }).await.unwrap();
+    store.begin_spawn(&own(), &at_time(new_spawn(1, "younger"), at(5))).await.unwrap();
+    store.begin_spawn(&own(), &at_time(new_spawn(2, "older"), at(4))).await.unwrap();
     let first = store.claim("worker", HELD, at(6)).await.unwrap().unwrap();
     assert_eq!(first.operation.id, operation_id(2));
 }

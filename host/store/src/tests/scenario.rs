@@ -53,16 +53,16 @@ async fn spawn_and_run(store: &Store) {
     let over = store.begin_spawn(&own(), &quota).await.unwrap_err();
     assert!(matches!(over, StoreError::Conflict(Conflict::QuotaReached { limit: 1 })), "{over}");
 
-    let Claimed { operation, lease } = store.claim("worker", HELD, at(1)).await.unwrap().unwrap();
+    let Claimed { operation, lease, .. } = store.claim("worker", HELD, at(1)).await.unwrap().unwrap();
     assert_eq!((operation.id, operation.state, lease.epoch), (operation_id(1), OperationState::Running, 1));
     assert_eq!(store.claim("another", HELD, at(1)).await.unwrap(), None, "a lease that holds is left alone");
-    assert!(store.renew(&lease, HELD).await.unwrap());
+    assert_eq!(store.renew(&lease, HELD).await.unwrap(), Renewed::Held { cancel: false });
     for (step, event, detail) in [
         ("image", EventKind::Started, ""),
         ("image", EventKind::Line, "[1/2] a line\0"),
         ("image", EventKind::Done, ""),
     ] {
-        store.record_event(&lease, step, event, detail, at(2)).await.unwrap();
+        tell(store, &lease, step, event, detail, at(2)).await.unwrap();
     }
     let events = store.events(&own(), lease.operation, 1, 1).await.unwrap();
     assert_eq!((events.len(), events[0].seq, events[0].detail.as_str()), (1, 2, "[1/2] a line\u{fffd}"));
@@ -79,7 +79,7 @@ async fn spawn_and_run(store: &Store) {
     assert_eq!(port, 3003, "the lowest that is neither taken nor skipped");
     assert_eq!(store.binding(&own(), tenant_id(1)).await.unwrap().unwrap().port, 3003);
 
-    store.finish_spawn(&lease, at(4)).await.unwrap();
+    end(store, &lease, Ended::Spawned, at(4)).await.unwrap();
     let tenant = store.tenant(&own(), EnvId(1)).await.unwrap().unwrap();
     assert_eq!((tenant.status, tenant.current_revision), (TenantStatus::Running, Some(FIRST)));
     assert_eq!(tenant.updated_at, at(4));
@@ -88,8 +88,8 @@ async fn spawn_and_run(store: &Store) {
     assert_eq!(store.latest_revision(&own(), tenant.id).await.unwrap(), Some(revision));
     let done = store.latest_operation(&own(), EnvId(1)).await.unwrap().unwrap();
     assert_eq!((done.state, done.updated_at), (OperationState::Succeeded, at(4)));
-    assert!(matches!(store.finish_spawn(&lease, at(5)).await, Err(StoreError::LeaseLost { .. })));
-    assert!(!store.renew(&lease, HELD).await.unwrap(), "a finished operation needs nobody");
+    assert!(matches!(end(store, &lease, Ended::Spawned, at(5)).await, Err(StoreError::LeaseLost { .. })));
+    assert!(store.renew(&lease, HELD).await.unwrap() == Renewed::Lost, "a finished operation needs nobody");
 
     let owner = store.key_by_lookup("lookup-1").await.unwrap().unwrap();
     assert_eq!((owner.env_id, owner.org, owner.key), (EnvId(1), ORG, new_spawn(1, "shop").key));
@@ -99,9 +99,9 @@ async fn spawn_and_run(store: &Store) {
 }
 
 async fn destroy(store: &Store) {
-    let accepted = store.begin_destroy(&own(), EnvId(1), operation_id(10), at(10), "tester").await.unwrap().unwrap();
+    let accepted = destroy_asked(store, &own(), EnvId(1), 10, at(10)).await.unwrap().unwrap();
     assert_eq!((accepted.kind, accepted.state), (OperationKind::Destroy, OperationState::Queued));
-    let again = store.begin_destroy(&own(), EnvId(1), operation_id(11), at(10), "tester").await.unwrap_err();
+    let again = destroy_asked(store, &own(), EnvId(1), 11, at(10)).await.unwrap_err();
     let StoreError::Conflict(Conflict::TenantBusy { operation }) = again else { panic!("{again}") };
     assert_eq!(operation, accepted.id);
     let status = store.tenant(&own(), EnvId(1)).await.unwrap().unwrap().status;
@@ -109,19 +109,19 @@ async fn destroy(store: &Store) {
     assert!(!store.image_in_use("shop:1", tenant_id(2)).await.unwrap(), "one that goes needs no image");
 
     let lease = store.claim("worker", HELD, at(11)).await.unwrap().unwrap().lease;
-    store.fail_destroy(&lease, &failure(), at(12)).await.unwrap();
+    end(store, &lease, Ended::Stuck, at(12)).await.unwrap();
     let stuck = store.operation(&own(), accepted.id).await.unwrap().unwrap();
     assert_eq!((stuck.state, stuck.failure), (OperationState::Stuck, Some(failure())));
     assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap().unwrap().status, TenantStatus::Failed);
 
-    store.begin_destroy(&own(), EnvId(1), operation_id(12), at(13), "tester").await.unwrap().unwrap();
+    destroy_asked(store, &own(), EnvId(1), 12, at(13)).await.unwrap().unwrap();
     let lease = store.claim("worker", HELD, at(14)).await.unwrap().unwrap().lease;
-    store.finish_destroy(&lease, at(15)).await.unwrap();
+    end(store, &lease, Ended::Destroyed, at(15)).await.unwrap();
     assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap(), None);
     assert_eq!(store.binding(&own(), tenant_id(1)).await.unwrap(), None);
     assert_eq!(store.latest_revision(&own(), tenant_id(1)).await.unwrap(), None);
     assert_eq!(store.key_by_lookup("lookup-1").await.unwrap(), None);
-    assert_eq!(store.begin_destroy(&own(), EnvId(1), operation_id(13), at(16), "tester").await.unwrap(), None);
+    assert_eq!(destroy_asked(store, &own(), EnvId(1), 13, at(16)).await.unwrap(), None);
     let done = store.operation(&own(), operation_id(12)).await.unwrap().unwrap();
     assert_eq!((done.state, done.env_id), (OperationState::Succeeded, EnvId(1)), "history outlives the tenant");
     assert_eq!(store.events(&own(), operation_id(1), 0, 10).await.unwrap().len(), 3);
@@ -132,18 +132,18 @@ async fn fail(store: &Store) {
     let env_id = claimed.operation.env_id;
     assert!(env_id > EnvId(1), "a public id is never used twice");
     assert_eq!(store.binding(&own(), tenant_id(20)).await.unwrap().unwrap().port, 3002, "3001 is in quarantine");
-    store.fail_spawn(&claimed.lease, &failure(), true, at(21)).await.unwrap();
+    end(store, &claimed.lease, Ended::Undone, at(21)).await.unwrap();
     assert_eq!(store.tenant(&own(), env_id).await.unwrap(), None);
     let failed = store.latest_operation(&own(), env_id).await.unwrap().unwrap();
     assert_eq!((failed.state, failed.failure), (OperationState::Failed, Some(failure())));
 
     let claimed = spawned_and_claimed(store, 21, "shop", HELD).await;
-    store.fail_spawn(&claimed.lease, &failure(), false, at(22)).await.unwrap();
+    end(store, &claimed.lease, Ended::Stuck, at(22)).await.unwrap();
     let tenant = store.tenant(&own(), claimed.operation.env_id).await.unwrap().unwrap();
     assert_eq!(tenant.status, TenantStatus::Failed, "what could not be undone stays visible");
-    store.begin_destroy(&own(), tenant.env_id, operation_id(22), at(23), "tester").await.unwrap().unwrap();
+    destroy_asked(store, &own(), tenant.env_id, 22, at(23)).await.unwrap().unwrap();
     let lease = store.claim("worker", HELD, at(24)).await.unwrap().unwrap().lease;
-    store.finish_destroy(&lease, at(25)).await.unwrap();
+    end(store, &lease, Ended::Destroyed, at(25)).await.unwrap();
 }
 
 /// Twenty callers at once, half of them after the same name; then twenty workers at once.
@@ -153,7 +153,7 @@ async fn compete(store: &Store) {
         let store = store.clone();
         let name = if n < 10 { "wanted".to_owned() } else { format!("own-{n}") };
         // By then the quarantine of 3001 is over.
-        let spawn = NewSpawn { now: at(1000), ..new_spawn(100 + n, &name) };
+        let spawn = at_time(new_spawn(100 + n, &name), at(1000));
         callers.spawn(async move { store.begin_spawn(&own(), &spawn).await });
     }
     let mut ports = BTreeSet::new();
@@ -179,9 +179,9 @@ async fn compete(store: &Store) {
         workers.spawn(async move { store.claim("worker", HELD, at(1001)).await.unwrap() });
     }
     let mut claimed = BTreeSet::new();
-    for Claimed { operation, lease } in workers.join_all().await.into_iter().flatten() {
+    for Claimed { operation, lease, .. } in workers.join_all().await.into_iter().flatten() {
         assert!(claimed.insert(operation.id), "an operation was claimed twice");
-        store.finish_spawn(&lease, at(1002)).await.unwrap();
+        end(store, &lease, Ended::Spawned, at(1002)).await.unwrap();
     }
     assert_eq!(claimed.len(), 11);
     assert_eq!(store.unfinished().await.unwrap(), 0);

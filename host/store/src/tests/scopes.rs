@@ -14,7 +14,7 @@ async fn a_foreign_scope_sees_nothing() {
         .await
         .unwrap();
     let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
-    store.record_event(&lease, "image", EventKind::Started, "", at(2)).await.unwrap();
+    tell(&store, &lease, "image", EventKind::Started, "", at(2)).await.unwrap();
     let (env, tenant, operation, one) = (EnvId(1), tenant_id(1), operation_id(1), RevisionNumber(1));
     let query = TenantQuery { org: None, after: None, limit: 10 };
 
@@ -46,7 +46,7 @@ async fn a_foreign_scope_sees_nothing() {
     assert_eq!(store.latest_operation(&scope, env).await.unwrap(), None);
     assert_eq!(store.events(&scope, operation, 0, 10).await.unwrap(), []);
     // Not even that the tenant is busy.
-    assert_eq!(store.begin_destroy(&scope, env, operation_id(2), at(3), "eve").await.unwrap(), None);
+    assert_eq!(destroy_asked(&store, &scope, env, 2, at(3)).await.unwrap(), None);
     let error = store.begin_spawn(&scope, &new_spawn(2, "mine")).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict(Conflict::NoOrganization(ORG))), "{error}");
     assert_eq!(store.usage(&own(), ORG).await.unwrap().tenants, 1);

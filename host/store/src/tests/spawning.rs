@@ -79,7 +79,7 @@ async fn what_does_not_fit_leaves_nothing_behind() {
 async fn what_a_destroyed_tenant_had_is_free_and_its_public_id_is_not() {
     let Fixture { store, folder: _folder } = Fixture::new().await;
     let one = spawned_and_claimed(&store, 1, "app", HELD).await;
-    store.fail_spawn(&one.lease, &failure(), true, at(2)).await.unwrap();
+    end(&store, &one.lease, Ended::Undone, at(2)).await.unwrap();
     let again = NewSpawn { key: new_spawn(1, "app").key, ..new_spawn(2, "app") };
     let again = store.begin_spawn(&own(), &again).await.unwrap();
     assert_eq!((again.binding.port, again.binding.subnet.to_string().as_str()), (3001, "10.213.0.0/28"));

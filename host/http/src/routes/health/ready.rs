@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use convergence_store::Backlog;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,7 +25,7 @@ pub(crate) struct Readiness {
 /// One thing that is needed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    /// `database`, `engine` or `plugins`.
+    /// `database`, `engine`, `queue` or `plugins`.
     name: &'static str,
     ok: bool,
     /// What was found, or what is wrong and what to do.
@@ -37,8 +38,8 @@ pub(crate) struct Check {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Something needed is missing."))
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
-    let (database, engine) = tokio::join!(database(&app), engine(&app));
-    let checks = vec![database, engine, plugins(&app)];
+    let (database, engine, queue) = tokio::join!(database(&app), engine(&app), queue(&app));
+    let checks = vec![database, engine, queue, plugins(&app)];
     let ok = checks.iter().all(|check| check.ok);
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { status: if ok { "ready" } else { "degraded" }, checks })).into_response()
@@ -62,6 +63,29 @@ async fn engine(app: &App) -> Check {
         Err(_) => (false, format!("no answer within {PATIENCE:?}; is the engine hanging?")),
     };
     Check { name: "engine", ok, detail }
+}
+
+/// A full queue accepts nothing more; what is stuck needs an operator, and does not keep others from working.
+async fn queue(app: &App) -> Check {
+    let answer = tokio::time::timeout(PATIENCE, app.store.backlog()).await;
+    let (ok, detail) = match answer {
+        Ok(Ok(Backlog { queued, running, stuck, oldest })) => {
+            let limit = app.provisioner.backlog_max();
+            let mut detail = format!("{queued} waiting, {running} under way, {limit} may be");
+            if let Some(oldest) = oldest {
+                detail.push_str(&format!("; the oldest was accepted {oldest}"));
+            }
+            if stuck > 0 {
+                detail.push_str(&format!(
+                    "; {stuck} stuck: look at `GET /api/v1/operations?state=stuck`, mend what it names, then retry it"
+                ));
+            }
+            (queued + running < u64::from(limit), detail)
+        }
+        Ok(Err(error)) => (false, error.to_string()),
+        Err(_) => (false, format!("no answer within {PATIENCE:?}")),
+    };
+    Check { name: "queue", ok, detail }
 }
 
 /// A rejected template does not make the server unready as long as another works; a rejected policy does.

@@ -1,7 +1,11 @@
 //! Durable pieces of work on tenants.
 
+mod cancel;
 mod events;
-mod show;
+mod leftovers;
+mod list;
+mod retry;
+pub(crate) mod show;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -9,5 +13,11 @@ use utoipa_axum::routes;
 use crate::App;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show::show)).routes(routes!(events::events))
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(leftovers::leftovers))
+        .routes(routes!(show::show))
+        .routes(routes!(events::events))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(retry::retry))
 }

@@ -16,11 +16,20 @@ use crate::problem::{Problem, ProblemDocument};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationView {
     id: String,
-    /// `spawn` or `destroy`.
+    /// `spawn`, `destroy`, `repair`, `halt` or `sweep`.
     kind: String,
     env_id: i64,
-    /// `queued`, `running`, `succeeded`, `failed` or `stuck`.
+    /// Why the platform does it of its own accord.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+    /// `queued`, `running`, `succeeded`, `failed`, `cancelled` or `stuck`.
     state: String,
+    /// `forward`, or `back` while what it did is being undone.
+    direction: String,
+    /// How often it was put back because of something that may pass, since it last got further.
+    retries: u32,
+    /// Whether somebody asked to take it back.
+    cancelling: bool,
     /// Why it failed, once it has.
     failure: Option<FailureView>,
     #[schema(value_type = String, format = DateTime)]
@@ -48,7 +57,11 @@ impl From<Operation> for OperationView {
             id: operation.id.to_string(),
             kind: operation.kind.as_str().to_owned(),
             env_id: operation.env_id.0,
+            reason: operation.input.reason,
             state: operation.state.as_str().to_owned(),
+            direction: operation.direction.as_str().to_owned(),
+            retries: operation.retries,
+            cancelling: operation.cancel && !operation.state.is_final(),
             failure: operation.failure.map(|failure| FailureView {
                 step: failure.step,
                 code: failure.code,

@@ -48,7 +48,8 @@ pub(crate) async fn destroy(
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id = app.provisioner.destroy(&caller.scope(), &caller, env_id).await?.id;
+    let begun = app.provisioner.destroy(&caller.scope(), &caller, env_id).await;
+    let id = begun.map_err(|error| Problem::of_request("tenant", error))?.id;
     let operation = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await?;
     match (operation.state, &operation.failure) {
         (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Problem::failed(id, failure)),

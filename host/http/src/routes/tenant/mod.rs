@@ -6,6 +6,7 @@ mod dockerfile;
 mod list;
 mod logs;
 mod plan;
+mod repair;
 mod spawn;
 mod status;
 mod wire;
@@ -25,4 +26,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(compose::compose))
         .routes(routes!(dockerfile::dockerfile))
         .routes(routes!(destroy::destroy))
+        .routes(routes!(repair::repair))
 }

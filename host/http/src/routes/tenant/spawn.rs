@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use convergence_model::operation::OperationState;
+use convergence_model::Secret;
+use convergence_model::operation::{Made, Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_provision::Accepted;
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::wire::SpecBody;
 use crate::App;
 use crate::extract::{Authenticated, Body, Query, patience};
+use crate::idempotency::{IdempotencyKey, REPLAYED};
 use crate::problem::{Problem, ProblemDocument, operation_url};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -66,67 +68,73 @@ pub(crate) struct OperationLink {
 /// `Prefer: respond-async`, answers 202 with the operation to watch. A build or start that fails is undone, and
 /// the answer names the step, the last lines of its log, the likely cause and what to try next.
 #[utoipa::path(
-    post, path = "/api/v1/tenant/spawn", tag = "tenant", params(Parameters), request_body = SpecBody,
+    post, path = "/api/v1/tenant/spawn", tag = "tenant", params(Parameters, ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same request, it answers what the first one began.")), request_body = SpecBody,
     responses(
         (status = 201, body = Spawned, description = "It runs."),
         (status = 202, body = Spawned, description = "It is being built or started."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The name is taken."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong, a policy refuses, or the app does not build or start."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "No engine, no free port, or no template."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The name is taken, or the operation was cancelled."),
+        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong, a policy refuses, the idempotency key was used for something else, or the app does not build or start."),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "No engine, no free port, no template, or too much to do already."),
     )
 )]
 pub(crate) async fn spawn(
     State(app): State<App>,
     caller: Authenticated,
     Query(parameters): Query<Parameters>,
+    key: IdempotencyKey,
     headers: HeaderMap,
     Body(body): Body<SpecBody>,
 ) -> Result<Response, Problem> {
     let (org, scope) = caller.organization(parameters.org_id)?;
+    let idempotency = key.of("POST /api/v1/tenant/spawn", org, &body)?;
     let spec = body.check(app.provisioner.default_limits()).map_err(|wrong| Problem::invalid(&wrong))?;
-    let accepted = app.provisioner.spawn(&scope, &caller.0, org, spec).await?;
-    let id = accepted.operation.id;
-    // From here on the tenant exists, and this answer is the only one that carries its key: whatever goes wrong with
-    // the waiting, it is given.
+    let accepted = app.provisioner.spawn(&scope, &caller.0, org, spec, idempotency).await?;
+    let Accepted { operation, made, replayed } = accepted;
+    let id = operation.id;
+    // From here on the tenant exists, and this answer is the first that carries its key: whatever goes wrong with the
+    // waiting, it is given.
     let waited = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await;
     let operation = waited.unwrap_or_else(|error| {
         tracing::error!(%error, "cannot wait for the outcome of a spawn");
-        accepted.operation.clone()
+        operation
     });
-    match (operation.state, &operation.failure) {
-        (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Problem::failed(id, failure)),
-        (OperationState::Succeeded, _) => {
-            // The port may have moved if somebody else took it before the container started.
-            let binding = app.store.binding(&scope, accepted.tenant.id).await.ok().flatten();
-            let port = binding.map_or(accepted.binding.port, |binding| binding.port);
-            Ok(answer(StatusCode::CREATED, accepted, TenantStatus::Running, port))
+    let mut response = match (&operation.failure, operation.result.clone().or(made)) {
+        (Some(failure), _) if operation.state.is_final() => Problem::failed(id, failure).into_response(),
+        (_, Some(made)) => {
+            let key = app.provisioner.api_key(&operation, &made);
+            answer(&operation, made, key)
         }
-        (OperationState::Queued | OperationState::Running | OperationState::Failed | OperationState::Stuck, _) => {
-            let port = accepted.binding.port;
-            Ok(answer(StatusCode::ACCEPTED, accepted, TenantStatus::Provisioning, port))
-        }
+        // Sent again, and between the two looks its tenant came to its end.
+        (_, None) => return Err(Problem::no_such("tenant")),
+    };
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    Ok(response)
 }
 
-fn answer(code: StatusCode, accepted: Accepted, status: TenantStatus, port: u16) -> Response {
-    let Accepted { tenant, operation, api_key, .. } = accepted;
-    let watch = operation_url(operation.id);
-    let location = match status {
-        TenantStatus::Running => format!("/api/v1/tenant/{}/status", tenant.env_id),
-        _ => watch.clone(),
+/// 201 once the tenant runs, 202 before.
+fn answer(operation: &Operation, made: Made, api_key: Secret) -> Response {
+    let runs = operation.state == OperationState::Succeeded;
+    let (code, status) = if runs {
+        (StatusCode::CREATED, TenantStatus::Running)
+    } else {
+        (StatusCode::ACCEPTED, TenantStatus::Provisioning)
     };
+    let watch = operation_url(operation.id);
+    let location = if runs { format!("/api/v1/tenant/{}/status", operation.env_id) } else { watch.clone() };
     let body = Spawned {
         success: true,
         tenant: TenantView {
-            env_id: tenant.env_id.0,
-            name: tenant.spec.name.to_string(),
-            org_id: tenant.org.0,
+            env_id: operation.env_id.0,
+            name: made.name,
+            org_id: operation.org.0,
             status: status.as_str().to_owned(),
-            port,
+            port: made.port,
             api_key: api_key.expose().to_owned(),
-            created_at: tenant.created_at,
+            created_at: made.created_at,
         },
-        operation: (code == StatusCode::ACCEPTED).then(|| OperationLink { id: operation.id.to_string(), url: watch }),
+        operation: (!runs).then(|| OperationLink { id: operation.id.to_string(), url: watch }),
     };
     let mut response = (code, Json(body)).into_response();
     if let Ok(value) = HeaderValue::from_str(&location) {

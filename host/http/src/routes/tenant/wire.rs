@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use convergence_model::{EnvName, Limits, TenantName, TenantSpec, Violation};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What the tenant should be.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"name": "my-app", "language": "node", "framework": "express"}))]
 pub(crate) struct SpecBody {
@@ -28,7 +28,7 @@ pub(crate) struct SpecBody {
 }
 
 /// How much of a machine a tenant may use. What is absent is the server's default.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LimitsBody {
     /// Cores, for example 0.5.

@@ -1,0 +1,161 @@
+//! Looking: at the engine first and at the store after it, so that what was made in between is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use convergence_model::operation::{Leftover, LeftoverKind};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::{EnvId, OperationId, Scope, TenantId};
+use convergence_render::{GuardedPlan, names};
+use convergence_runtime::{Observed as Seen, Owned, OwnedItem, RuntimeError, State};
+use convergence_store::Standing;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::plan::{Desired, Found, Observed, Thing, Wanted, belongs_to_nobody};
+use super::{LookError, Memory, Stray};
+use crate::Provisioner;
+
+/// Tenants looked at at the same time.
+const AT_ONCE: usize = 8;
+
+/// How every tenant stands in the store.
+pub(super) type Standings = BTreeMap<EnvId, Standing>;
+
+impl Provisioner {
+    /// What is wanted, what is there, and the rows behind it. Of containers only those of `whom`, of everything else
+    /// only when `whom` is everybody.
+    pub(super) async fn look(
+        &self,
+        memory: &mut Memory,
+        whom: Option<BTreeSet<EnvId>>,
+    ) -> Result<(Desired, Observed, Standings), LookError> {
+        let owned = match whom {
+            None => Some(self.runtime.owned(&self.settings.instance).await?),
+            Some(_) => None,
+        };
+        let standings = self.store.standings().await?;
+        let wanted = |standing: &Standing| Wanted {
+            status: standing.status,
+            busy: standing.busy,
+            crashes: standing.crashes,
+            resting: standing.resting,
+        };
+        let tenants = standings.iter().map(|(tenant, standing)| (*tenant, wanted(standing))).collect();
+        let images = match owned {
+            Some(_) => self.store.image_tags().await?.into_iter().collect(),
+            None => BTreeSet::new(),
+        };
+        let desired = Desired { tenants, images };
+
+        let asked = |tenant: &EnvId| whom.as_ref().is_none_or(|whom| whom.contains(tenant));
+        let idle = |standing: &Standing| standing.status == TenantStatus::Running && !standing.busy;
+        let looked_at: Vec<(EnvId, TenantId)> = standings
+            .iter()
+            .filter(|(tenant, standing)| asked(tenant) && idle(standing))
+            .map(|(tenant, standing)| (*tenant, standing.tenant))
+            .collect();
+        let mut looks =
+            stream::iter(looked_at).map(|(tenant, row)| self.look_at(tenant, row)).buffer_unordered(AT_ONCE);
+        let mut containers = BTreeMap::new();
+        while let Some(looked) = looks.next().await {
+            if let Some((tenant, found)) = looked? {
+                containers.insert(tenant, found);
+            }
+        }
+        drop(looks);
+        let things = owned.map_or_else(Vec::new, |owned| self.remember(memory, things(owned), &desired));
+        Ok((desired, Observed { containers, things }, standings))
+    }
+
+    /// What there is of a tenant's container; nothing where that cannot be told.
+    async fn look_at(&self, env_id: EnvId, tenant: TenantId) -> Result<Option<(EnvId, Found)>, LookError> {
+        let name = names::container(&self.settings.name_prefix, env_id);
+        let found = match self.runtime.inspect(&name).await? {
+            None => Found::Missing,
+            Some(seen) => match seen.state {
+                State::Exited { code, oom } => Found::Ended { code, oom },
+                State::Created => Found::Unusable("created and was never started"),
+                State::Paused => Found::Unusable("frozen"),
+                State::Dead => Found::Unusable("dead"),
+                // It is about to be gone; the engine tells when it is.
+                State::Removing => return Ok(None),
+                State::Running | State::Restarting { .. } => Found::Alive {
+                    up: self.up(&seen),
+                    restarts: seen.restart_count,
+                    deviations: self.deviations(env_id, tenant).await?,
+                },
+            },
+        };
+        Ok(Some((env_id, found)))
+    }
+
+    fn up(&self, seen: &Seen) -> Option<Duration> {
+        let started = seen.started_at.filter(|_| seen.state == State::Running)?;
+        // A clock that was set back makes it young, never old.
+        Some(Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default())
+    }
+
+    /// The fields in which a container is not what its revision says.
+    async fn deviations(&self, env_id: EnvId, tenant: TenantId) -> Result<Vec<String>, LookError> {
+        let scope = Scope::platform();
+        let (row, binding) = (self.store.tenant(&scope, env_id).await?, self.store.binding(&scope, tenant).await?);
+        let revision = self.store.latest_revision(&scope, tenant).await?;
+        let (Some(row), Some(binding), Some(revision)) = (row, binding, revision) else { return Ok(Vec::new()) };
+        let Some(built) = revision.built.clone() else { return Ok(Vec::new()) };
+        // A plan that is not allowed any more is nothing a repair could mend.
+        let rules = self.rules(&row.spec, revision.limits.memory_mb);
+        let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };
+        let nobody = OperationId(uuid::Uuid::nil());
+        let workload = self.project(&row, &binding, &revision, &plan, &built.tag, nobody);
+        match self.runtime.verify(&workload).await {
+            Ok(deviations) => Ok(deviations.into_iter().map(|deviation| deviation.field).collect()),
+            Err(RuntimeError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Since when each thing is there that belongs to nobody; told to the operator once.
+    fn remember(&self, memory: &mut Memory, mut things: Vec<Thing>, desired: &Desired) -> Vec<Thing> {
+        let now = Instant::now();
+        let settings = &self.settings.reconcile;
+        let mut strays = BTreeMap::new();
+        let mut told = Vec::new();
+        for thing in things.iter_mut().filter(|thing| belongs_to_nobody(desired, thing)) {
+            let key = (thing.tenant, thing.what.clone());
+            let known = memory.strays.get(&key).copied();
+            let since = known.unwrap_or(now);
+            // Seen twice before anything is done about it.
+            thing.seen_for = known.map(|since| now.duration_since(since));
+            let will_be_removed =
+                settings.remove && (thing.what.kind != LeftoverKind::Volume || settings.remove_volumes);
+            if known.is_none() {
+                tracing::warn!(kind = ?thing.what.kind, name = thing.what.name, will_be_removed, "it belongs to nobody");
+            }
+            let (tenant, what) = key.clone();
+            told.push(Stray { tenant, what, seen_for: now.duration_since(since), will_be_removed });
+            strays.insert(key, since);
+        }
+        memory.strays = strays;
+        *self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = told;
+        things
+    }
+}
+
+fn things(owned: Owned) -> Vec<Thing> {
+    let Owned { containers, networks, volumes, images } = owned;
+    let of = |kind: LeftoverKind, items: Vec<OwnedItem>| {
+        items.into_iter().filter_map(move |item| {
+            let tenant = item.owner().map(|owner| owner.tenant);
+            // Everything but an image has somebody's number on it; what has none was not made by this program.
+            let is_ours = tenant.is_some() || kind == LeftoverKind::Image;
+            let tenant = tenant.filter(|_| kind != LeftoverKind::Image);
+            is_ours.then(|| Thing { what: Leftover { kind, name: item.name }, tenant, seen_for: None })
+        })
+    };
+    of(LeftoverKind::Container, containers)
+        .chain(of(LeftoverKind::Network, networks))
+        .chain(of(LeftoverKind::Volume, volumes))
+        .chain(of(LeftoverKind::Image, images))
+        .collect()
+}

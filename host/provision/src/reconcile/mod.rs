@@ -1,0 +1,182 @@
+//! Keeping what is there as it is wanted. Takes no input, and only asks for operations, so there is one way anything
+//! happens.
+//!
+//! Everything is looked at when a server starts and at an interval from then on; a tenant is looked at when the engine
+//! tells that something happened to its container. Of the servers that share a database one does this at a time.
+
+mod look;
+mod plan;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use convergence_model::operation::{Input, Leftover, OperationKind};
+use convergence_model::{EnvId, OrgId, Scope};
+use convergence_runtime::{ChangeStream, LogQuery, RuntimeError};
+use convergence_store::{Conflict, PLATFORM, StoreError};
+use futures_util::StreamExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use plan::ReconcileSettings;
+
+use crate::{Provisioner, RequestError, halt, repair};
+use plan::Action;
+
+/// The duty of the server that reconciles.
+const DUTY: &str = "reconcile";
+/// Changes that come close together are looked at together.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// Who owns what no organization's label is on: the platform's own.
+const PLATFORM_ORG: OrgId = OrgId(1);
+/// Lines of an app kept with the reason for which it is stopped.
+const LAST_LINES: u32 = 20;
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Since when something is there that belongs to nobody.
+    strays: BTreeMap<(Option<EnvId>, Leftover), Instant>,
+}
+
+/// Something in the engine that belongs to nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Whose it says it is; none of an image.
+    pub tenant: Option<EnvId>,
+    /// What it is.
+    pub what: Leftover,
+    /// How long it has been seen.
+    pub seen_for: Duration,
+    /// Whether it will be removed.
+    pub will_be_removed: bool,
+}
+
+/// Why a look was not finished. The next one begins anew.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Engine(#[from] RuntimeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Provisioner {
+    /// Reconciles until `stop` is cancelled.
+    pub async fn reconcile(self: Arc<Self>, stop: CancellationToken) {
+        let interval = self.settings.reconcile.interval;
+        let mut memory = Memory::default();
+        let mut changes: Option<ChangeStream> = None;
+        let mut whom: Option<BTreeSet<EnvId>> = None;
+        while !stop.is_cancelled() {
+            // Listened to before looking, so that nothing happens in between unnoticed.
+            if changes.is_none() {
+                changes = self.runtime.changes(&self.settings.instance).await.ok();
+            }
+            if let Err(error) = self.look_and_act(&mut memory, whom.take()).await {
+                tracing::warn!(%error, "cannot look at everything; trying again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(interval) => {}
+                changed = next(&mut changes) => whom = changed,
+            }
+        }
+    }
+
+    /// What belongs to nobody, as it was last seen by this server.
+    pub fn strays(&self) -> Vec<Stray> {
+        self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Looks at these tenants, or at everything, and asks for what should be done.
+    async fn look_and_act(&self, memory: &mut Memory, whom: Option<BTreeSet<EnvId>>) -> Result<(), LookError> {
+        let settings = self.settings.reconcile;
+        // Kept for longer than it is between two looks: it moves only when this server is gone.
+        if !self.store.take_duty(DUTY, &self.settings.worker, settings.interval * 3).await? {
+            return Ok(());
+        }
+        if whom.is_none() {
+            let now = self.clock.now();
+            let pruned = self.store.prune(now.saturating_sub(settings.keep).unwrap_or(now)).await?;
+            if pruned > 0 {
+                tracing::info!(pruned, "forgot operations that were over long ago");
+            }
+        }
+        let (desired, observed, standings) = self.look(memory, whom).await?;
+        for action in plan::plan(&desired, &observed, &settings) {
+            match self.ask_for(&action, &standings).await {
+                Ok(()) | Err(RequestError::Absent | RequestError::Stopping) => {}
+                Err(RequestError::Store(StoreError::Conflict(Conflict::TenantBusy { .. }))) => {}
+                Err(RequestError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_for(&self, action: &Action, standings: &look::Standings) -> Result<(), RequestError> {
+        let scope = Scope::platform();
+        match action {
+            Action::Repair { tenant, reason, crash } => {
+                tracing::warn!(tenant = tenant.0, reason, "repairing");
+                let input = Input { reason: reason.clone(), ..Input::default() };
+                self.request(&scope, *tenant, OperationKind::Repair, input, PLATFORM, repair::FOUND).await?;
+                if let (Some(pause), Some(standing)) = (crash, standings.get(tenant)) {
+                    self.store.count_crash(standing.tenant, *pause).await?;
+                }
+            }
+            Action::Halt { tenant, reason } => {
+                tracing::error!(tenant = tenant.0, reason, "stopping a tenant that does not stay up");
+                let reason = format!("{reason}{}", self.last_lines(*tenant).await);
+                let input = Input { reason, ..Input::default() };
+                self.request(&scope, *tenant, OperationKind::Halt, input, PLATFORM, halt::FOUND).await?;
+            }
+            Action::Forgive { tenant } => {
+                if let Some(standing) = standings.get(tenant) {
+                    self.store.forgive_crashes(standing.tenant).await?;
+                }
+            }
+            Action::Sweep { tenant, leftovers } => {
+                let names = leftovers.iter().map(|leftover| leftover.name.as_str()).collect::<Vec<_>>().join(", ");
+                tracing::warn!(tenant = tenant.0, names, "removing what belongs to nobody");
+                let input = Input { leftovers: leftovers.clone(), ..Input::default() };
+                let new = self.new_operation(OperationKind::Sweep, input, PLATFORM);
+                self.store.begin_sweep(PLATFORM_ORG, *tenant, &new).await?;
+                self.queued.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// The last lines an app printed, told after why it is stopped.
+    async fn last_lines(&self, tenant: EnvId) -> String {
+        let name = convergence_render::names::container(&self.settings.name_prefix, tenant);
+        let query = LogQuery { tail: Some(LAST_LINES), ..LogQuery::default() };
+        let lines = self.runtime.logs(&name, &query).await.unwrap_or_default();
+        lines.iter().map(|line| format!("\n{}", line.text)).collect()
+    }
+}
+
+/// The tenants that something happened to, once something does; none when that is not known any more.
+async fn next(changes: &mut Option<ChangeStream>) -> Option<BTreeSet<EnvId>> {
+    let Some(stream) = changes else { return std::future::pending().await };
+    let mut whom = BTreeSet::new();
+    match stream.next().await {
+        Some(Ok(changed)) => _ = whom.insert(changed.tenant),
+        ended => {
+            if let Some(Err(error)) = ended {
+                tracing::warn!(%error, "the engine tells no more of what happens; looking at everything");
+            }
+            *changes = None;
+            // An engine that restarts says so again and again.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return None;
+        }
+    }
+    let until = Instant::now() + TOGETHER;
+    while let Ok(Some(Ok(changed))) = tokio::time::timeout_at(until, stream.next()).await {
+        whom.insert(changed.tenant);
+    }
+    Some(whom)
+}

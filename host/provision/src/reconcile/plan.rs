@@ -1,0 +1,186 @@
+//! What should be done about the difference between what is wanted and what is there. Pure: no clock, no engine, no store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use convergence_model::EnvId;
+use convergence_model::operation::{Leftover, LeftoverKind};
+use convergence_model::tenant::TenantStatus;
+
+/// What the store knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Desired {
+    /// Every tenant there is.
+    pub(crate) tenants: BTreeMap<EnvId, Wanted>,
+    /// Every tag that a revision was, or is being, built as.
+    pub(crate) images: BTreeSet<String>,
+}
+
+/// What the store knows of one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) status: TenantStatus,
+    /// An operation on it is not finished: whatever is found may be half of what it does.
+    pub(crate) busy: bool,
+    /// How often it ended by itself without having stayed up for long since.
+    pub(crate) crashes: u32,
+    /// Whether it is too early to start it again.
+    pub(crate) resting: bool,
+}
+
+/// What the engine shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// The containers of tenants that were looked at; those that were not are not in here.
+    pub(crate) containers: BTreeMap<EnvId, Found>,
+    /// Everything with our label, with how long it has been known to be there, by whose it says it is: images are
+    /// nobody's.
+    pub(crate) things: Vec<Thing>,
+}
+
+/// A tenant's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// There is none.
+    Missing,
+    /// It ended, and the engine does not start it again.
+    Ended { code: i64, oom: bool },
+    /// It was frozen, or the engine failed to remove it.
+    Unusable(&'static str),
+    /// It runs, or the engine is about to start it again.
+    Alive {
+        /// How long it has been running; none while it waits to be started again.
+        up: Option<Duration>,
+        /// How often the engine started it again.
+        restarts: u64,
+        /// Fields in which it is not what its revision says.
+        deviations: Vec<String>,
+    },
+}
+
+/// Something with our label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thing {
+    pub(crate) what: Leftover,
+    /// None of an image.
+    pub(crate) tenant: Option<EnvId>,
+    /// How long it has been seen without anybody it belongs to.
+    pub(crate) seen_for: Option<Duration>,
+}
+
+/// What the operator decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReconcileSettings {
+    /// Between two looks at everything.
+    pub interval: Duration,
+    /// How long something must belong to nobody before it is removed.
+    pub grace: Duration,
+    /// Whether what belongs to nobody is removed; otherwise it is only told of.
+    pub remove: bool,
+    /// Whether volumes that belong to nobody are removed as well, with what is in them.
+    pub remove_volumes: bool,
+    /// How often an app may end by itself before its tenant is stopped.
+    pub crashes_max: u32,
+    /// How long an app must stay up for its earlier ends to be forgiven.
+    pub stable: Duration,
+    /// The pause after the first crash; it doubles with each, up to five minutes.
+    pub pause: Duration,
+    /// How long what was done is kept, with its events and idempotency keys.
+    pub keep: Duration,
+}
+
+impl Default for ReconcileSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            grace: Duration::from_secs(600),
+            remove: true,
+            remove_volumes: false,
+            crashes_max: 8,
+            stable: Duration::from_secs(60),
+            pause: Duration::from_secs(1),
+            keep: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// The longest pause between two starts of an app that crashes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// What should be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Bring a tenant back to what its revision says, as often as it takes; `pause` before it is done once more.
+    Repair { tenant: EnvId, reason: String, crash: Option<Duration> },
+    /// Stop a tenant whose app ends again and again.
+    Halt { tenant: EnvId, reason: String },
+    /// Forgive a tenant that stays up.
+    Forgive { tenant: EnvId },
+    /// Remove what belongs to nobody. The tenant is 0 for images.
+    Sweep { tenant: EnvId, leftovers: Vec<Leftover> },
+}
+
+/// What should be done about the difference.
+pub(crate) fn plan(desired: &Desired, observed: &Observed, settings: &ReconcileSettings) -> Vec<Action> {
+    let tenants = observed.containers.iter().filter_map(|(tenant, found)| {
+        let wanted = desired.tenants.get(tenant)?;
+        let idle = wanted.status == TenantStatus::Running && !wanted.busy;
+        idle.then(|| about(*tenant, *wanted, found, settings)).flatten()
+    });
+    let mut actions: Vec<Action> = tenants.collect();
+    let mut strays: BTreeMap<EnvId, Vec<Leftover>> = BTreeMap::new();
+    for thing in &observed.things {
+        if belongs_to_nobody(desired, thing) && is_swept(thing, settings) {
+            strays.entry(thing.tenant.unwrap_or(EnvId(0))).or_default().push(thing.what.clone());
+        }
+    }
+    actions.extend(strays.into_iter().map(|(tenant, leftovers)| Action::Sweep { tenant, leftovers }));
+    actions
+}
+
+/// Whether neither a tenant nor a revision accounts for it.
+pub(crate) fn belongs_to_nobody(desired: &Desired, thing: &Thing) -> bool {
+    match thing.tenant {
+        Some(tenant) => !desired.tenants.contains_key(&tenant),
+        None => !desired.images.contains(&thing.what.name),
+    }
+}
+
+/// Whether it is removed, and now.
+fn is_swept(thing: &Thing, settings: &ReconcileSettings) -> bool {
+    let wanted = settings.remove && (thing.what.kind != LeftoverKind::Volume || settings.remove_volumes);
+    wanted && thing.seen_for.is_some_and(|seen_for| seen_for >= settings.grace)
+}
+
+fn about(tenant: EnvId, wanted: Wanted, found: &Found, settings: &ReconcileSettings) -> Option<Action> {
+    let crashed = |reason: String| {
+        if wanted.crashes >= settings.crashes_max {
+            let reason = format!("{reason}, and it was started again {} times before", wanted.crashes);
+            return Some(Action::Halt { tenant, reason });
+        }
+        (!wanted.resting).then(|| Action::Repair { tenant, reason, crash: Some(pause(wanted.crashes, settings.pause)) })
+    };
+    match found {
+        Found::Missing => crashed("its container is gone".to_owned()),
+        Found::Ended { oom: true, .. } => crashed("its app used more memory than its limit and was killed".to_owned()),
+        Found::Ended { code, .. } => crashed(format!("its app ended with exit code {code}")),
+        Found::Unusable(state) => crashed(format!("its container is {state}")),
+        Found::Alive { up, restarts, deviations } => {
+            let stable = up.is_some_and(|up| up >= settings.stable);
+            if *restarts > u64::from(settings.crashes_max) && !stable {
+                let reason = format!("its app ended again and again; the engine started it {restarts} times");
+                return Some(Action::Halt { tenant, reason });
+            }
+            if !deviations.is_empty() {
+                let reason = format!("its container is not what its revision says: {}", deviations.join(", "));
+                return crashed(reason);
+            }
+            (stable && wanted.crashes > 0).then_some(Action::Forgive { tenant })
+        }
+    }
+}
+
+/// How long an app that crashed so often rests before it is started once more than now.
+fn pause(crashes: u32, first: Duration) -> Duration {
+    first.saturating_mul(1 << crashes.min(16)).min(LONGEST_PAUSE)
+}

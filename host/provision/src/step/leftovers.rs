@@ -1,0 +1,55 @@
+//! Removes from the engine what carries our label and belongs to nothing we know.
+
+use async_trait::async_trait;
+use convergence_model::operation::LeftoverKind;
+use convergence_runtime::{ImageRemoval, Removal};
+
+use super::{Step, StepError, removal};
+use crate::work::Work;
+
+pub(crate) struct Leftovers;
+
+#[async_trait]
+impl Step for Leftovers {
+    fn name(&self) -> &'static str {
+        "leftovers"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        // Looked at again: between the scan and this, a tenant of that number may have come to be known.
+        if work.store().tenant(&Work::scope(), work.operation.env_id).await?.is_some() {
+            return Ok(());
+        }
+        // Containers sort before what they use.
+        let mut leftovers = work.operation.input.leftovers.clone();
+        leftovers.sort();
+        for leftover in &leftovers {
+            let (runtime, name, owner) = (work.runtime()?, leftover.name.as_str(), work.owner());
+            let (removal, kind) = match leftover.kind {
+                LeftoverKind::Container => (runtime.remove_container(name, owner).await?, "container"),
+                LeftoverKind::Network => (runtime.remove_network(name, owner).await?, "network"),
+                LeftoverKind::Volume => (runtime.remove_volume(name, owner).await?, "volume"),
+                LeftoverKind::Image => (remove_image(work, name).await?, "image"),
+            };
+            if removal == Removal::Foreign {
+                removal::left_alone(kind, name);
+            }
+        }
+        Ok(())
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+async fn remove_image(work: &Work<'_>, tag: &str) -> Result<Removal, StepError> {
+    if work.store().image_in_use(tag, work.operation.tenant).await? {
+        return Ok(Removal::Absent);
+    }
+    Ok(match work.runtime()?.remove_image(tag, work.owner().instance).await? {
+        ImageRemoval::Removed => Removal::Removed,
+        ImageRemoval::Absent | ImageRemoval::InUse => Removal::Absent,
+        ImageRemoval::Foreign => Removal::Foreign,
+    })
+}
