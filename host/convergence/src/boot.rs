@@ -160,6 +160,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             default_limits: config.tenants.default_limits.into(),
             tenants_max: config.tenants.max_per_organization,
             ready_patience: Duration::from_secs(config.tenants.ready_seconds),
+            pull_limit: DockerConfig::default().pull_limit,
             build_limit: Duration::from_secs(config.build.timeout_seconds),
             operations: config.operations.into(),
             reconcile: config.reconcile(),

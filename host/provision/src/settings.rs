@@ -36,6 +36,8 @@ pub struct Settings {
     pub ready_patience: Duration,
     /// How long the runtime lets a build take.
     pub build_limit: Duration,
+    /// How long the runtime lets the pulls before a build take.
+    pub pull_limit: Duration,
     /// How operations are carried out.
     pub operations: OperationSettings,
     /// How what is there is kept as it is wanted.

@@ -14,9 +14,6 @@ use super::{Step, StepError};
 use crate::Settings;
 use crate::work::Work;
 
-/// For pulling what a build starts from.
-const SLACK: Duration = Duration::from_secs(600);
-
 pub(crate) struct Image;
 
 #[async_trait]
@@ -55,9 +52,9 @@ impl Step for Image {
         super::removal::remove_images(work).await
     }
 
-    /// The runtime bounds the build itself; beyond that there is what is pulled before.
+    /// The runtime bounds the build and what is pulled before it.
     fn limit(&self, settings: &Settings) -> Duration {
-        settings.build_limit + SLACK
+        settings.build_limit + settings.pull_limit + settings.operations.step_limit
     }
 
     /// Dropping a build cancels it, and the engine keeps the layers that are done.

@@ -224,6 +224,7 @@ fn settings() -> Settings {
         tenants_max: None,
         ready_patience: Duration::from_millis(50),
         build_limit: Duration::from_secs(60),
+        pull_limit: Duration::from_secs(60),
         operations: OperationSettings {
             concurrency: 4,
             pause: Duration::from_millis(1),

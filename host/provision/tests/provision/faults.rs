@@ -1,0 +1,364 @@
+//! Every fault at every call of every operation, in its first run and in the one that recovers.
+//!
+//! The table is made from what is registered: the operations that there are, and the calls each of them is seen to make of the
+//! engine. Whoever adds an operation, a step or a call adds rows to it without knowing. A server that is killed is threads
+//! and connections that end at once; what they asked of the engine has happened, or has not.
+//!
+//! `CONVERGENCE_TEST_ENGINE` says which database it is about.
+#![expect(clippy::print_stdout, reason = "how many cases there were is worth seeing")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use convergence_access::development::HOME;
+use convergence_model::operation::{Input, Leftover, LeftoverKind, Operation, OperationKind, OperationState};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::workload::label;
+use convergence_model::{EnvId, OperationId, Scope};
+use convergence_runtime::fake::{Call, Fault, Readiness};
+use convergence_runtime::{Runtime, RuntimeError};
+use convergence_store::{Entry, NewOperation, TenantQuery};
+
+use crate::bench::{INSTANCE, Life, Site, spec};
+
+/// Longer than any case takes; a case that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A number that no tenant has.
+const NOBODY: EnvId = EnvId(1_000_000);
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// The engine refuses, and would refuse again.
+    Fails,
+    /// The engine is away and nothing has happened.
+    Away,
+    /// It has happened, and the reply is lost.
+    ReplyLost,
+    /// Nothing has happened and nothing comes back.
+    Hangs,
+    /// It has happened and nothing comes back.
+    HangsAfter,
+    /// The server is killed before it happens.
+    KilledBefore,
+    /// The server is killed after it happened.
+    KilledAfter,
+}
+
+const TROUBLES: [Trouble; 7] = [
+    Trouble::Fails,
+    Trouble::Away,
+    Trouble::ReplyLost,
+    Trouble::Hangs,
+    Trouble::HangsAfter,
+    Trouble::KilledBefore,
+    Trouble::KilledAfter,
+];
+/// Those after which somebody else goes on.
+const DEATHS: [Trouble; 2] = [Trouble::KilledBefore, Trouble::KilledAfter];
+/// What may happen to whoever goes on.
+const AGAIN: [Trouble; 4] = [Trouble::Away, Trouble::ReplyLost, Trouble::KilledBefore, Trouble::KilledAfter];
+
+impl Trouble {
+    fn fault(self) -> Fault {
+        let away = || RuntimeError::Unreachable { socket: "/s".into(), cause: "gone".into(), hint: "wait".into() };
+        match self {
+            Self::Fails => Fault::Before(RuntimeError::Engine { status: 400, message: "told to fail".into() }),
+            Self::Away => Fault::Before(away()),
+            Self::ReplyLost => Fault::After(away()),
+            Self::Hangs | Self::KilledBefore => Fault::HangBefore,
+            Self::HangsAfter | Self::KilledAfter => Fault::HangAfter,
+        }
+    }
+
+    fn kills(self) -> bool {
+        DEATHS.contains(&self)
+    }
+}
+
+/// What an operation is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scene {
+    /// Everything is as it should be.
+    Sound,
+    /// The app does not come up, so a spawn goes back again.
+    AppFails,
+}
+
+/// One row of the table: a call of an operation's run, by its place, and what goes wrong with it; perhaps another one of the
+/// run that recovers.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    kind: OperationKind,
+    scene: Scene,
+    first: Option<(usize, Trouble)>,
+    second: Option<(usize, Trouble)>,
+}
+
+/// Everything a row is tried on, one row after the other.
+struct Table {
+    site: Site,
+    number: u32,
+}
+
+/// What a run did.
+struct Run {
+    operation: Operation,
+    /// The calls of the last server that worked on it.
+    calls: Vec<Call>,
+}
+
+impl Table {
+    async fn new() -> Self {
+        let mut site = Site::new().await;
+        // A call that hangs is taken for hanging soon.
+        site.settings.operations.step_limit = Duration::from_millis(40);
+        site.settings.ready_patience = Duration::ZERO;
+        site.settings.build_limit = Duration::ZERO;
+        site.settings.pull_limit = Duration::ZERO;
+        Self { site, number: 0 }
+    }
+
+    /// Tries one row.
+    async fn run(&mut self, case: Case) -> Run {
+        self.number += 1;
+        let subject = self.prepare(case).await;
+        let operation = self.ask(case.kind, subject).await;
+        self.site.runtime.forget_journal();
+        if case.scene == Scene::AppFails {
+            self.site.runtime.readiness(Readiness::Exits { code: 1, oom: false });
+        }
+        for (at, trouble) in [case.first, case.second].into_iter().flatten() {
+            self.site.runtime.forget_journal();
+            self.site.runtime.nth(at, trouble.fault());
+            let life = self.site.live();
+            if !trouble.kills() {
+                self.ended(&life, operation, case).await;
+                life.kill().await;
+                break;
+            }
+            // Killed at that call; or the operation is over before it comes to that.
+            self.reached_or_over(at, operation).await;
+            life.kill().await;
+        }
+        self.site.runtime.forget_faults();
+        self.site.runtime.forget_journal();
+        let life = self.site.live();
+        let operation = self.ended(&life, operation, case).await;
+        let calls = self.site.runtime.journal();
+        self.site.runtime.readiness(Readiness::Ready);
+        self.check(&operation, case).await;
+        self.tidy_up(&life, case).await;
+        life.kill().await;
+        Run { operation, calls }
+    }
+
+    /// A tenant that runs, for what is done to tenants there are, broken as the operation expects it.
+    async fn prepare(&self, case: Case) -> EnvId {
+        match case.kind {
+            OperationKind::Spawn => EnvId(0),
+            OperationKind::Sweep => {
+                let labels = BTreeMap::from([
+                    (label::INSTANCE.to_owned(), INSTANCE.to_owned()),
+                    (label::TENANT.to_owned(), NOBODY.to_string()),
+                ]);
+                self.site.runtime.ensure_volume("left-behind", &labels).await.unwrap();
+                NOBODY
+            }
+            kind => {
+                let life = self.site.live();
+                let spawned = self.ask(OperationKind::Spawn, EnvId(0)).await;
+                let spawned = self.ended(&life, spawned, case).await;
+                assert_eq!(spawned.state, OperationState::Succeeded, "{case:?}: {:?}", spawned.failure);
+                life.kill().await;
+                if kind == OperationKind::Repair {
+                    self.site.runtime.lose(&name(spawned.env_id));
+                }
+                spawned.env_id
+            }
+        }
+    }
+
+    async fn ask(&self, kind: OperationKind, env_id: EnvId) -> OperationId {
+        let front = self.site.provisioner(std::sync::Arc::clone(&self.site.store));
+        let scope = Scope::platform();
+        if kind == OperationKind::Spawn {
+            let spec = spec(&format!("app-{}", self.number));
+            let accepted = front.spawn(&scope, &self.site.caller, HOME, spec, None).await.unwrap();
+            return accepted.operation.id;
+        }
+        let mut new = NewOperation {
+            id: OperationId(uuid::Uuid::from_u128(0xfa_0000_0000 + u128::from(self.number))),
+            kind,
+            input: Input::default(),
+            actor: "table".to_owned(),
+            patience: Duration::from_secs(3600),
+            idempotency: None,
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
+        if kind == OperationKind::Sweep {
+            new.input.leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "left-behind".to_owned() }];
+            return self.site.store.begin_sweep(HOME, env_id, &new).await.unwrap().unwrap().id;
+        }
+        let to = (kind == OperationKind::Destroy).then_some(TenantStatus::Destroying);
+        let entry = Entry { from: &[], to, action: "tenant.tried" };
+        self.site.store.begin(&scope, env_id, &new, entry).await.unwrap().unwrap().id
+    }
+
+    /// Waits until a server came to its call number `at`, or the operation is over without.
+    async fn reached_or_over(&self, at: usize, operation: OperationId) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.site.runtime.journal().len() < at {
+            let found = self.site.store.operation(&Scope::platform(), operation).await.unwrap().unwrap();
+            if found.state.is_final() {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "call {at} was never made: {found:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn ended(&self, _by: &Life, operation: OperationId, case: Case) -> Operation {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let found = self.site.store.operation(&Scope::platform(), operation).await.unwrap().unwrap();
+            if found.state.is_final() {
+                return found;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{case:?} does not end: {found:?}\n{:?}\n{:?}",
+                self.site.store.events(&Scope::platform(), operation, 0, 100).await,
+                self.site.runtime.journal()
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// What holds after every operation, whatever went wrong: it is over without anybody's help; what the store knows is in
+    /// the engine once, and nothing else is.
+    async fn check(&self, operation: &Operation, case: Case) {
+        let told = || format!("{case:?}: {operation:?}");
+        assert!(operation.state.is_final() && operation.state != OperationState::Stuck, "{}", told());
+        let query = TenantQuery { org: None, after: None, limit: 10 };
+        let tenants = self.site.store.tenants(&Scope::platform(), query).await.unwrap();
+        let owned = self.site.runtime.owned(INSTANCE).await.unwrap();
+        let expected: Vec<String> = tenants.iter().map(|(tenant, _)| name(tenant.env_id)).collect();
+        let has = |items: &[convergence_runtime::OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+        let refused = operation.state == OperationState::Failed;
+        match case.kind {
+            OperationKind::Sweep if refused => {}
+            // A repair that was refused leaves the tenant as it was: without a container.
+            OperationKind::Repair if refused => assert_eq!(has(&owned.networks), expected, "{}", told()),
+            _ => {
+                assert_eq!(has(&owned.containers), expected, "{}", told());
+                assert_eq!(has(&owned.networks), expected, "{}", told());
+                assert_eq!(owned.images.len(), expected.len(), "{}", told());
+            }
+        }
+        for (tenant, binding) in &tenants {
+            if let Some(workload) = self.site.runtime.workload(&name(tenant.env_id)) {
+                assert_eq!(workload.published.port, binding.port, "{}", told());
+            }
+        }
+        let wanted = match (case.kind, case.scene, case.first) {
+            // What is refused for good goes back; what nothing can stand in for is tried again.
+            (OperationKind::Spawn, Scene::AppFails, _) => vec![OperationState::Failed],
+            (_, _, Some((_, Trouble::Fails))) => vec![OperationState::Failed, OperationState::Succeeded],
+            _ => vec![OperationState::Succeeded],
+        };
+        assert!(wanted.contains(&operation.state), "{}", told());
+        let runs = match (case.kind, operation.state) {
+            (OperationKind::Spawn | OperationKind::Repair, OperationState::Succeeded) => Some(TenantStatus::Running),
+            (OperationKind::Halt, OperationState::Succeeded) => Some(TenantStatus::Failed),
+            (OperationKind::Repair | OperationKind::Halt, _) => return,
+            _ => None,
+        };
+        assert_eq!(tenants.first().map(|(tenant, _)| tenant.status), runs, "{}", told());
+    }
+
+    /// Leaves nothing for the next row.
+    async fn tidy_up(&mut self, life: &Life, case: Case) {
+        let query = TenantQuery { org: None, after: None, limit: 10 };
+        for (tenant, _) in self.site.store.tenants(&Scope::platform(), query).await.unwrap() {
+            self.number += 1;
+            let destroyed = self.ask(OperationKind::Destroy, tenant.env_id).await;
+            let destroyed = self.ended(life, destroyed, case).await;
+            assert_eq!(destroyed.state, OperationState::Succeeded, "{case:?}");
+        }
+        let owned = self.site.runtime.owned(INSTANCE).await.unwrap();
+        for volume in &owned.volumes {
+            _ = self.site.runtime.remove_volume(&volume.name, volume.owner().unwrap()).await.unwrap();
+        }
+        assert!(self.site.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{case:?}: {owned:?}");
+    }
+}
+
+fn name(env_id: EnvId) -> String {
+    format!("t-{env_id}")
+}
+
+/// Every row of one operation, each at a place its run comes to.
+async fn try_all(kind: OperationKind, scene: Scene) {
+    let mut table = Table::new().await;
+    let clean = table.run(Case { kind, scene, first: None, second: None }).await;
+    let expected = if scene == Scene::AppFails { OperationState::Failed } else { OperationState::Succeeded };
+    assert_eq!(clean.operation.state, expected, "{kind:?} without any trouble: {:?}", clean.operation.failure);
+    let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
+    for (at, call) in clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call)) {
+        for trouble in TROUBLES {
+            let recovery = table.run(Case { kind, scene, first: Some((at, trouble)), second: None }).await;
+            cases += 1;
+            *by_call.entry(call.method).or_default() += 1;
+            if !trouble.kills() {
+                continue;
+            }
+            for again in (1..=recovery.calls.len()).flat_map(|at| AGAIN.map(|trouble| (at, trouble))) {
+                table.run(Case { kind, scene, first: Some((at, trouble)), second: Some(again) }).await;
+                cases += 1;
+                *by_call.entry(call.method).or_default() += 1;
+            }
+        }
+    }
+    let engine = if convergence_test_database::is_postgres() { "postgres" } else { "sqlite" };
+    println!(
+        "{} {scene:?} on {engine}: steps {}, {cases} cases, by the call of the first fault: {by_call:?}",
+        kind.as_str(),
+        convergence_provision::steps(kind).join(" → "),
+    );
+    assert!(cases > 0, "{kind:?} makes no call that could go wrong");
+}
+
+/// The rows of every operation there is. Spread over tests by their place in the list, so that they run beside each other;
+/// the last of these takes all that were added since.
+async fn nth_kind(place: usize, is_last: bool) {
+    let all = OperationKind::ALL;
+    for kind in all.iter().skip(place).take(if is_last { all.len() } else { 1 }) {
+        try_all(*kind, Scene::Sound).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_first_operation() {
+    nth_kind(0, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_second_operation() {
+    nth_kind(1, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_third_operation() {
+    nth_kind(2, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_all_other_operations() {
+    nth_kind(3, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_on_the_way_back() {
+    try_all(OperationKind::Spawn, Scene::AppFails).await;
+}
