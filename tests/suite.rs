@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr, clippy::panic)]
 
+mod chaos;
 mod harness;
 mod hostile;
 mod platform;

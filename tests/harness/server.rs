@@ -208,8 +208,13 @@ impl Server {
             .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", component.display()));
     }
 
+    /// Its database, as `Store::open` takes it. For when it does not run.
+    pub(crate) fn location(&self) -> String {
+        self.folder.path().join("data/convergence.db").display().to_string()
+    }
+
     /// The installation's id, on the label of everything it has in the engine.
-    fn installation(&self) -> Option<String> {
+    pub(crate) fn installation(&self) -> Option<String> {
         let bytes = fs::read(self.folder.path().join("data/installation")).ok()?;
         Some(uuid::Uuid::from_slice(&bytes).ok()?.simple().to_string())
     }
@@ -270,9 +275,9 @@ fn sweep(installation: &str) -> Vec<String> {
     })
 }
 
-/// The binary under test.
-pub(crate) fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_convergence")
+/// The binary under test: the one that was built with the tests, or another one that whoever runs them names.
+pub(crate) fn binary() -> PathBuf {
+    told("CONVERGENCE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_convergence").into())
 }
 
 fn wasm_files(folder: &Path) -> Vec<PathBuf> {

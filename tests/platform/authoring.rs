@@ -257,7 +257,8 @@ fn guide(section: &str) {
     let commands = commands(&guide, section);
     assert!(commands.lines().count() >= 3, "there is nothing to type in `{section}`");
     let folder = TempDir::new().unwrap();
-    let programs = Path::new(binary()).parent().unwrap().display();
+    let binary = binary();
+    let programs = binary.parent().unwrap().display();
     let path = Command::new("sh").args(["-c", "echo $PATH"]).output().unwrap();
     let ran = Command::new("bash")
         .args(["-euxo", "pipefail", "-c", &commands])

@@ -13,6 +13,7 @@
 mod apt;
 mod authoring;
 mod bench;
+mod chaos;
 mod clean;
 mod cluster;
 mod command;
@@ -64,6 +65,8 @@ enum Chore {
     Deny,
     /// Measure the product against the bare thing, in the same run.
     Bench(bench::Options),
+    /// Kill a server under load again and again, and compare what it knows with what is there.
+    Chaos(chaos::Options),
     /// Remove what the chores left on this machine: tenants, their images, stand-ins, state.
     Clean(clean::Options),
 }
@@ -89,6 +92,7 @@ fn run(workspace: &Workspace, chore: Chore) -> anyhow::Result<()> {
         Chore::Tidy => tidy::run(workspace),
         Chore::Deny => deny::run(workspace),
         Chore::Bench(options) => bench::run(workspace, &options),
+        Chore::Chaos(options) => chaos::run(workspace, &options),
         Chore::Clean(options) => clean::run(workspace, &options),
     }
 }

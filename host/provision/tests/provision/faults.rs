@@ -112,7 +112,7 @@ impl Table {
     async fn new() -> Self {
         let mut site = Site::new().await;
         // A call that hangs is taken for hanging soon.
-        site.settings.operations.step_limit = Duration::from_millis(40);
+        site.settings.operations.step_limit = Duration::from_millis(400);
         site.settings.ready_patience = Duration::ZERO;
         site.settings.build_limit = Duration::ZERO;
         site.settings.pull_limit = Duration::ZERO;
@@ -298,14 +298,26 @@ fn name(env_id: EnvId) -> String {
     format!("t-{env_id}")
 }
 
-/// Every row of one operation, each at a place its run comes to.
-async fn try_all(kind: OperationKind, scene: Scene) {
+/// Tests that share the rows of one operation, so that they run beside each other.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    part: usize,
+    of: usize,
+}
+
+const ALL: Share = Share { part: 0, of: 1 };
+const EVEN: Share = Share { part: 0, of: 2 };
+const ODD: Share = Share { part: 1, of: 2 };
+
+/// Every row of one operation, each at a place its run comes to, as far as this share goes.
+async fn try_all(kind: OperationKind, scene: Scene, share: Share) {
     let mut table = Table::new().await;
     let clean = table.run(Case { kind, scene, first: None, second: None }).await;
     let expected = if scene == Scene::AppFails { OperationState::Failed } else { OperationState::Succeeded };
     assert_eq!(clean.operation.state, expected, "{kind:?} without any trouble: {:?}", clean.operation.failure);
     let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
-    for (at, call) in clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call)) {
+    let mine = clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call));
+    for (at, call) in mine.filter(|(at, _)| at % share.of == share.part) {
         for trouble in TROUBLES {
             let recovery = table.run(Case { kind, scene, first: Some((at, trouble)), second: None }).await;
             cases += 1;
@@ -322,43 +334,57 @@ async fn try_all(kind: OperationKind, scene: Scene) {
     }
     let engine = if convergence_test_database::is_postgres() { "postgres" } else { "sqlite" };
     println!(
-        "{} {scene:?} on {engine}: steps {}, {cases} cases, by the call of the first fault: {by_call:?}",
+        "{} {scene:?} {share:?} on {engine}: steps {}, {cases} cases, by the call of the first fault: {by_call:?}",
         kind.as_str(),
         convergence_provision::steps(kind).join(" → "),
     );
     assert!(cases > 0, "{kind:?} makes no call that could go wrong");
 }
 
-/// The rows of every operation there is. Spread over tests by their place in the list, so that they run beside each other;
-/// the last of these takes all that were added since.
-async fn nth_kind(place: usize, is_last: bool) {
-    let all = OperationKind::ALL;
-    for kind in all.iter().skip(place).take(if is_last { all.len() } else { 1 }) {
-        try_all(*kind, Scene::Sound).await;
-    }
+/// The rows of every operation there is, by their place in the list; the last of these tests takes all that were added
+/// since.
+async fn nth_kind(place: usize, share: Share) {
+    try_all(OperationKind::ALL[place], Scene::Sound, share).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_of_the_first_operation() {
-    nth_kind(0, false).await;
+async fn faults_of_the_first_operation_at_every_other_call() {
+    nth_kind(0, EVEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_first_operation_at_the_calls_between() {
+    nth_kind(0, ODD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_the_second_operation() {
-    nth_kind(1, false).await;
+    nth_kind(1, ALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_of_the_third_operation() {
-    nth_kind(2, false).await;
+async fn faults_of_the_third_operation_at_every_other_call() {
+    nth_kind(2, EVEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_third_operation_at_the_calls_between() {
+    nth_kind(2, ODD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_all_other_operations() {
-    nth_kind(3, true).await;
+    for place in 3..OperationKind::ALL.len() {
+        nth_kind(place, ALL).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_on_the_way_back() {
-    try_all(OperationKind::Spawn, Scene::AppFails).await;
+async fn faults_on_the_way_back_at_every_other_call() {
+    try_all(OperationKind::Spawn, Scene::AppFails, EVEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_on_the_way_back_at_the_calls_between() {
+    try_all(OperationKind::Spawn, Scene::AppFails, ODD).await;
 }

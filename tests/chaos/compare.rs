@@ -1,0 +1,101 @@
+//! What must be the same in the end: what clients were told, what the database says, what the engine has, and ports.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::{Owned, Runtime, State};
+use serde_json::{Value, json};
+
+use super::workload::{self, Done};
+use crate::harness::{Server, eventually};
+
+/// Waits until nothing is under way.
+pub(crate) async fn settle(server: &Server, patience: Duration) {
+    eventually("everything that was begun is over", patience, || async {
+        for state in ["queued", "running"] {
+            let page = server.http.get(&format!("/api/v1/operations?state={state}")).await.json();
+            if page["operations"] != json!([]) {
+                return Err(page.to_string());
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Compares everything with everything.
+pub(crate) async fn everything(server: &Server, done: &Done) {
+    for state in ["failed", "stuck"] {
+        let page = server.http.get(&format!("/api/v1/operations?state={state}")).await.expect(200);
+        assert_eq!(page["operations"], json!([]), "an operation is {state}");
+    }
+    let stored = tenants(server).await;
+    let expected: Vec<_> = done.alive.iter().map(|(env_id, (name, port))| (*env_id, name.clone(), *port)).collect();
+    assert_eq!(stored, expected, "acknowledged tenants and those in the database");
+
+    let docker = Docker::connect(DockerConfig::default());
+    let names: BTreeSet<String> = stored.iter().map(|(env_id, ..)| container(server, *env_id)).collect();
+    // What a reply that came too late left behind is swept after its grace.
+    let owned =
+        eventually("the engine has what the database says and nothing else", Duration::from_secs(60), || async {
+            let owned = docker.owned(&server.installation().unwrap()).await.map_err(|error| error.to_string())?;
+            let set = |items: &[convergence_runtime::OwnedItem]| {
+                items.iter().map(|i| i.name.clone()).collect::<BTreeSet<_>>()
+            };
+            let same = set(&owned.containers) == names
+                && set(&owned.networks) == names
+                && owned.volumes.is_empty()
+                && (owned.images.is_empty() == names.is_empty());
+            if same { Ok(owned) } else { Err(format!("{}; wanted {names:?}", shown(&owned))) }
+        })
+        .await;
+    assert_eq!(owned.containers.len(), names.len(), "no container is there twice: {}", shown(&owned));
+    assert_eq!(owned.networks.len(), names.len(), "no network is there twice: {}", shown(&owned));
+
+    let mut ports = BTreeSet::new();
+    for (env_id, name, port) in &stored {
+        let seen = docker.inspect(&container(server, *env_id)).await.unwrap().unwrap();
+        assert_eq!(seen.state, State::Running, "{name}");
+        assert!(ports.insert(*port), "port {port} is leased twice");
+        let answer = server.ask(&json!({ "port": port }), "/health").await;
+        assert_eq!(answer.status, 200, "{name} answers at its port: {}", answer.text);
+    }
+    // A lease that was lost would keep the lowest free port from the next tenant.
+    let lowest = server.block.tenant_ports().find(|port| !ports.contains(port)).unwrap();
+    let next = server.spawn_plain("after-all", "go").await;
+    assert_eq!(next["port"], lowest, "the lowest port that no tenant has is free");
+    server.destroy(&next).await;
+}
+
+/// Destroys what is alive; what is left after that fails the harness.
+pub(crate) async fn remove_all(server: &Server, done: &Done) {
+    for env_id in done.alive.keys() {
+        workload::destroy(&server.http, *env_id).await;
+    }
+}
+
+async fn tenants(server: &Server) -> Vec<(i64, String, u16)> {
+    let page = server.http.get("/api/v1/tenant?limit=1000").await.expect(200);
+    let read = |tenant: &Value| {
+        assert_eq!(tenant["status"], "running", "{tenant}");
+        let port = u16::try_from(tenant["port"].as_u64().unwrap()).unwrap();
+        (tenant["envId"].as_i64().unwrap(), tenant["name"].as_str().unwrap().to_owned(), port)
+    };
+    page["tenants"].as_array().unwrap().iter().map(read).collect()
+}
+
+fn container(server: &Server, env_id: i64) -> String {
+    server.container(&json!({ "envId": env_id }))
+}
+
+fn shown(owned: &Owned) -> String {
+    let names = |items: &[convergence_runtime::OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+    format!(
+        "containers {:?}, networks {:?}, volumes {:?}, images {:?}",
+        names(&owned.containers),
+        names(&owned.networks),
+        names(&owned.volumes),
+        names(&owned.images)
+    )
+}
