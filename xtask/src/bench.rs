@@ -3,13 +3,16 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
 use crate::{authoring, command, engine, guests, images, up};
 
 /// Benches that start no server and no container.
-const WITHOUT_ENGINE: [&str; 3] = ["hostile", "plan_call", "plugins"];
+const WITHOUT_ENGINE: [&str; 4] = ["hostile", "operations", "plan_call", "plugins"];
+/// Benches that also measure on PostgreSQL.
+const WITH_POSTGRES: [&str; 1] = ["operations"];
 /// Benches that call the examples of every language.
 const WITH_EXAMPLES: [&str; 1] = ["plugins"];
 
@@ -47,6 +50,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     command.arg("--").args(&options.arguments);
     command.env("CONVERGENCE_COMPONENTS", workspace.components());
+    // Kept until the benches are over.
+    let cluster = match benches.iter().any(|(_, bench)| WITH_POSTGRES.contains(&bench.as_str())) {
+        true => Some(steps.run("PostgreSQL", Cluster::durable)?),
+        false => None,
+    };
+    if let Some(cluster) = &cluster {
+        command.env("CONVERGENCE_TEST_DATABASE_URL", cluster.url());
+    }
     if with_engine || with_examples {
         let server = steps.run("server, in release", || up::build_server(workspace))?;
         if with_examples {

@@ -21,8 +21,18 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Makes and starts a cluster, installing PostgreSQL where it is missing.
+    /// Makes and starts a cluster, installing PostgreSQL where it is missing. It does not wait for the disk: durability is
+    /// PostgreSQL's own business, not what tests try.
     pub(crate) fn start() -> Result<Self> {
+        Self::with("-c fsync=off -c full_page_writes=off -c synchronous_commit=off")
+    }
+
+    /// One that waits for the disk with every commit, as an operator's does.
+    pub(crate) fn durable() -> Result<Self> {
+        Self::with("")
+    }
+
+    fn with(durability: &str) -> Result<Self> {
         let binaries = match find_binaries() {
             Some(binaries) => binaries,
             None => {
@@ -35,7 +45,7 @@ impl Cluster {
         let port = free_port()?;
         let cluster = Self { binaries, folder, port };
         cluster.create()?;
-        cluster.launch()?;
+        cluster.launch(durability)?;
         println!("    PostgreSQL answers on 127.0.0.1:{port}");
         Ok(cluster)
     }
@@ -58,10 +68,9 @@ impl Cluster {
         command::capture(&mut initdb).map(drop).context("cannot make a PostgreSQL cluster")
     }
 
-    fn launch(&self) -> Result<()> {
-        // Durability is PostgreSQL's own business, not what these tests try.
+    fn launch(&self, durability: &str) -> Result<()> {
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c fsync=off -c full_page_writes=off -c synchronous_commit=off",
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c max_connections=300 {durability}",
             self.port
         );
         let log = self.folder.join("postgres.log");

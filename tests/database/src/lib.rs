@@ -35,7 +35,15 @@ impl Fresh {
     /// depend on a disk, and waiting for one is most of what they would do.
     pub fn sqlite() -> Self {
         let memory = Path::new("/dev/shm");
-        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        Self::in_folder(if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() })
+    }
+
+    /// An SQLite file on a disk, for what is about the time that takes.
+    pub fn on_disk() -> Self {
+        Self::in_folder(TempDir::new())
+    }
+
+    fn in_folder(folder: std::io::Result<TempDir>) -> Self {
         let folder = folder.expect("the temporary folder is writable");
         let location = folder.path().join("state.db").to_str().expect("a path of ours is UTF-8").to_owned();
         Self { location, kept: Kept::Folder { _folder: folder } }

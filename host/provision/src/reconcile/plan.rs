@@ -184,3 +184,6 @@ fn about(tenant: EnvId, wanted: Wanted, found: &Found, settings: &ReconcileSetti
 fn pause(crashes: u32, first: Duration) -> Duration {
     first.saturating_mul(1 << crashes.min(16)).min(LONGEST_PAUSE)
 }
+
+#[cfg(test)]
+mod tests;

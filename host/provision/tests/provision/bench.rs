@@ -65,6 +65,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn new() -> Self {
+        Self::on(Fresh::new().await).await
+    }
+
+    /// A site with this database.
+    pub(crate) async fn on(database: Fresh) -> Self {
         let folder = TempDir::new().unwrap();
         let plugins = folder.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
@@ -72,7 +77,6 @@ impl Site {
         std::fs::copy(&template, plugins.join("go.wasm"))
             .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", template.display()));
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-        let database = Fresh::new().await;
         let store = Arc::new(Store::open(database.location()).await.unwrap());
         let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
         let settings_of_plugins = convergence_plugin::Settings {
@@ -161,7 +165,10 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
-        let site = Site::new().await;
+        Self::of(Site::new().await)
+    }
+
+    pub(crate) fn of(site: Site) -> Self {
         let provisioner = site.provisioner(Arc::clone(&site.store));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(Arc::clone(&provisioner).work(stop.clone(), tasks.clone()));

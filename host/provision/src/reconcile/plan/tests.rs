@@ -1,0 +1,183 @@
+//! What a plan never does, whatever is wanted and whatever is there; and what it does about each thing that happens.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SETTINGS: ReconcileSettings = ReconcileSettings {
+    interval: Duration::from_secs(30),
+    grace: Duration::from_secs(600),
+    remove: true,
+    remove_volumes: false,
+    crashes_max: 3,
+    stable: Duration::from_secs(60),
+    pause: Duration::from_secs(1),
+    keep: Duration::from_secs(1),
+};
+const ONE: EnvId = EnvId(1);
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let status = prop::sample::select(vec![
+        TenantStatus::Provisioning,
+        TenantStatus::Running,
+        TenantStatus::Stopped,
+        TenantStatus::Destroying,
+        TenantStatus::Failed,
+    ]);
+    (status, any::<bool>(), 0..6_u32, any::<bool>()).prop_map(|(status, busy, crashes, resting)| Wanted {
+        status,
+        busy,
+        crashes,
+        resting,
+    })
+}
+
+fn found() -> impl Strategy<Value = Found> {
+    prop_oneof![
+        Just(Found::Missing),
+        (0..256_i64, any::<bool>()).prop_map(|(code, oom)| Found::Ended { code, oom }),
+        Just(Found::Unusable("frozen")),
+        (proptest::option::of(0..200_u64), 0..10_u64, any::<bool>()).prop_map(|(up, restarts, other)| Found::Alive {
+            up: up.map(Duration::from_secs),
+            restarts,
+            deviations: if other { vec!["Config.User".to_owned()] } else { Vec::new() },
+        }),
+    ]
+}
+
+fn thing() -> impl Strategy<Value = Thing> {
+    let kind = prop::sample::select(vec![
+        LeftoverKind::Container,
+        LeftoverKind::Network,
+        LeftoverKind::Volume,
+        LeftoverKind::Image,
+    ]);
+    (kind, 0..8_i64, proptest::option::of(0..1200_u64)).prop_map(|(kind, number, seen)| Thing {
+        what: Leftover { kind, name: format!("thing-{number}") },
+        tenant: (kind != LeftoverKind::Image).then_some(EnvId(number)),
+        seen_for: seen.map(Duration::from_secs),
+    })
+}
+
+prop_compose! {
+    fn world()(
+        tenants in prop::collection::btree_map((0..8_i64).prop_map(EnvId), wanted(), 0..8),
+        containers in prop::collection::btree_map((0..8_i64).prop_map(EnvId), found(), 0..8),
+        things in prop::collection::vec(thing(), 0..12),
+        images in prop::collection::btree_set((0..8_i64).prop_map(|n| format!("thing-{n}")), 0..4),
+        remove in any::<bool>(),
+        remove_volumes in any::<bool>(),
+    ) -> (Desired, Observed, ReconcileSettings) {
+        (
+            Desired { tenants, images },
+            Observed { containers, things },
+            ReconcileSettings { remove, remove_volumes, ..SETTINGS },
+        )
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_done_to_a_tenant_that_is_busy_or_need_not_run((desired, observed, settings) in world()) {
+        for action in plan(&desired, &observed, &settings) {
+            let tenant = match action {
+                Action::Repair { tenant, .. } | Action::Halt { tenant, .. } | Action::Forgive { tenant } => tenant,
+                Action::Sweep { .. } => continue,
+            };
+            let wanted = desired.tenants[&tenant];
+            prop_assert_eq!(wanted.status, TenantStatus::Running);
+            prop_assert!(!wanted.busy);
+            prop_assert!(observed.containers.contains_key(&tenant), "it was looked at");
+        }
+    }
+
+    #[test]
+    fn at_most_one_thing_is_done_to_a_tenant((desired, observed, settings) in world()) {
+        let mut seen = BTreeSet::new();
+        for action in plan(&desired, &observed, &settings) {
+            let key = match action {
+                Action::Repair { tenant, .. } | Action::Halt { tenant, .. } | Action::Forgive { tenant } => (0, tenant),
+                Action::Sweep { tenant, .. } => (1, tenant),
+            };
+            prop_assert!(seen.insert(key));
+        }
+    }
+
+    #[test]
+    fn nothing_is_swept_that_somebody_has_or_that_is_new_or_that_the_operator_keeps(
+        (desired, observed, settings) in world()
+    ) {
+        for action in plan(&desired, &observed, &settings) {
+            let Action::Sweep { tenant, leftovers } = action else { continue };
+            prop_assert!(settings.remove);
+            for leftover in leftovers {
+                if leftover.kind == LeftoverKind::Image {
+                    prop_assert!(!desired.images.contains(&leftover.name));
+                } else {
+                    prop_assert!(!desired.tenants.contains_key(&tenant));
+                }
+                prop_assert!(leftover.kind != LeftoverKind::Volume || settings.remove_volumes);
+                let old = |thing: &&Thing| thing.seen_for.is_some_and(|seen_for| seen_for >= settings.grace);
+                prop_assert!(observed.things.iter().filter(old).any(|thing| thing.what == leftover));
+            }
+        }
+    }
+
+    /// Whatever an app does, it is started only so often.
+    #[test]
+    fn an_app_that_never_stays_up_is_stopped_in_the_end(ends in prop::collection::vec(found(), 40)) {
+        let mut wanted = Wanted { status: TenantStatus::Running, busy: false, crashes: 0, resting: false };
+        let mut repairs = 0;
+        for found in ends {
+            // It never comes to run for long.
+            let found = match found {
+                Found::Alive { restarts, .. } => Found::Alive { up: None, restarts, deviations: Vec::new() },
+                other => other,
+            };
+            let desired = Desired { tenants: BTreeMap::from([(ONE, wanted)]), images: BTreeSet::new() };
+            let observed = Observed { containers: BTreeMap::from([(ONE, found)]), things: Vec::new() };
+            match plan(&desired, &observed, &SETTINGS).pop() {
+                Some(Action::Repair { crash: Some(pause), .. }) => {
+                    repairs += 1;
+                    wanted.crashes += 1;
+                    prop_assert!(pause <= LONGEST_PAUSE);
+                }
+                Some(Action::Halt { .. }) => return Ok(()),
+                other => prop_assert!(other.is_none(), "{:?}", other),
+            }
+        }
+        prop_assert!(repairs <= SETTINGS.crashes_max);
+    }
+}
+
+fn about_one(wanted: Wanted, found: Found) -> Option<Action> {
+    let desired = Desired { tenants: BTreeMap::from([(ONE, wanted)]), images: BTreeSet::new() };
+    let observed = Observed { containers: BTreeMap::from([(ONE, found)]), things: Vec::new() };
+    plan(&desired, &observed, &SETTINGS).pop()
+}
+
+#[test]
+fn each_thing_that_happens_to_a_container_has_its_answer() {
+    let runs = Wanted { status: TenantStatus::Running, busy: false, crashes: 0, resting: false };
+    let up = |seconds| Found::Alive { up: Some(Duration::from_secs(seconds)), restarts: 0, deviations: Vec::new() };
+    let repaired = |action| matches!(action, Some(Action::Repair { .. }));
+    assert!(repaired(about_one(runs, Found::Missing)));
+    assert!(repaired(about_one(runs, Found::Ended { code: 0, oom: false })));
+    assert!(repaired(about_one(runs, Found::Unusable("frozen"))));
+    let changed = Found::Alive { up: None, restarts: 0, deviations: vec!["HostConfig.Privileged".to_owned()] };
+    let Some(Action::Repair { reason, .. }) = about_one(runs, changed) else { unreachable!() };
+    assert!(reason.contains("HostConfig.Privileged"), "{reason}");
+    assert_eq!(about_one(runs, up(5)), None);
+
+    let crashed = Wanted { crashes: 2, ..runs };
+    assert_eq!(about_one(crashed, up(5)), None, "not long enough to forgive");
+    assert_eq!(about_one(crashed, up(60)), Some(Action::Forgive { tenant: ONE }));
+    assert_eq!(about_one(Wanted { resting: true, ..crashed }, Found::Missing), None, "it rests");
+    let Some(Action::Repair { crash, .. }) = about_one(crashed, Found::Missing) else { unreachable!() };
+    assert_eq!(crash, Some(Duration::from_secs(4)), "twice as long each time");
+    let given_up = Wanted { crashes: SETTINGS.crashes_max, ..runs };
+    assert!(matches!(about_one(given_up, Found::Missing), Some(Action::Halt { .. })));
+    let looping = Found::Alive { up: None, restarts: 4, deviations: Vec::new() };
+    assert!(matches!(about_one(runs, looping), Some(Action::Halt { .. })), "the engine itself restarts it in vain");
+}
