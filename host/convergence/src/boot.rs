@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::cli::compile_component;
 use crate::config::Config;
 use crate::installation::{self, Installation};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{self, Lifecycle};
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, ser
 /// # Errors
 /// What must not be missing is: the data folder, the database, the port.
 pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
+    lifecycle::allow_open_files();
     let location = config.database();
     // An SQLite file has one server; what several share is PostgreSQL, and then each has a data folder of its own.
     let file = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(&location);

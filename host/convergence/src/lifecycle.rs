@@ -97,6 +97,17 @@ impl Lifecycle {
     }
 }
 
+/// Lets this process have as many files open as the system allows at all: a loaded plugin keeps one, a request several. The
+/// limit most systems begin with, 1024, is for programs that ask with `select`.
+pub(crate) fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 fn verdict(ended: Option<Result<(&'static str, Result<()>), tokio::task::JoinError>>) -> anyhow::Error {
     match ended {
         Some(Ok((name, Err(error)))) => error.context(format!("the task `{name}` broke")),
