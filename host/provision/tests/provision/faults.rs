@@ -93,6 +93,14 @@ struct Case {
     scene: Scene,
     first: Option<(usize, Trouble)>,
     second: Option<(usize, Trouble)>,
+    /// Whether the first call that goes wrong is one of the way back.
+    on_the_way_back: bool,
+}
+
+impl Case {
+    fn clean(kind: OperationKind, scene: Scene) -> Self {
+        Self { kind, scene, first: None, second: None, on_the_way_back: false }
+    }
 }
 
 /// Everything a row is tried on, one row after the other.
@@ -140,6 +148,10 @@ impl Table {
             // Killed at that call; or the operation is over before it comes to that.
             self.reached_or_over(at, operation).await;
             life.kill().await;
+            // The app would come up now; whoever goes on must go on undoing all the same.
+            if case.on_the_way_back {
+                self.site.runtime.readiness(Readiness::Ready);
+            }
         }
         self.site.runtime.forget_faults();
         self.site.runtime.forget_journal();
@@ -312,21 +324,23 @@ const ODD: Share = Share { part: 1, of: 2 };
 /// Every row of one operation, each at a place its run comes to, as far as this share goes.
 async fn try_all(kind: OperationKind, scene: Scene, share: Share) {
     let mut table = Table::new().await;
-    let clean = table.run(Case { kind, scene, first: None, second: None }).await;
+    let clean = table.run(Case::clean(kind, scene)).await;
     let expected = if scene == Scene::AppFails { OperationState::Failed } else { OperationState::Succeeded };
     assert_eq!(clean.operation.state, expected, "{kind:?} without any trouble: {:?}", clean.operation.failure);
     let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
     let mine = clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call));
     for (at, call) in mine.filter(|(at, _)| at % share.of == share.part) {
+        let on_the_way_back = clean.calls[..at - 1].iter().any(|call| call.method == "wait_ready");
         for trouble in TROUBLES {
-            let recovery = table.run(Case { kind, scene, first: Some((at, trouble)), second: None }).await;
+            let case = Case { first: Some((at, trouble)), on_the_way_back, ..Case::clean(kind, scene) };
+            let recovery = table.run(case).await;
             cases += 1;
             *by_call.entry(call.method).or_default() += 1;
             if !trouble.kills() {
                 continue;
             }
             for again in (1..=recovery.calls.len()).flat_map(|at| AGAIN.map(|trouble| (at, trouble))) {
-                table.run(Case { kind, scene, first: Some((at, trouble)), second: Some(again) }).await;
+                table.run(Case { second: Some(again), ..case }).await;
                 cases += 1;
                 *by_call.entry(call.method).or_default() += 1;
             }
