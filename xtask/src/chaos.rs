@@ -6,7 +6,7 @@ use clap::Args;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{command, engine, guests, images, up};
+use crate::{command, engine, guests, images, test, up};
 
 /// What the person asked of `cargo xtask chaos`.
 #[derive(Debug, Args)]
@@ -26,10 +26,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     steps.run("base images", || images::ensure(workspace).map(drop))?;
     steps.run("components", || guests::build(workspace, Which::Product))?;
     let server = steps.run("server, in release", || up::build_server(workspace))?;
+    steps.run("cargo-nextest", || test::nextest_is_here(workspace))?;
     steps.run("chaos", || {
         let mut command = workspace.cargo();
-        command.args(["test", "--package", "convergence", "--test", "suite", "--", "--nocapture", "--exact"]);
-        command.arg("chaos::a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docker_exclusive");
+        // Of the whole workspace, as the tests are built: alone, the suite would compile with features of its own.
+        command.args(["nextest", "run", "--workspace", "--profile", "chaos", "--no-capture"]);
+        command.args([
+            "--filterset",
+            "test(=chaos::a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docker_exclusive)",
+        ]);
         command.env("CONVERGENCE_BIN", &server);
         command.env("CONVERGENCE_COMPONENTS", workspace.components());
         command.env("CONVERGENCE_IMAGES", images::mapping_file(workspace));

@@ -85,7 +85,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
 }
 
 /// Installs the test runner where it is missing.
-fn nextest_is_here(workspace: &Workspace) -> Result<()> {
+pub(crate) fn nextest_is_here(workspace: &Workspace) -> Result<()> {
     if command::capture(workspace.cargo().args(["nextest", "--version"])).is_ok() {
         return Ok(());
     }

@@ -9,14 +9,14 @@ mod faults;
 use std::time::Duration;
 
 use convergence_access::development::HOME;
-use convergence_model::operation::{EventKind, OperationState};
+use convergence_model::operation::{Direction, EventKind, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Limits, Scope};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Runtime, RuntimeError};
-use convergence_store::TenantQuery;
+use convergence_store::{Idempotency, TenantQuery};
 
-use bench::{Bench, INSTANCE, PORTS};
+use bench::{Bench, INSTANCE, PORTS, Site, spec};
 
 /// An error that is final: the engine did not like what it was asked.
 fn refused() -> RuntimeError {
@@ -141,15 +141,82 @@ async fn an_engine_that_is_down_refuses_before_anything_is_stored() {
     assert_eq!(bench.tenants().await, []);
 }
 
-#[tokio::test]
-async fn spawns_at_the_same_time_get_different_ports() {
-    let bench = Bench::new().await;
-    let names: Vec<String> = (0..20).map(|n| format!("app-{n}")).collect();
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_spawns_at_the_same_time_get_the_two_hundred_lowest_ports() {
+    let mut site = Site::new().await;
+    site.settings.ports = 3001..=4000;
+    site.settings.subnets.count = 1024;
+    let bench = Bench::of(site);
+    let names: Vec<String> = (0..200).map(|n| format!("app-{n}")).collect();
     let all = futures_util::future::join_all(names.iter().map(|name| bench.spawn(name))).await;
     assert!(all.iter().all(|operation| operation.state == OperationState::Succeeded));
     let mut ports: Vec<u16> = bench.tenants().await.iter().map(|(_, binding)| binding.port).collect();
     ports.sort_unstable();
-    assert_eq!(ports, PORTS.take(20).collect::<Vec<_>>());
+    assert_eq!(ports, (3001..=3200).collect::<Vec<_>>());
+    let published = bench.runtime.owned(INSTANCE).await.unwrap().containers.len();
+    assert_eq!(published, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_requests_with_one_key_make_one_tenant() {
+    let bench = Bench::new().await;
+    let ask = async || {
+        let key = Idempotency { key: "once".to_owned(), request: vec![1] };
+        let (scope, site) = (Scope::platform(), &bench.site);
+        bench.provisioner.spawn(&scope, &site.caller, HOME, spec("app"), Some(key)).await.unwrap()
+    };
+    let all = futures_util::future::join_all((0..100).map(|_| ask())).await;
+    let first = all[0].operation.id;
+    assert!(all.iter().all(|accepted| accepted.operation.id == first), "all are told of one operation");
+    assert_eq!(all.iter().filter(|accepted| !accepted.replayed).count(), 1);
+    let operation = bench.provisioner.outcome(first, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(operation.state, OperationState::Succeeded);
+    assert_eq!(bench.tenants().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_spawn_that_is_cancelled_while_it_hangs_is_undone_at_once() {
+    let bench = Bench::new().await;
+    bench.runtime.next("wait_ready", Fault::HangBefore);
+    let accepted = bench.accept("app").await.unwrap();
+    bench.runtime.called("wait_ready").await;
+    let id = accepted.operation.id;
+    bench.provisioner.cancel(&Scope::platform(), &bench.site.caller, id).await.unwrap();
+    let operation = bench.provisioner.outcome(id, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(operation.state, OperationState::Cancelled);
+    assert_eq!(operation.failure.unwrap().code, "cancelled");
+    assert_eq!(bench.tenants().await, []);
+    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    let again = bench.provisioner.cancel(&Scope::platform(), &bench.site.caller, id).await.unwrap_err();
+    assert!(again.to_string().contains("is over"), "{again}");
+}
+
+#[tokio::test]
+async fn what_is_stuck_is_tried_again_the_way_it_was_going() {
+    let bench = Bench::new().await;
+    bench.runtime.next("wait_ready", Fault::Before(refused()));
+    (0..TRIES).for_each(|_| bench.runtime.next("remove_network", Fault::Before(refused())));
+    let stuck = bench.spawn("app").await;
+    assert_eq!((stuck.state, stuck.direction), (OperationState::Stuck, Direction::Back));
+    let retried = bench.provisioner.retry(&Scope::platform(), &bench.site.caller, stuck.id).await.unwrap();
+    let operation = bench.provisioner.outcome(retried.id, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(operation.state, OperationState::Failed, "it is undone, not begun again");
+    assert_eq!(operation.failure.unwrap().step, "probe", "for the reason it was turned back for");
+    assert_eq!(bench.tenants().await, []);
+    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.provisioner.retry(&Scope::platform(), &bench.site.caller, stuck.id).await.is_err());
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_for_a_while_delays_a_spawn_and_no_more() {
+    let bench = Bench::new().await;
+    let away = || RuntimeError::Unreachable { socket: "/s".into(), cause: "gone".into(), hint: "wait".into() };
+    (0..12).for_each(|_| bench.runtime.next("ensure_container", Fault::Before(away())));
+    let operation = bench.spawn("app").await;
+    assert_eq!(operation.state, OperationState::Succeeded, "{:?}", operation.failure);
+    let events = bench.store.events(&Scope::platform(), operation.id, 0, 100).await.unwrap();
+    let waits = events.iter().filter(|event| event.event == EventKind::Waiting).count();
+    assert_eq!(waits, 12, "each wait is told of");
 }
 
 #[tokio::test]
