@@ -43,9 +43,9 @@ impl Block {
         self.api_port() + 1..=self.api_port() + PORTS - 1
     }
 
-    /// Networks for tenants: a /24, so sixteen of them.
+    /// Networks for tenants: a /22, so sixty-four of them, more than there are ports.
     pub(crate) fn subnets(&self) -> String {
-        format!("10.203.{}.0/24", self.number)
+        format!("10.203.{}.0/22", self.number * 4)
     }
 
     /// Before the number in the names of containers.

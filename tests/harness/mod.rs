@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod http;
+pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod server;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use http::Http;
+pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use server::{Options, Server};
 
 /// The repository.

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::block::Block;
 use super::http::{Answer, Http};
+use super::proxy::Proxy;
 use super::{components, eventually, told, workspace};
 
 /// The folders of first-party components.
@@ -31,11 +32,39 @@ pub(crate) struct Options {
     pub(crate) plugins: Vec<&'static str>,
     /// Whether the plugins folder exists.
     pub(crate) plugins_folder: bool,
+    /// Lines of `[docker]` beside the prefix of names.
+    pub(crate) docker: String,
+    /// The engine behind whatever the server is told to use; the one that tests share where absent.
+    pub(crate) engine: Option<PathBuf>,
+}
+
+impl Options {
+    /// With the template for Go and nothing else: it starts in a second, since nothing else is compiled.
+    pub(crate) fn go() -> Self {
+        Self { plugins: vec!["templates/go.wasm"], ..Self::default() }
+    }
+
+    /// The same, reaching the shared engine through a proxy.
+    pub(crate) fn behind(proxy: &Proxy) -> Self {
+        Self { docker: format!("socket = {:?}\n", proxy.socket()), ..Self::go() }
+    }
+
+    /// With these tables in its configuration.
+    pub(crate) fn and(self, tables: &str) -> Self {
+        Self { tables: format!("\n{tables}\n"), ..self }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { top: String::new(), tables: String::new(), plugins: Vec::new(), plugins_folder: true }
+        Self {
+            top: String::new(),
+            tables: String::new(),
+            plugins: Vec::new(),
+            plugins_folder: true,
+            docker: String::new(),
+            engine: None,
+        }
     }
 }
 
@@ -47,6 +76,7 @@ pub(crate) struct Server {
     pub(crate) block: Block,
     child: Option<Child>,
     folder: TempDir,
+    engine: Option<PathBuf>,
 }
 
 impl Server {
@@ -59,7 +89,8 @@ impl Server {
     pub(crate) async fn with(options: Options) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let block = Block::take();
-        let mut server = Self { http: Http::new(block.api_port()), block, child: None, folder };
+        let mut server =
+            Self { http: Http::new(block.api_port()), block, child: None, folder, engine: options.engine.clone() };
         server.write_configuration(&options);
         if options.plugins_folder {
             server.fill_plugins(&options.plugins);
@@ -101,16 +132,58 @@ impl Server {
 
     /// Ends the process as an operator would; answers whether it said that all went well.
     pub(crate) fn stop(&mut self) -> bool {
-        let Some(mut child) = self.child.take() else { return true };
-        let pid = rustix::process::Pid::from_child(&child);
+        if self.child.is_none() {
+            return true;
+        }
+        self.terminate();
+        self.ended(Duration::from_secs(70)) == Some(0)
+    }
+
+    /// Asks the process to end, and does not wait for it.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("the server runs"));
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
+    }
+
+    /// The code the process ends with, if it does so in time; else it is ended.
+    pub(crate) fn ended(&mut self, limit: Duration) -> Option<i32> {
+        let mut child = self.child.take().expect("the server runs");
+        let pid = rustix::process::Pid::from_child(&child);
         let (sender, ended) = mpsc::sync_channel(1);
-        let waiter = std::thread::spawn(move || sender.send(child.wait().is_ok_and(|status| status.success())));
-        let stopped = ended.recv_timeout(Duration::from_secs(70)).unwrap_or(false);
+        let waiter = std::thread::spawn(move || sender.send(child.wait().ok().and_then(|status| status.code())));
+        let code = ended.recv_timeout(limit).unwrap_or(None);
         // Not reaped yet where it did not stop, so the number is still its own.
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         waiter.join().ok();
-        stopped
+        code
+    }
+
+    /// Waits until an operation is in one of these states, and answers it.
+    pub(crate) async fn operation(&self, url: &str, states: &[&str]) -> Value {
+        eventually(&format!("{url} becomes {states:?}"), Duration::from_secs(120), || async {
+            let answer = self.http.try_send(self.http.request(reqwest::Method::GET, url)).await?;
+            let operation = answer.json();
+            let there = operation["state"].as_str().is_some_and(|state| states.contains(&state));
+            if there { Ok(operation) } else { Err(answer.text) }
+        })
+        .await
+    }
+
+    /// The events of an operation so far.
+    pub(crate) async fn events(&self, url: &str) -> Vec<Value> {
+        let answer = self.http.get(&format!("{url}/events")).await;
+        let data = answer.text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
+        data.filter_map(|data| serde_json::from_str(&data).ok()).collect()
+    }
+
+    /// Asks for a tenant and does not wait for it: the tenant and where its operation is.
+    pub(crate) async fn accepted(&self, name: &str, language: &str) -> (Value, String) {
+        let request =
+            self.http.request(reqwest::Method::POST, "/api/v1/tenant/spawn").header("prefer", "respond-async");
+        let body = json!({ "name": name, "language": language });
+        let accepted = self.http.send(request.json(&body)).await.expect(202);
+        let url = accepted["operation"]["url"].as_str().expect("an operation").to_owned();
+        (accepted["tenant"].clone(), url)
     }
 
     /// What the server wrote to its log.
@@ -178,7 +251,8 @@ impl Server {
         writeln!(text, "plugins-dir = {:?}", self.plugins()).expect("strings grow");
         text.push_str(&options.top);
         if !options.tables.contains("[docker]") {
-            writeln!(text, "\n[docker]\nname-prefix = {:?}", block.name_prefix()).expect("strings grow");
+            writeln!(text, "\n[docker]\nname-prefix = {:?}\n{}", block.name_prefix(), options.docker)
+                .expect("strings grow");
         }
         if !options.tables.contains("[tenants]") {
             let (first, last) = (ports.start(), ports.end());
@@ -227,7 +301,7 @@ impl Drop for Server {
         if failed {
             eprintln!("---- the server's log ----\n{}", self.log());
         }
-        let left = self.installation().map(|id| sweep(&id)).unwrap_or_default();
+        let left = self.installation().map(|id| sweep(&id, self.engine.as_deref())).unwrap_or_default();
         if !failed {
             assert!(stopped, "the server did not stop as asked: {}", self.log());
             assert!(left.is_empty(), "left behind in the engine: {left:?}");
@@ -236,9 +310,10 @@ impl Drop for Server {
 }
 
 /// Removes everything of an installation from the engine; answers what there was.
-fn sweep(installation: &str) -> Vec<String> {
+fn sweep(installation: &str, engine: Option<&Path>) -> Vec<String> {
     let work = async {
-        let docker = Docker::connect(DockerConfig::default());
+        let socket = engine.map(|socket| socket.display().to_string());
+        let docker = Docker::connect(DockerConfig { socket, ..DockerConfig::default() });
         let Ok(owned) = docker.owned(installation).await else { return Vec::new() };
         let mut left = Vec::new();
         for item in owned.containers {

@@ -6,6 +6,7 @@ mod command_line;
 mod contract;
 mod desk;
 mod docker_command_line;
+mod docker_operation_commands;
 mod plugin_admin;
 pub(crate) mod plugin_swap;
 mod plugins;

@@ -2,9 +2,12 @@
 
 mod docker_compose;
 mod docker_failures;
+mod docker_keys;
 mod docker_languages;
 mod docker_literal;
+mod docker_operations;
 mod docker_restart;
+mod docker_shutdown;
 mod docker_tour;
 
 use serde_json::{Map, Value, json};

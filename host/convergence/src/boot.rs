@@ -50,6 +50,7 @@ impl Ids for SystemIds {
 pub(crate) fn engine(config: &Config) -> Docker {
     Docker::connect(DockerConfig {
         socket: config.docker.socket.clone(),
+        call_limit: Duration::from_secs(config.docker.timeout_seconds),
         build_limit: Duration::from_secs(config.build.timeout_seconds),
         ..DockerConfig::default()
     })

@@ -74,6 +74,8 @@ pub(crate) enum LogFormat {
 pub(crate) struct Docker {
     /// The engine's socket; `DOCKER_HOST`, or Docker's default, where absent.
     pub(crate) socket: Option<String>,
+    /// Seconds one call of the engine may take; builds and pulls have limits of their own.
+    pub(crate) timeout_seconds: u64,
     /// Comes before a tenant's number in the names of containers, and before `/org-…` in those of images. Two servers on
     /// one engine need different ones.
     pub(crate) name_prefix: String,
@@ -256,7 +258,7 @@ impl From<Operations> for OperationSettings {
 
 impl Default for Docker {
     fn default() -> Self {
-        Self { socket: None, name_prefix: "convergence-tenant".to_owned() }
+        Self { socket: None, timeout_seconds: 60, name_prefix: "convergence-tenant".to_owned() }
     }
 }
 
@@ -346,12 +348,17 @@ impl Config {
             ("patience-seconds", operations.patience_seconds, 1, 30 * 24 * 3600),
             ("lease-seconds", operations.lease_seconds, 3, 3600),
             ("drain-seconds", operations.drain_seconds, 0, 50),
+            ("wait-seconds", self.wait_seconds, 0, 24 * 3600),
+            // Shorter than what bounds a step.
+            ("timeout-seconds of [docker]", self.docker.timeout_seconds, 1, 100),
+            ("timeout-seconds of [build]", self.build.timeout_seconds, 1, 24 * 3600),
+            ("ready-seconds", self.tenants.ready_seconds, 1, 24 * 3600),
             ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
             ("crashes-max", self.reconcile.crashes_max.into(), 0, 1000),
             ("keep-days", operations.keep_days.into(), 1, 36_500),
         ] {
             if !(least..=most).contains(&value) {
-                bail!("`{key} = {value}` in [operations] or [reconcile] must be from {least} to {most}");
+                bail!("`{key} = {value}` in the configuration must be from {least} to {most}");
             }
         }
         TrustPolicy::new(self.trust.clone())?;
@@ -446,6 +453,9 @@ mod tests {
             ("[trust]\nkeys = { release = \"rsa:AAAA\" }", "`release`"),
             ("[operations]\nlease-seconds = 0", "from 3"),
             ("[operations]\ndrain-seconds = 300", "drain-seconds"),
+            // Sums with it would overflow.
+            ("wait-seconds = 9223372036854775807", "wait-seconds"),
+            ("[docker]\ntimeout-seconds = 0", "timeout-seconds"),
             ("[trust]\nrequire-signature = true", "require-signature"),
         ] {
             let error = format!("{:#}", parse(text).unwrap_err());

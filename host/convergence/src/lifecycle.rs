@@ -116,3 +116,51 @@ fn verdict(ended: Option<Result<(&'static str, Result<()>), tokio::task::JoinErr
         None => anyhow::anyhow!("there was nothing to run"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A lifecycle with one task that stays until it is told to end, and this one.
+    async fn beside(task: impl Future<Output = Result<()>> + Send + 'static) -> (Result<()>, bool) {
+        let mut lifecycle = Lifecycle::owning(tempfile::tempfile().unwrap());
+        let (stop, (tell, told)) = (lifecycle.stop(), tokio::sync::oneshot::channel());
+        lifecycle.run("steady", async move {
+            stop.cancelled().await;
+            tell.send(()).ok();
+            Ok(())
+        });
+        lifecycle.run("faulty", task);
+        let ended = tokio::time::timeout(Duration::from_secs(10), lifecycle.until_stopped()).await.unwrap();
+        (ended, told.await.is_ok())
+    }
+
+    #[tokio::test]
+    async fn a_task_that_crashes_breaks_or_ends_takes_the_server_with_it_after_a_drain_and_is_told_of() {
+        let crash = async { std::panic::panic_any("it crashes as asked") };
+        let broken = async { bail!("the listener is gone") };
+        for (ended, word) in [
+            (beside(crash).await, "crashed"),
+            (beside(broken).await, "`faulty` broke"),
+            (beside(async { Ok(()) }).await, "ended before it was told to"),
+        ] {
+            let (ended, drained) = ended;
+            let error = format!("{:#}", ended.unwrap_err());
+            assert!(error.contains(word), "{error}");
+            assert!(drained, "the others were told to end, and waited for");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_crashes_while_the_others_drain_is_told_of_as_well() {
+        let mut lifecycle = Lifecycle::owning(tempfile::tempfile().unwrap());
+        let stop = lifecycle.stop();
+        lifecycle.run("late", async move {
+            stop.cancelled().await;
+            std::panic::panic_any("it crashes as asked")
+        });
+        lifecycle.run("first", async { bail!("broken") });
+        assert!(lifecycle.until_stopped().await.is_err());
+    }
+}

@@ -35,7 +35,10 @@ async fn answer(request: Request, next: Next, id: &str) -> Response {
     let began = Instant::now();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        // What the handler put beside its problem stays: that it is a replay, for example.
+        let beside = std::mem::take(response.headers_mut());
         response = problem.render(id);
+        response.headers_mut().extend(beside);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {

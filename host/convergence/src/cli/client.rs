@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use convergence_model::ids::Ids;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::exit::Failure;
+use crate::boot::SystemIds;
 
 /// Time to connect; answers may take as long as the work does.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Between two attempts to reach a server that went away.
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
+/// How long a server may stay away.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// Talks to one server.
 #[derive(Debug)]
@@ -54,6 +61,41 @@ impl Client {
         let status = response.status();
         let document = response.json().await.map_err(|error| self.unreachable(&error))?;
         Ok((status, document))
+    }
+
+    /// The same of a request that begins something. It gets a key of its own, so that it can be sent again where its answer
+    /// was lost, and is done once all the same.
+    pub(crate) async fn json_once(&self, request: RequestBuilder) -> Result<(StatusCode, Value), Failure> {
+        let request = request.header("idempotency-key", SystemIds.uuid().to_string());
+        let (mut silence, mut sent) = (Duration::ZERO, false);
+        loop {
+            let again = request.try_clone().ok_or_else(|| Failure::Failed("it cannot be sent twice".to_owned()))?;
+            let answer = async {
+                let response = again.send().await?;
+                let status = response.status();
+                Ok::<_, reqwest::Error>((status, response.bytes().await?))
+            };
+            match answer.await {
+                Ok((status, bytes)) => {
+                    let document = serde_json::from_slice(&bytes).unwrap_or_else(|_| not_ours(status));
+                    let stops = document.get("code").and_then(Value::as_str) == Some("stopping");
+                    if status.is_success() {
+                        return Ok((status, document));
+                    }
+                    if !stops || silence >= SILENCE {
+                        return Err(Failure::Problem(status.as_u16(), document));
+                    }
+                }
+                // Where nothing answers from the beginning, nothing was asked.
+                Err(error) if (error.is_connect() && !sent) || error.is_builder() || silence >= SILENCE => {
+                    return Err(self.unreachable(&error));
+                }
+                Err(_) => {}
+            }
+            sent = true;
+            tokio::time::sleep(PAUSE).await;
+            silence += PAUSE;
+        }
     }
 
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {

@@ -31,7 +31,7 @@ pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) 
     if arguments.detach {
         let request =
             client.request(Method::POST, "/api/v1/tenant/spawn").query(&query).header("prefer", "respond-async");
-        let (_, accepted) = client.json(request.json(&body)).await?;
+        let (_, accepted) = client.json_once(request.json(&body)).await?;
         output.result(&accepted, || {
             let url = accepted.pointer("/operation/url").and_then(Value::as_str).unwrap_or_default();
             let part = |key: &str| accepted.pointer(&format!("/tenant/{key}")).map(plain).unwrap_or_default();

@@ -8,15 +8,10 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::time::timeout_at;
 
-use super::client::Client;
+use super::client::{Client, PAUSE, SILENCE};
 use super::exit::Failure;
 use super::output::Output;
 use super::spawn::plain;
-
-/// Between two attempts to reach a server that went away.
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long a server may stay away.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Asks for a tenant and follows it until it runs, or until `patience` runs out. Answers the tenant.
 pub(crate) async fn spawn(
@@ -27,7 +22,7 @@ pub(crate) async fn spawn(
     output: Output,
 ) -> Result<Value, Failure> {
     let request = client.request(Method::POST, "/api/v1/tenant/spawn").query(query);
-    let (_, accepted) = client.json(request.header("prefer", "respond-async").json(body)).await?;
+    let (_, accepted) = client.json_once(request.header("prefer", "respond-async").json(body)).await?;
     let mut tenant = accepted.get("tenant").cloned().unwrap_or_default();
     // The key is shown only now: not even a server that dies in the middle takes it away again.
     let part = |key: &str| tenant.get(key).map(plain).unwrap_or_default();

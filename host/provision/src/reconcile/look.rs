@@ -28,7 +28,7 @@ impl Provisioner {
     pub(super) async fn look(
         &self,
         memory: &mut Memory,
-        whom: Option<BTreeSet<EnvId>>,
+        whom: Option<&BTreeSet<EnvId>>,
     ) -> Result<(Desired, Observed, Standings), LookError> {
         let owned = match whom {
             None => Some(self.runtime.owned(&self.settings.instance).await?),

@@ -26,6 +26,8 @@ use plan::Action;
 
 /// The duty of the server that reconciles.
 const DUTY: &str = "reconcile";
+/// Until the next look, where one failed or nothing could be done yet.
+const SOON: Duration = Duration::from_secs(1);
 /// Changes that come close together are looked at together.
 const TOGETHER: Duration = Duration::from_millis(200);
 /// Who owns what no organization's label is on: the platform's own.
@@ -69,19 +71,38 @@ impl Provisioner {
         let mut memory = Memory::default();
         let mut changes: Option<ChangeStream> = None;
         let mut whom: Option<BTreeSet<EnvId>> = None;
+        let mut scan = Instant::now();
         while !stop.is_cancelled() {
             // Listened to before looking, so that nothing happens in between unnoticed.
             if changes.is_none() {
                 changes = self.runtime.changes(&self.settings.instance).await.ok();
+                whom = None;
             }
-            if let Err(error) = self.look_and_act(&mut memory, whom.take()).await {
-                tracing::warn!(%error, "cannot look at everything; trying again");
+            // However much is told of single tenants, everything is looked at when its time has come.
+            if Instant::now() >= scan {
+                whom = None;
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(interval) => {}
-                changed = next(&mut changes) => whom = changed,
+            if whom.is_none() {
+                scan = Instant::now() + interval;
             }
+            let mut again = BTreeSet::new();
+            match self.look_and_act(&mut memory, whom.take()).await {
+                Ok(unsettled) => again = unsettled,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look at everything; trying again");
+                    scan = scan.min(Instant::now() + SOON);
+                }
+            }
+            let soon = !again.is_empty() || changes.is_none();
+            // Whoever is heard of is in here, also where something else comes before the last of those who are.
+            let mut heard = again;
+            let knows = tokio::select! {
+                () = stop.cancelled() => true,
+                () = tokio::time::sleep_until(scan) => true,
+                () = tokio::time::sleep(SOON), if soon => true,
+                knows = next(&mut changes, &mut heard) => knows,
+            };
+            whom = knows.then_some(heard);
         }
     }
 
@@ -90,12 +111,17 @@ impl Provisioner {
         self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// Looks at these tenants, or at everything, and asks for what should be done.
-    async fn look_and_act(&self, memory: &mut Memory, whom: Option<BTreeSet<EnvId>>) -> Result<(), LookError> {
+    /// Looks at these tenants, or at everything, and asks for what should be done. Answers the tenants about which
+    /// nothing could be done yet.
+    async fn look_and_act(
+        &self,
+        memory: &mut Memory,
+        whom: Option<BTreeSet<EnvId>>,
+    ) -> Result<BTreeSet<EnvId>, LookError> {
         let settings = self.settings.reconcile;
         // Kept for longer than it is between two looks: it moves only when this server is gone.
         if !self.store.take_duty(DUTY, &self.settings.worker, settings.interval * 3).await? {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         if whom.is_none() {
             let now = self.clock.now();
@@ -104,7 +130,7 @@ impl Provisioner {
                 tracing::info!(pruned, "forgot operations that were over long ago");
             }
         }
-        let (desired, observed, standings) = self.look(memory, whom).await?;
+        let (desired, observed, standings) = self.look(memory, whom.as_ref()).await?;
         for action in plan::plan(&desired, &observed, &settings) {
             match self.ask_for(&action, &standings).await {
                 Ok(()) | Err(RequestError::Absent | RequestError::Stopping) => {}
@@ -112,7 +138,7 @@ impl Provisioner {
                 Err(RequestError::Store(error)) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(plan::unsettled(&desired, &observed, whom.as_ref()))
     }
 
     async fn ask_for(&self, action: &Action, standings: &look::Standings) -> Result<(), RequestError> {
@@ -158,25 +184,24 @@ impl Provisioner {
     }
 }
 
-/// The tenants that something happened to, once something does; none when that is not known any more.
-async fn next(changes: &mut Option<ChangeStream>) -> Option<BTreeSet<EnvId>> {
+/// Hears of the tenants that something happened to, once something does; false when that is not known any more.
+async fn next(changes: &mut Option<ChangeStream>, heard: &mut BTreeSet<EnvId>) -> bool {
     let Some(stream) = changes else { return std::future::pending().await };
-    let mut whom = BTreeSet::new();
     match stream.next().await {
-        Some(Ok(changed)) => _ = whom.insert(changed.tenant),
+        Some(Ok(changed)) => _ = heard.insert(changed.tenant),
         ended => {
             if let Some(Err(error)) = ended {
                 tracing::warn!(%error, "the engine tells no more of what happens; looking at everything");
             }
             *changes = None;
             // An engine that restarts says so again and again.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            return None;
+            tokio::time::sleep(SOON).await;
+            return false;
         }
     }
     let until = Instant::now() + TOGETHER;
     while let Ok(Some(Ok(changed))) = tokio::time::timeout_at(until, stream.next()).await {
-        whom.insert(changed.tenant);
+        heard.insert(changed.tenant);
     }
-    Some(whom)
+    true
 }

@@ -138,6 +138,20 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, settings: &ReconcileS
     actions
 }
 
+/// The tenants that nothing could be done about yet: something is being done about one that was `told` of, which may have
+/// looked before this happened to it, or one that is down rests.
+pub(crate) fn unsettled(desired: &Desired, observed: &Observed, told: Option<&BTreeSet<EnvId>>) -> BTreeSet<EnvId> {
+    let rests = |tenant: &EnvId| {
+        let down = observed.containers.get(tenant).is_some_and(|found| !matches!(found, Found::Alive { .. }));
+        down && desired.tenants.get(tenant).is_some_and(|wanted| wanted.resting)
+    };
+    let is_busy = |tenant: &&EnvId| {
+        desired.tenants.get(*tenant).is_some_and(|wanted| wanted.busy && wanted.status == TenantStatus::Running)
+    };
+    let busy = told.into_iter().flatten().filter(is_busy).copied();
+    observed.containers.keys().copied().filter(rests).chain(busy).collect()
+}
+
 /// Whether neither a tenant nor a revision accounts for it.
 pub(crate) fn belongs_to_nobody(desired: &Desired, thing: &Thing) -> bool {
     match thing.tenant {

@@ -22,7 +22,7 @@ use crate::server::PREFIX;
 const NAME: &str = "convergence-bench-raw";
 /// Beside the ports and the subnets of the server.
 const PORT: u16 = 23_390;
-const SUBNET: &str = "10.203.201.0/28";
+const SUBNET: &str = "10.202.201.0/28";
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -159,6 +159,6 @@ fn configuration(folder: &Path, port: u16) -> String {
     format!(
         "listen = \"127.0.0.1:{port}\"\ndata-dir = {data:?}\nplugins-dir = {plugins:?}\n\n\
          [docker]\nname-prefix = {PREFIX:?}\n\n\
-         [tenants]\nports = \"23300-23349\"\nsubnets = \"10.203.200.0/24\"\n\n{images}\n"
+         [tenants]\nports = \"23300-23349\"\nsubnets = \"10.202.200.0/24\"\n\n{images}\n"
     )
 }

@@ -24,7 +24,10 @@ impl Docker {
             ("label".to_owned(), vec![format!("{}={instance}", label::INSTANCE)]),
             ("event".to_owned(), ACTIONS.map(str::to_owned).to_vec()),
         ]);
-        let events = client.events(Some(EventsOptionsBuilder::new().filters(&filters).build()));
+        // The stream is connected when it is first asked; what happens until then is told as well. By the engine's own clock.
+        let info = self.call("tell the time", |client| async move { client.info().await }).await;
+        let now = info.map_err(|fault| fault.into_error(self))?.system_time.unwrap_or_default();
+        let events = client.events(Some(EventsOptionsBuilder::new().filters(&filters).since(&now).build()));
         let socket = self.socket();
         let changes = events.filter_map(move |event| {
             let change = match event {
