@@ -86,6 +86,7 @@ impl Proxy {
                 let unix = UnixListener::bind(socket).expect("the temporary folder is writable");
                 let tcp = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
                 tell.send(tcp.local_addr().expect("it is bound").port()).expect("somebody asked for it");
+                let mut relays = tokio::task::JoinSet::new();
                 let accept = async {
                     loop {
                         let wire: Box<dyn Wire> = tokio::select! {
@@ -93,7 +94,8 @@ impl Proxy {
                             Ok((stream, _)) = tcp.accept() => Box::new(stream),
                         };
                         let (target, script) = (target.clone(), Arc::clone(&shared));
-                        tokio::spawn(async move { relay(wire, &target, &script).await.ok() });
+                        relays.spawn(async move { relay(wire, &target, &script).await.ok() });
+                        while relays.try_join_next().is_some() {}
                     }
                 };
                 tokio::select! {

@@ -6,6 +6,7 @@ mod docker_keys;
 mod docker_languages;
 mod docker_literal;
 mod docker_operations;
+mod docker_reconcile;
 mod docker_restart;
 mod docker_shutdown;
 mod docker_tour;

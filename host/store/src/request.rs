@@ -68,10 +68,10 @@ impl Store {
                     tx.execute(sql, values![env_id, to.as_str(), desired, new.now]).await?;
                 }
                 let operation = operation::insert(&mut tx, subject, new).await?;
-                let mut detail = serde_json::json!({ "operation": operation.id, "name": name });
-                if !new.input.reason.is_empty() {
-                    detail["reason"] = new.input.reason.as_str().into();
-                }
+                let detail = match new.input.reason.as_str() {
+                    "" => serde_json::json!({ "operation": operation.id, "name": name }),
+                    reason => serde_json::json!({ "operation": operation.id, "name": name, "reason": reason }),
+                };
                 let told = audit::Entry { at: new.now, actor: &new.actor, action: entry.action, env_id, detail };
                 turn.record(&mut tx, told).await?;
                 tx.commit().await?;

@@ -150,7 +150,7 @@ fn things(owned: Owned) -> Vec<Thing> {
             // Everything but an image has somebody's number on it; what has none was not made by this program.
             let is_ours = tenant.is_some() || kind == LeftoverKind::Image;
             let tenant = tenant.filter(|_| kind != LeftoverKind::Image);
-            is_ours.then(|| Thing { what: Leftover { kind, name: item.name }, tenant, seen_for: None })
+            is_ours.then_some(Thing { what: Leftover { kind, name: item.name }, tenant, seen_for: None })
         })
     };
     of(LeftoverKind::Container, containers)
