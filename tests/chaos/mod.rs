@@ -4,7 +4,6 @@
 //! `cargo xtask chaos --kills N --seed S` runs any number of kills; the suite runs 30. The seed decides what each client
 //! asks for and how long each server lives, so a run is replayed as far as the machine's own timing allows. `SIGKILL` ends
 //! the process wherever it is; which steps were active then is read from its database before the next one starts.
-#![expect(clippy::print_stdout, reason = "what happened is the result")]
 
 mod compare;
 mod dice;
