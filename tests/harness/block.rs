@@ -3,8 +3,6 @@
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
 
-use super::workspace;
-
 /// Blocks there are; more tests than this never run at once.
 const BLOCKS: u16 = 64;
 /// Ports in a block.
@@ -22,10 +20,11 @@ pub(crate) struct Block {
 impl Block {
     /// Takes the first free block.
     pub(crate) fn take() -> Self {
-        let folder = workspace().join("target/test-blocks");
-        fs::create_dir_all(&folder).expect("the target folder is writable");
+        // The machine's, not the checkout's: ports and networks are shared by all of them.
+        let folder = std::env::temp_dir().join("convergence-test-blocks");
+        fs::create_dir_all(&folder).expect("the temporary folder is writable");
         for number in 0..BLOCKS {
-            let lock = File::create(folder.join(number.to_string())).expect("the target folder is writable");
+            let lock = File::create(folder.join(number.to_string())).expect("the temporary folder is writable");
             if lock.try_lock().is_ok() {
                 return Self { number, _lock: lock };
             }

@@ -154,7 +154,10 @@ fn runtime(error: &RuntimeError) -> Told {
             "something that is not this installation's has the name; another server may use the same engine",
             "remove it, or give this server another `name-prefix` in the configuration",
         ),
-        RuntimeError::PortTaken { .. } | RuntimeError::NotFound { .. } | RuntimeError::Engine { .. } => told(
+        RuntimeError::PortTaken { .. }
+        | RuntimeError::NotFound { .. }
+        | RuntimeError::Ambiguous { .. }
+        | RuntimeError::Engine { .. } => told(
             "engine-error",
             "the container engine refused what it was asked",
             "look at the engine's log, then send the request again",

@@ -43,6 +43,12 @@ pub enum RuntimeError {
         /// The subnet asked for.
         subnet: String,
     },
+    /// The engine has something of ours twice under one name, and refuses to choose: make sure of it again, which keeps one.
+    #[error("the engine has {what} more than once")]
+    Ambiguous {
+        /// Kind and name.
+        what: String,
+    },
     /// A build ended without an image.
     #[error("the image build failed at {instruction}: {message}")]
     BuildFailed {

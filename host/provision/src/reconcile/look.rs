@@ -55,11 +55,15 @@ impl Provisioner {
             .filter(|(tenant, standing)| asked(tenant) && idle(standing))
             .map(|(tenant, standing)| (*tenant, standing.tenant))
             .collect();
+        let doubled = owned.as_ref().map(doubled_networks).unwrap_or_default();
         let mut looks =
             stream::iter(looked_at).map(|(tenant, row)| self.look_at(tenant, row)).buffer_unordered(AT_ONCE);
         let mut containers = BTreeMap::new();
         while let Some(looked) = looks.next().await {
-            if let Some((tenant, found)) = looked? {
+            if let Some((tenant, mut found)) = looked? {
+                if let (true, Found::Alive { deviations, .. }) = (doubled.contains(&tenant), &mut found) {
+                    deviations.push("its network is there twice".to_owned());
+                }
                 containers.insert(tenant, found);
             }
         }
@@ -140,6 +144,13 @@ impl Provisioner {
         *self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = told;
         things
     }
+}
+
+/// Tenants whose network the engine has more than once: what a server that ended had asked for came to be after all.
+fn doubled_networks(owned: &Owned) -> BTreeSet<EnvId> {
+    let mut once = BTreeSet::new();
+    let tenants = owned.networks.iter().filter_map(|network| network.owner().map(|owner| owner.tenant));
+    tenants.filter(|tenant| !once.insert(*tenant)).collect()
 }
 
 fn things(owned: Owned) -> Vec<Thing> {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use convergence_model::operation::EventKind;
 use convergence_runtime::RuntimeError;
 
+use super::network::Network;
 use super::{Step, StepError, container, removal};
 use crate::work::Work;
 
@@ -20,11 +21,17 @@ impl Step for Start {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         let name = work.name();
-        let mut taken = Vec::new();
+        let (mut taken, mut sorted_out) = (Vec::new(), false);
         loop {
             match work.runtime()?.start(&name).await {
                 Ok(()) => return Ok(()),
                 Err(RuntimeError::PortTaken { port }) => taken.push(port),
+                // What a server that ended had asked for came to be after all. It is made sure of again, once.
+                Err(RuntimeError::Ambiguous { .. }) if !sorted_out => {
+                    sorted_out = true;
+                    Network.act(work).await?;
+                    continue;
+                }
                 Err(other) => return Err(other.into()),
             }
             // The container exists with the wrong port in it.

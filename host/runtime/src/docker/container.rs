@@ -74,6 +74,9 @@ impl Docker {
             Err(Fault::Refused { message, .. }) if is_port_taken(&message) => {
                 Err(RuntimeError::PortTaken { port: self.published_port(name).await?.unwrap_or_default() })
             }
+            Err(Fault::Refused { status: 400, message }) if message.contains("is ambiguous") => {
+                Err(RuntimeError::Ambiguous { what: message })
+            }
             // Docker also answers 404 where the container's network or program is missing: pass its words on.
             Err(Fault::Refused { status: 404, message }) => Err(RuntimeError::NotFound { what: message }),
             Err(fault) => Err(fault.into_error(self)),

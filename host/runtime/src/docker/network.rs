@@ -1,6 +1,7 @@
 //! Networks of tenants' own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::models;
 use bollard::query_parameters::ListNetworksOptionsBuilder;
@@ -11,6 +12,11 @@ use super::owned::belongs_with;
 use crate::error::RuntimeError;
 use crate::owner::Owner;
 use crate::runtime::{Ensured, Removal};
+
+/// How often, and with which pause, one of our own networks is looked for whose addresses are taken. Making one takes the
+/// engine less than a tenth of a second; a busy one takes longer.
+const LOOKS: u32 = 15;
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Docker {
     pub(super) async fn make_sure_of_network(
@@ -55,10 +61,14 @@ impl Docker {
             Ok(_) if replaces => Ok(Ensured::Replaced),
             Ok(_) => Ok(Ensured::Created),
             Err(Fault::Refused { message, .. }) if message.contains("overlap") => {
-                // A create whose reply was lost, made again by `call`, overlaps with itself.
-                let found = self.networks_named(&network.name).await?;
-                if found.iter().any(|found| is_shaped(found, network) && is_labelled(found, labels)) {
-                    return Ok(Ensured::Created);
+                // A create whose reply was lost, because the connection or this very program ended, overlaps with itself. The
+                // engine takes the addresses first and shows the network when it is done.
+                for _ in 0..LOOKS {
+                    let found = self.networks_named(&network.name).await?;
+                    if found.iter().any(|found| is_shaped(found, network) && is_labelled(found, labels)) {
+                        return Ok(Ensured::Created);
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
                 Err(RuntimeError::SubnetTaken { subnet })
             }
