@@ -1,6 +1,7 @@
 //! Ports and networks of a test's own, so that tests run beside each other and beside a real server.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
 
 /// Blocks there are; more tests than this never run at once.
@@ -25,7 +26,9 @@ impl Block {
         fs::create_dir_all(&folder).expect("the temporary folder is writable");
         for number in 0..BLOCKS {
             let lock = File::create(folder.join(number.to_string())).expect("the temporary folder is writable");
-            if lock.try_lock().is_ok() {
+            // A server that a test left behind, or somebody else's, keeps its block.
+            let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST_PORT + number * PORTS)).is_ok();
+            if lock.try_lock().is_ok() && free() {
                 return Self { number, _lock: lock };
             }
         }

@@ -1,6 +1,7 @@
 //! What tests stand on: a server of their own with ports, networks and names of its own, and clients of it.
 
 pub(crate) mod block;
+pub(crate) mod engine;
 pub(crate) mod http;
 pub(crate) mod proxy;
 pub(crate) mod registry;
@@ -9,6 +10,7 @@ pub(crate) mod server;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(crate) use engine::Engine;
 pub(crate) use http::Http;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use server::{Options, Server};

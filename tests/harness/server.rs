@@ -39,14 +39,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// With the template for Go and nothing else: it starts in a second, since nothing else is compiled.
-    pub(crate) fn go() -> Self {
-        Self { plugins: vec!["templates/go.wasm"], ..Self::default() }
+    /// With one small template, for the language `static`: it starts in a second, and what it plans needs no compiling.
+    pub(crate) fn light() -> Self {
+        Self { plugins: vec!["examples/rust/static-site.wasm"], ..Self::default() }
     }
 
     /// The same, reaching the shared engine through a proxy.
     pub(crate) fn behind(proxy: &Proxy) -> Self {
-        Self { docker: format!("socket = {:?}\n", proxy.socket()), ..Self::go() }
+        Self { docker: format!("socket = {:?}\n", proxy.socket()), ..Self::light() }
     }
 
     /// With these tables in its configuration.
@@ -113,11 +113,17 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("the server's binary can be run");
-        self.child = Some(child);
-        let (http, log) = (self.http.clone(), self.log_file());
-        eventually("the server answers", Duration::from_secs(120), || async {
-            let answer = http.try_send(http.request(reqwest::Method::GET, "/health")).await;
-            answer.map(drop).map_err(|error| format!("{error}\n{}", fs::read_to_string(&log).unwrap_or_default()))
+        let child = self.child.insert(child);
+        let (http, log) = (&self.http, self.folder.path().join("log"));
+        eventually("the server answers", Duration::from_secs(120), || {
+            let ended = child.try_wait().expect("it is our child");
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            async move {
+                // Or somebody else's server would be taken for it.
+                assert!(ended.is_none(), "the server ended at its start: {ended:?}\n{log}");
+                let answer = http.try_send(http.request(reqwest::Method::GET, "/health")).await;
+                answer.map(drop).map_err(|error| format!("{error}\n{log}"))
+            }
         })
         .await;
     }

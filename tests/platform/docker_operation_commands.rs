@@ -34,11 +34,11 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
     let proxy = Proxy::of_engine();
     let server = Server::with(Options::behind(&proxy).and("[operations]\npatience-seconds = 2")).await;
     let cli = Cli { server: &server };
-    cli.good(&["spawn", "steady", "--language", "go"]);
+    cli.good(&["spawn", "steady", "--language", "static"]);
 
     // Taken back while it is built.
     proxy.fault("POST", "/build", Fault::Hang, 1);
-    let accepted = cli.json(&["spawn", "regretted", "--language", "go", "--detach"]);
+    let accepted = cli.json(&["spawn", "regretted", "--language", "static", "--detach"]);
     let id = accepted["operation"]["id"].as_str().expect("an operation").to_owned();
     let listed = cli.good(&["operation", "list", "--tenant", "2"]);
     assert!(listed.contains(&id) && listed.contains("spawn"), "{listed}");
@@ -71,9 +71,9 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
 
 #[tokio::test]
 async fn a_tenant_is_repaired_from_the_command_line() {
-    let server = Server::with(Options::go().and("[reconcile]\ninterval-seconds = 3600")).await;
+    let server = Server::with(Options::light().and("[reconcile]\ninterval-seconds = 3600")).await;
     let cli = Cli { server: &server };
-    let tenant = cli.json(&["spawn", "sturdy", "--language", "go"])["tenant"].clone();
+    let tenant = cli.json(&["spawn", "sturdy", "--language", "static"])["tenant"].clone();
     let out = cli.good(&["repair", "1"]);
     assert!(out.contains("as it should be"), "{out}");
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
@@ -84,7 +84,7 @@ async fn a_tenant_is_repaired_from_the_command_line() {
 
 #[tokio::test]
 async fn a_spawn_whose_answer_is_lost_is_asked_for_again_and_made_once() {
-    let server = Server::with(Options::go()).await;
+    let server = Server::with(Options::light()).await;
     let proxy = Proxy::of_server(server.block.api_port());
     let url = format!("http://127.0.0.1:{}", proxy.port());
     let cli = Cli { server: &server };
@@ -93,7 +93,7 @@ async fn a_spawn_whose_answer_is_lost_is_asked_for_again_and_made_once() {
         // Twice: what is sent again may be lost as well.
         proxy.fault("POST", "/api/v1/tenant/spawn", Fault::LoseReply, 1);
         proxy.fault("POST", "/api/v1/tenant/spawn", Fault::LoseRequest, 1);
-        let spawn = [&["--json", "--url", &url, "spawn", name, "--language", "go"][..], arguments].concat();
+        let spawn = [&["--json", "--url", &url, "spawn", name, "--language", "static"][..], arguments].concat();
         let document: Value = serde_json::from_str(&cli.good(&spawn)).expect("one document");
         assert_eq!((proxy.unmet(), proxy.count("POST", "/api/v1/tenant/spawn")), (0, before + 3));
         assert!(document["tenant"]["apiKey"].as_str().is_some_and(|key| key.starts_with("sk_tenant_")), "{document}");
@@ -101,7 +101,7 @@ async fn a_spawn_whose_answer_is_lost_is_asked_for_again_and_made_once() {
     let operations = cli.json(&["operation", "list"]);
     assert_eq!(operations["operations"].as_array().map(Vec::len), Some(2), "each was done once");
     // A server that never was there is told of at once, and nothing was asked of it.
-    assert_eq!(cli.run(&["--url", "http://127.0.0.1:1", "spawn", "x", "--language", "go"]).0, 3);
+    assert_eq!(cli.run(&["--url", "http://127.0.0.1:1", "spawn", "x", "--language", "static"]).0, 3);
     for operation in operations["operations"].as_array().expect("a list") {
         let url = format!("/api/v1/operations/{}", operation["id"].as_str().expect("an id"));
         server.operation(&url, &["succeeded"]).await;

@@ -20,8 +20,8 @@ fn is_replay(answer: &Answer) -> bool {
 
 #[tokio::test]
 async fn a_request_that_is_sent_again_is_answered_again_even_when_its_tenant_is_gone() {
-    let mut server = Server::with(Options::go()).await;
-    let body = json!({ "name": "once", "language": "go" });
+    let mut server = Server::with(Options::light()).await;
+    let body = json!({ "name": "once", "language": "static" });
     let first = keyed(&server, "k-1", &body).await;
     let tenant = first.expect(201)["tenant"].clone();
     assert!(!is_replay(&first));
@@ -47,29 +47,29 @@ async fn a_request_that_is_sent_again_is_answered_again_even_when_its_tenant_is_
 
 #[tokio::test]
 async fn a_key_is_for_one_request_and_only_what_is_accepted_uses_it_up() {
-    let server = Server::with(Options::go()).await;
+    let server = Server::with(Options::light()).await;
     let long = "k".repeat(256);
     for bad in ["", "with space", long.as_str()] {
-        let problem = keyed(&server, bad, &json!({ "name": "x", "language": "go" })).await.expect(400);
+        let problem = keyed(&server, bad, &json!({ "name": "x", "language": "static" })).await.expect(400);
         assert_eq!(problem["code"], "bad-idempotency-key", "{bad:?}: {problem}");
     }
     let twice = server.http.request(Method::POST, SPAWN).header("idempotency-key", "a").header("idempotency-key", "b");
-    let problem = server.http.send(twice.json(&json!({ "name": "x", "language": "go" }))).await.expect(400);
+    let problem = server.http.send(twice.json(&json!({ "name": "x", "language": "static" }))).await.expect(400);
     assert_eq!(problem["code"], "bad-idempotency-key");
 
     // Refused by the body's form, by a policy's or template's rules, by a taken name: none of them uses the key up.
-    let tenant = server.spawn_plain("taken", "go").await;
-    assert_eq!(keyed(&server, "k", &json!({ "name": "No!", "language": "go" })).await.status, 422);
+    let tenant = server.spawn_plain("taken", "static").await;
+    assert_eq!(keyed(&server, "k", &json!({ "name": "No!", "language": "static" })).await.status, 422);
     assert_eq!(keyed(&server, "k", &json!({ "name": "x", "language": "cobol" })).await.status, 422);
-    assert_eq!(keyed(&server, "k", &json!({ "name": "taken", "language": "go" })).await.status, 409);
-    let other = keyed(&server, "k", &json!({ "name": "other", "language": "go" })).await;
+    assert_eq!(keyed(&server, "k", &json!({ "name": "taken", "language": "static" })).await.status, 409);
+    let other = keyed(&server, "k", &json!({ "name": "other", "language": "static" })).await;
     assert!(!is_replay(&other));
     let other = other.expect(201)["tenant"].clone();
 
     for body in [
-        json!({ "name": "other", "language": "go", "env": { "A": "1" } }),
-        json!({ "name": "another", "language": "go" }),
-        json!({ "name": "other", "language": "go", "limits": { "memoryMb": 128 } }),
+        json!({ "name": "other", "language": "static", "env": { "A": "1" } }),
+        json!({ "name": "another", "language": "static" }),
+        json!({ "name": "other", "language": "static", "limits": { "memoryMb": 128 } }),
     ] {
         let problem = keyed(&server, "k", &body).await.expect(422);
         assert_eq!(problem["code"], "idempotency-key-reused", "{problem}");
@@ -82,7 +82,7 @@ async fn a_key_is_for_one_request_and_only_what_is_accepted_uses_it_up() {
 #[tokio::test]
 async fn a_spawn_that_failed_is_told_again_as_it_failed() {
     let proxy = Proxy::of_engine();
-    let server = Server::with(Options { plugins: Vec::new(), ..Options::behind(&proxy) }).await;
+    let server = Server::with(Options { plugins: vec!["templates/node.wasm"], ..Options::behind(&proxy) }).await;
     let body = json!({ "name": "broken", "language": "node", "baseImage": "debian:bookworm-slim" });
     let first = keyed(&server, "k", &body).await;
     let problem = first.expect(422);
@@ -101,8 +101,8 @@ async fn a_spawn_that_failed_is_told_again_as_it_failed() {
 
 #[tokio::test]
 async fn a_hundred_requests_with_one_key_at_once_make_one_tenant() {
-    let server = Server::with(Options::go()).await;
-    let body = json!({ "name": "only", "language": "go" });
+    let server = Server::with(Options::light()).await;
+    let body = json!({ "name": "only", "language": "static" });
     let sent = (0..100).map(|_| keyed(&server, "k", &body));
     let answers = futures_util::future::join_all(sent).await;
     let tenants: BTreeSet<String> = answers.iter().map(|answer| answer.expect(201)["tenant"].to_string()).collect();
@@ -115,8 +115,8 @@ async fn a_hundred_requests_with_one_key_at_once_make_one_tenant() {
 
 #[tokio::test]
 async fn sixty_four_spawns_of_one_name_at_once_make_one_tenant_and_sixty_three_conflicts() {
-    let server = Server::with(Options::go()).await;
-    let body = json!({ "name": "contended", "language": "go" });
+    let server = Server::with(Options::light()).await;
+    let body = json!({ "name": "contended", "language": "static" });
     let sent = (0..64).map(|_| server.http.post(SPAWN, &body));
     let answers = futures_util::future::join_all(sent).await;
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
@@ -129,9 +129,9 @@ async fn sixty_four_spawns_of_one_name_at_once_make_one_tenant_and_sixty_three_c
 
 #[tokio::test]
 async fn twenty_spawns_at_once_get_twenty_ports() {
-    let server = Server::with(Options::go()).await;
+    let server = Server::with(Options::light()).await;
     let spawn = |number: usize| {
-        let body = json!({ "name": format!("app-{number}"), "language": "go" });
+        let body = json!({ "name": format!("app-{number}"), "language": "static" });
         let server = &server;
         async move { server.http.post(SPAWN, &body).await.expect(201)["tenant"].clone() }
     };
@@ -140,8 +140,10 @@ async fn twenty_spawns_at_once_get_twenty_ports() {
     let first = u64::from(*server.block.tenant_ports().start());
     assert_eq!(ports, (first..first + 20).collect(), "the twenty lowest, each once");
     for tenant in &tenants {
-        let welcome = server.ask(tenant, "/").await;
-        assert!(welcome.text.contains(tenant["name"].as_str().unwrap()), "{} at {}", welcome.text, tenant["port"]);
+        assert_eq!(server.ask(tenant, "/health").await.status, 200);
+        let output = std::process::Command::new("docker").args(["port", &server.container(tenant)]).output().unwrap();
+        let published = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(published.ends_with(&format!("127.0.0.1:{}", tenant["port"])), "{published}: {tenant}");
     }
     futures_util::future::join_all(tenants.iter().map(|tenant| server.destroy(tenant))).await;
 }

@@ -12,6 +12,11 @@ use crate::harness::{Fault, Options, Proxy, Server, eventually};
 /// A build that never comes to an end until somebody interferes.
 const ENDLESS: Fault = Fault::Hang;
 
+/// With the template for Node.
+fn node() -> Options {
+    Options { plugins: vec!["templates/node.wasm"], ..Options::default() }
+}
+
 /// An app of Node that starts and never listens.
 fn deaf(name: &str) -> Value {
     json!({
@@ -50,7 +55,7 @@ async fn a_spawn_is_taken_back_while_its_image_is_built() {
     let proxy = Proxy::of_engine();
     let server = Server::with(Options::behind(&proxy)).await;
     proxy.fault("POST", "/build", ENDLESS, 1);
-    let (tenant, url) = server.accepted("regretted", "go").await;
+    let (tenant, url) = server.accepted("regretted", "static").await;
     eventually("the build has begun", Duration::from_secs(60), || async {
         if proxy.unmet() == 0 { Ok(()) } else { Err("not yet".to_owned()) }
     })
@@ -67,13 +72,13 @@ async fn a_spawn_is_taken_back_while_its_image_is_built() {
     let over = server.http.post(&format!("{url}/retry"), &json!({})).await.expect(409);
     assert_eq!(over["code"], "not-retryable");
     // Its name is free.
-    let tenant = server.spawn_plain("regretted", "go").await;
+    let tenant = server.spawn_plain("regretted", "static").await;
     server.destroy(&tenant).await;
 }
 
 #[tokio::test]
 async fn a_spawn_is_taken_back_while_its_app_is_waited_for_and_whoever_waits_is_told() {
-    let server = Server::start().await;
+    let server = Server::with(node()).await;
     let body = deaf("deaf");
     let cancel = async {
         let url = eventually("the spawn is accepted", Duration::from_secs(60), || async {
@@ -98,7 +103,7 @@ async fn a_destroy_that_is_stuck_is_seen_cannot_be_taken_back_and_is_tried_again
     let proxy = Proxy::of_engine();
     let options = Options { tables: "\n[operations]\npatience-seconds = 2\n".to_owned(), ..Options::behind(&proxy) };
     let server = Server::with(options).await;
-    let tenant = server.spawn_plain("sticky", "go").await;
+    let tenant = server.spawn_plain("sticky", "static").await;
     proxy.fault("DELETE", "/containers/", Fault::LoseRequest, usize::MAX / 2);
     let destroy = server.http.delete(&format!("/api/v1/tenant/{}?wait=0", tenant["envId"])).await.expect(202);
     let url = destroy["operation"].as_str().unwrap().to_owned();
@@ -124,12 +129,10 @@ async fn a_destroy_that_is_stuck_is_seen_cannot_be_taken_back_and_is_tried_again
 
 #[tokio::test]
 async fn operations_are_listed_in_pages_and_by_state_and_tenant() {
-    let server = Server::start().await;
-    let mut tenants = Vec::new();
+    let server = Server::with(node()).await;
     for name in ["one", "two", "three"] {
-        let tenant = server.spawn_plain(name, "go").await;
+        let tenant = server.spawn_plain(name, "node").await;
         server.destroy(&tenant).await;
-        tenants.push(tenant);
     }
     let body = json!({ "name": "four", "language": "node", "baseImage": "debian:bookworm-slim" });
     server.http.post("/api/v1/tenant/spawn", &body).await.expect(422);
@@ -170,7 +173,7 @@ async fn events_go_on_exactly_where_a_watcher_was_cut_off() {
     let proxy = Proxy::of_engine();
     let server = Server::with(Options::behind(&proxy)).await;
     proxy.fault("POST", "/build", Fault::Delay(Duration::from_secs(2)), 1);
-    let (tenant, url) = server.accepted("followed", "go").await;
+    let (tenant, url) = server.accepted("followed", "static").await;
     begun(&server, &url, "image").await;
     // Cut off in the middle, then gone on with from the last number that came.
     let before = reached(&server, &url, 0).await;
@@ -196,8 +199,8 @@ async fn a_full_queue_refuses_with_a_time_to_come_back_and_ready_says_so() {
         Server::with(Options { tables: "\n[operations]\nqueue-max = 1\n".to_owned(), ..Options::behind(&proxy) }).await;
     assert_eq!(server.http.get("/ready").await.status, 200);
     proxy.fault("POST", "/build", ENDLESS, 1);
-    let (_, url) = server.accepted("first", "go").await;
-    let answer = server.http.post("/api/v1/tenant/spawn", &json!({ "name": "second", "language": "go" })).await;
+    let (_, url) = server.accepted("first", "static").await;
+    let answer = server.http.post("/api/v1/tenant/spawn", &json!({ "name": "second", "language": "static" })).await;
     assert_eq!(answer.expect(503)["code"], "queue-full");
     let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{:?}", answer.headers);
@@ -208,6 +211,6 @@ async fn a_full_queue_refuses_with_a_time_to_come_back_and_ready_says_so() {
     server.http.post(&format!("{url}/cancel"), &json!({})).await.expect(202);
     server.operation(&url, &["cancelled"]).await;
     assert_eq!(server.http.get("/ready").await.status, 200);
-    let tenant = server.spawn_plain("second", "go").await;
+    let tenant = server.spawn_plain("second", "static").await;
     server.destroy(&tenant).await;
 }

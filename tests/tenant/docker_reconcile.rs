@@ -44,8 +44,8 @@ async fn repaired(server: &Server, tenant: &Value, repairs: usize) -> Value {
 
 #[tokio::test]
 async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_comes_back_as_it_should_be() {
-    let server = Server::with(Options::go().and(BY_EVENTS_ONLY)).await;
-    let tenant = server.spawn_plain("sturdy", "go").await;
+    let server = Server::with(Options::light().and(BY_EVENTS_ONLY)).await;
+    let tenant = server.spawn_plain("sturdy", "static").await;
     let name = server.container(&tenant);
     let memory = || docker(&["inspect", "--format", "{{.HostConfig.Memory}}", &name]);
     let as_asked = memory();
@@ -89,6 +89,8 @@ async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_co
     })
     .await;
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
+    // It was told each time, and did not look at everything because it was told nothing.
+    assert!(!server.log().contains("tells no more"), "{}", server.log());
     server.destroy(&tenant).await;
 }
 
@@ -106,7 +108,7 @@ fn fragile(name: &str, address: std::net::SocketAddr) -> Value {
 
 #[tokio::test]
 async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_repaired() {
-    let options = Options { plugins: vec!["templates/node.wasm"], ..Options::go() };
+    let options = Options { plugins: vec!["templates/node.wasm"], ..Options::light() };
     let server = Server::with(options.and("[reconcile]\ninterval-seconds = 3600\ncrashes-max = 2")).await;
     // Where containers reach the machine.
     let gateway = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
@@ -227,8 +229,8 @@ impl Drop for Strays {
 #[tokio::test]
 async fn what_belongs_to_nobody_is_reported_and_removed_after_its_grace_but_no_volume_and_nothing_of_strangers() {
     let tables = "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 4";
-    let server = Server::with(Options::go().and(tables)).await;
-    let tenant = server.spawn_plain("mine", "go").await;
+    let server = Server::with(Options::light().and(tables)).await;
+    let tenant = server.spawn_plain("mine", "static").await;
     let strays = Strays::make(&server);
     let made = Instant::now();
     for leftover in strays.reported(&server).await {
@@ -267,7 +269,7 @@ async fn what_belongs_to_nobody_is_reported_and_removed_after_its_grace_but_no_v
 #[tokio::test]
 async fn volumes_that_belong_to_nobody_are_removed_where_the_operator_says_so() {
     let tables = "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 1\norphan-volumes = \"remove\"";
-    let server = Server::with(Options::go().and(tables)).await;
+    let server = Server::with(Options::light().and(tables)).await;
     let strays = Strays::make(&server);
     eventually("they are removed", SOON, || async {
         let left = strays.left();
@@ -284,7 +286,7 @@ async fn volumes_that_belong_to_nobody_are_removed_where_the_operator_says_so() 
 async fn nothing_is_removed_where_the_operator_wants_to_be_told_only() {
     let tables =
         "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 1\norphans = \"report\"\norphan-volumes = \"report\"";
-    let server = Server::with(Options::go().and(tables)).await;
+    let server = Server::with(Options::light().and(tables)).await;
     let strays = Strays::make(&server);
     eventually("they have been seen for longer than their grace", SOON, || async {
         let found = strays.reported(&server).await;

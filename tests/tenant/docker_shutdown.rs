@@ -25,7 +25,7 @@ async fn a_server_that_is_stopped_in_the_middle_of_a_spawn_hands_it_over_to_the_
     let proxy = Proxy::of_engine();
     let mut server = Server::with(Options::behind(&proxy).and("[operations]\ndrain-seconds = 2")).await;
     proxy.fault("POST", "/build", Fault::Hang, 1);
-    let body = json!({ "name": "handed-over", "language": "go" });
+    let body = json!({ "name": "handed-over", "language": "static" });
     let terminate = async {
         met(&proxy, 0).await;
         server.terminate();
@@ -54,7 +54,7 @@ async fn a_server_that_is_stopped_lets_a_spawn_finish_that_is_about_to() {
     let proxy = Proxy::of_engine();
     let mut server = Server::with(Options::behind(&proxy)).await;
     proxy.fault("POST", "/build", Fault::Delay(Duration::from_secs(2)), 1);
-    let body = json!({ "name": "finished", "language": "go" });
+    let body = json!({ "name": "finished", "language": "static" });
     let terminate = async {
         met(&proxy, 0).await;
         server.terminate();
@@ -72,7 +72,7 @@ async fn a_second_signal_ends_a_server_at_once_and_its_exit_code_says_that_somet
     let proxy = Proxy::of_engine();
     let mut server = Server::with(Options::behind(&proxy)).await;
     proxy.fault("POST", "/build", Fault::Hang, 1);
-    let (tenant, url) = server.accepted("cut-off", "go").await;
+    let (tenant, url) = server.accepted("cut-off", "static").await;
     met(&proxy, 0).await;
     server.terminate();
     eventually("it drains", Duration::from_secs(10), || async {
@@ -93,7 +93,7 @@ async fn a_server_that_was_killed_works_again_on_what_it_was_doing_as_soon_as_it
     let mut server = Server::with(Options::behind(&proxy)).await;
     // One after the other: the second start finds everything compiled, as a server that crashed does.
     proxy.fault("POST", "/build", Fault::Hang, 2);
-    let (tenant, url) = server.accepted("picked-up", "go").await;
+    let (tenant, url) = server.accepted("picked-up", "static").await;
     met(&proxy, 1).await;
     for unmet in [0, 0] {
         server.kill();

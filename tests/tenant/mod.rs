@@ -1,11 +1,13 @@
 //! Tenants on real containers.
 
 mod docker_compose;
+mod docker_engine;
 mod docker_failures;
 mod docker_keys;
 mod docker_languages;
 mod docker_literal;
 mod docker_operations;
+mod docker_proxy;
 mod docker_reconcile;
 mod docker_restart;
 mod docker_shutdown;

@@ -72,6 +72,7 @@ impl Provisioner {
         let mut changes: Option<ChangeStream> = None;
         let mut whom: Option<BTreeSet<EnvId>> = None;
         let mut scan = Instant::now();
+        let mut failing = false;
         while !stop.is_cancelled() {
             // Listened to before looking, so that nothing happens in between unnoticed.
             if changes.is_none() {
@@ -87,9 +88,12 @@ impl Provisioner {
             }
             let mut again = BTreeSet::new();
             match self.look_and_act(&mut memory, whom.take()).await {
-                Ok(unsettled) => again = unsettled,
+                Ok(unsettled) => (again, failing) = (unsettled, false),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot look at everything; trying again");
+                    // Once, not once a second for as long as an engine is away.
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "cannot look at everything; trying again until it works");
+                    }
                     scan = scan.min(Instant::now() + SOON);
                 }
             }

@@ -139,11 +139,14 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, settings: &ReconcileS
 }
 
 /// The tenants that nothing could be done about yet: something is being done about one that was `told` of, which may have
-/// looked before this happened to it, or one that is down rests.
+/// looked before this happened to it, or one that is not as it should be rests.
 pub(crate) fn unsettled(desired: &Desired, observed: &Observed, told: Option<&BTreeSet<EnvId>>) -> BTreeSet<EnvId> {
     let rests = |tenant: &EnvId| {
-        let down = observed.containers.get(tenant).is_some_and(|found| !matches!(found, Found::Alive { .. }));
-        down && desired.tenants.get(tenant).is_some_and(|wanted| wanted.resting)
+        let wrong = observed.containers.get(tenant).is_some_and(|found| match found {
+            Found::Alive { deviations, .. } => !deviations.is_empty(),
+            _ => true,
+        });
+        wrong && desired.tenants.get(tenant).is_some_and(|wanted| wanted.resting)
     };
     let is_busy = |tenant: &&EnvId| {
         desired.tenants.get(*tenant).is_some_and(|wanted| wanted.busy && wanted.status == TenantStatus::Running)

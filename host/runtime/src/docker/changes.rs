@@ -26,8 +26,13 @@ impl Docker {
         ]);
         // The stream is connected when it is first asked; what happens until then is told as well. By the engine's own clock.
         let info = self.call("tell the time", |client| async move { client.info().await }).await;
-        let now = info.map_err(|fault| fault.into_error(self))?.system_time.unwrap_or_default();
-        let events = client.events(Some(EventsOptionsBuilder::new().filters(&filters).since(&now).build()));
+        let now = info.map_err(|fault| fault.into_error(self))?.system_time;
+        let mut options = EventsOptionsBuilder::new().filters(&filters);
+        // An engine that does not tell the time tells of what happens from the connection on.
+        if let Some(now) = now.and_then(|now| now.parse::<jiff::Timestamp>().ok()) {
+            options = options.since(&format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()));
+        }
+        let events = client.events(Some(options.build()));
         let socket = self.socket();
         let changes = events.filter_map(move |event| {
             let change = match event {
