@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_test_database::{Fresh, is_postgres};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -77,6 +78,8 @@ pub(crate) struct Server {
     child: Option<Child>,
     folder: TempDir,
     engine: Option<PathBuf>,
+    /// Where this run is about PostgreSQL. Dropped after the server is.
+    database: Option<Fresh>,
 }
 
 impl Server {
@@ -89,9 +92,11 @@ impl Server {
     pub(crate) async fn with(options: Options) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let block = Block::take();
-        let mut server =
-            Self { http: Http::new(block.api_port()), block, child: None, folder, engine: options.engine.clone() };
-        server.write_configuration(&options);
+        let says_which = options.top.contains("database");
+        let database = if is_postgres() && !says_which { Some(Fresh::postgres().await) } else { None };
+        let (http, engine) = (Http::new(block.api_port()), options.engine.clone());
+        let mut server = Self { http, block, child: None, folder, engine, database };
+        server.write_configuration(&options, &server.block);
         if options.plugins_folder {
             server.fill_plugins(&options.plugins);
         }
@@ -249,12 +254,16 @@ impl Server {
         self.folder.path().join("log")
     }
 
-    fn write_configuration(&self, options: &Options) {
-        let (block, folder) = (&self.block, self.folder.path());
+    /// Writes the configuration. `block` is where tenants are: another server's, where they share them.
+    fn write_configuration(&self, options: &Options, block: &Block) {
+        let folder = self.folder.path();
         let ports = block.tenant_ports();
-        let mut text = format!("listen = \"127.0.0.1:{}\"\n", block.api_port());
+        let mut text = format!("listen = \"127.0.0.1:{}\"\n", self.block.api_port());
         writeln!(text, "data-dir = {:?}", folder.join("data")).expect("strings grow");
         writeln!(text, "plugins-dir = {:?}", self.plugins()).expect("strings grow");
+        if let Some(database) = &self.database {
+            writeln!(text, "database = {:?}", database.location()).expect("strings grow");
+        }
         text.push_str(&options.top);
         if !options.tables.contains("[docker]") {
             writeln!(text, "\n[docker]\nname-prefix = {:?}\n{}", block.name_prefix(), options.docker)
@@ -290,7 +299,8 @@ impl Server {
 
     /// Its database, as `Store::open` takes it. For when it does not run.
     pub(crate) fn location(&self) -> String {
-        self.folder.path().join("data/convergence.db").display().to_string()
+        let file = || self.folder.path().join("data/convergence.db").display().to_string();
+        self.database.as_ref().map_or_else(file, |database| database.location().to_owned())
     }
 
     /// The installation's id, on the label of everything it has in the engine.

@@ -1,6 +1,7 @@
 //! Tenants on real containers.
 
 mod docker_compose;
+mod docker_database;
 mod docker_engine;
 mod docker_failures;
 mod docker_keys;

@@ -13,6 +13,14 @@ use crate::step::Steps;
 use crate::workspace::Workspace;
 use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, tidy};
 
+/// What opens a database, and so runs a second time. Of the tests of the whole product those that are about what becomes
+/// of tenants and operations, and of those that build many images only what a kill does to them: the statements are the
+/// same whatever is built, and hostile plugins and authors meet no database.
+const ON_POSTGRES: &str = "package(convergence-store) | package(convergence-provision) | \
+     (package(convergence-plugin) & binary(life)) | \
+     (binary(suite) & (test(/^tenant::/) | test(/^platform::plugin/) | test(/^platform::docker/)) & \
+     not test(/^tenant::docker_(languages|compose|literal|database|two_servers)::/))";
+
 /// What the person asked of `cargo xtask test`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -73,9 +81,17 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     steps.run("example plugins", || authoring::build(workspace, &authoring::binary(workspace)).map(drop))?;
     let tested =
         steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
+    let on_postgres = if everything {
+        steps.run("tests on PostgreSQL", || {
+            let mut again = nextest(workspace, options, &cluster, &registry)?;
+            command::run(again.args(["--no-fail-fast", "-E", ON_POSTGRES]).env("CONVERGENCE_TEST_ENGINE", "postgres"))
+        })
+    } else {
+        Ok(())
+    };
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));
-    tested.and(clean)?;
+    tested.and(on_postgres).and(clean)?;
     if everything {
         steps.run("examples in the documentation", || {
             command::run(workspace.cargo().args(["test", "--workspace", "--doc"]))

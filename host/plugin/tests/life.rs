@@ -17,6 +17,7 @@ use convergence_plugin::trust::{self, TrustPolicy, TrustSettings};
 use convergence_plugin::{BreakerState, Catalogue, Decision, PluginFailure, PluginState, Settings, Shelf};
 use convergence_sandbox::{Pooling, Sandbox, SandboxConfig};
 use convergence_store::Store;
+use convergence_test_database::{Fresh, is_postgres};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +114,8 @@ async fn what_is_revoked_goes_out_of_use_and_comes_back() {
     let list = folder.path().join("revoked.toml");
     fs::write(&list, "").unwrap();
     let trust = TrustSettings { revocations: Some(list.clone()), ..TrustSettings::default() };
-    let plugins = server("one", folder.path(), Shelf::Database(database(&folder).await), json!({}), trust).await;
+    let database = Fresh::new().await;
+    let plugins = server("one", folder.path(), Shelf::Database(open(&database).await), json!({}), trust).await;
     let node = component("templates/node");
     plugins.install(node.clone(), None, Source::Upload, "admin").await.unwrap();
     let stop = CancellationToken::new();
@@ -137,17 +139,19 @@ async fn what_is_revoked_goes_out_of_use_and_comes_back() {
     watching.join_all().await;
 }
 
-async fn database(folder: &TempDir) -> Store {
-    Store::open(folder.path().join("db").to_str().unwrap()).await.unwrap()
+async fn open(database: &Fresh) -> Store {
+    Store::open(database.location()).await.unwrap()
 }
 
 #[tokio::test]
 async fn servers_that_share_a_database_share_their_plugins() {
     let folder = TempDir::new().unwrap();
-    let store = database(&folder).await;
-    let shelf = || Shelf::Database(store.clone());
-    let open = async |name| server(name, folder.path(), shelf(), json!({}), TrustSettings::default()).await;
-    let (one, other) = (open("one").await, open("other").await);
+    let database = Fresh::new().await;
+    // An SQLite file has one process, whose connections are shared; servers on PostgreSQL have their own.
+    let one_file = open(&database).await;
+    let shelf = async || Shelf::Database(if is_postgres() { open(&database).await } else { one_file.clone() });
+    let start = async |name| server(name, folder.path(), shelf().await, json!({}), TrustSettings::default()).await;
+    let (one, other) = (start("one").await, start("other").await);
     let stop = CancellationToken::new();
     let watching = tokio::task::JoinSet::from_iter([&one, &other].map(|server| {
         let (server, stop) = (Arc::clone(server), stop.clone());
@@ -164,7 +168,7 @@ async fn servers_that_share_a_database_share_their_plugins() {
     eventually("both serve it again", async || serve(&one).await && serve(&other).await).await;
 
     // The other server has no such file, and does not take it for taken out.
-    let third = open("third").await;
+    let third = start("third").await;
     assert!(serve(&third).await);
     fs::remove_file(folder.path().join("one/node.wasm")).unwrap();
     eventually("both have let go of it", async || !serve(&one).await && !serve(&other).await).await;

@@ -86,6 +86,9 @@ pub(crate) async fn open_sqlite(path: &str) -> Result<(SqlitePool, SqlitePool)> 
     // The writer stays open for good, so that the file is never without a connection and the write-ahead
     // log is not checkpointed and remade between requests.
     let writer = pool().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+    // SQLite takes a transaction back by itself when the disk is full, and then there is none to roll back, which sqlx takes
+    // for one that is still open: a connection in that state begins nothing ever again.
+    let writer = writer.before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }));
     let writer = writer.connect_with(options.clone()).await?;
     migrations!("sqlite").run(&writer).await.map_err(|error| StoreError::Migration(error.into()))?;
     let reader = pool().max_connections(SQLITE_READERS).connect_with(options.pragma("query_only", "1")).await?;

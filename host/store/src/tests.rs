@@ -4,9 +4,12 @@
 mod damage;
 mod leases;
 mod plugins;
+mod queue;
+mod requests;
 mod scenario;
 mod scopes;
 mod spawning;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,6 +19,7 @@ use convergence_model::operation::{EventKind, Failure, Input, Operation, Operati
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::{Built, PluginPin, TenantStatus};
 use convergence_model::{EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
+use convergence_test_database::Fresh;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -182,17 +186,31 @@ async fn tell(
     store.record_events(lease, &[NewEvent { step, event, detail }], now).await
 }
 
-/// A store in a folder that lives as long as this.
+/// A store on a database that lives as long as this.
 struct Fixture {
     store: Store,
-    folder: tempfile::TempDir,
+    database: Fresh,
 }
 
 impl Fixture {
+    /// On the engine that this run is about.
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("state.db").to_str().unwrap()).await.unwrap();
-        Self { store, folder }
+        Self::on(Fresh::new().await).await
+    }
+
+    /// On an SQLite file, for what is about that.
+    async fn sqlite() -> Self {
+        Self::on(Fresh::sqlite()).await
+    }
+
+    async fn on(database: Fresh) -> Self {
+        let store = Store::open(database.location()).await.unwrap();
+        Self { store, database }
+    }
+
+    /// The same database on connections of its own, as another server has it, or the same one after a restart.
+    async fn again(&self) -> Store {
+        Store::open(self.database.location()).await.unwrap()
     }
 }
 

@@ -6,11 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that has no database has failed")]
 #![expect(clippy::disallowed_methods, reason = "nobody else can tell a test which database it is about")]
 
+mod cutter;
+mod file;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
+
+pub use cutter::{Cut, Cutter};
+pub use file::{FileLock, empty_log};
 
 /// A database nobody used before.
 #[derive(Debug)]

@@ -87,7 +87,8 @@ impl Site {
             registries: RegistrySettings::default(),
         };
         let shelf = Shelf::Database(Store::clone(&store));
-        let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins).await.unwrap();
+        let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins);
+        let catalogue = Box::pin(catalogue).await.unwrap();
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Self {
             runtime: Arc::new(FakeRuntime::new()),
@@ -99,6 +100,11 @@ impl Site {
             database,
             _folder: folder,
         }
+    }
+
+    /// Where the database is.
+    pub(crate) fn location(&self) -> &str {
+        self.database.location()
     }
 
     /// A provisioner of this site, on connections of its own where `store` is.

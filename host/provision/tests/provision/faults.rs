@@ -323,8 +323,8 @@ const ODD: Share = Share { part: 1, of: 2 };
 
 /// Every row of one operation, each at a place its run comes to, as far as this share goes.
 async fn try_all(kind: OperationKind, scene: Scene, share: Share) {
-    let mut table = Table::new().await;
-    let clean = table.run(Case::clean(kind, scene)).await;
+    let mut table = Box::pin(Table::new()).await;
+    let clean = Box::pin(table.run(Case::clean(kind, scene))).await;
     let expected = if scene == Scene::AppFails { OperationState::Failed } else { OperationState::Succeeded };
     assert_eq!(clean.operation.state, expected, "{kind:?} without any trouble: {:?}", clean.operation.failure);
     let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
@@ -333,14 +333,14 @@ async fn try_all(kind: OperationKind, scene: Scene, share: Share) {
         let on_the_way_back = clean.calls[..at - 1].iter().any(|call| call.method == "wait_ready");
         for trouble in TROUBLES {
             let case = Case { first: Some((at, trouble)), on_the_way_back, ..Case::clean(kind, scene) };
-            let recovery = table.run(case).await;
+            let recovery = Box::pin(table.run(case)).await;
             cases += 1;
             *by_call.entry(call.method).or_default() += 1;
             if !trouble.kills() {
                 continue;
             }
             for again in (1..=recovery.calls.len()).flat_map(|at| AGAIN.map(|trouble| (at, trouble))) {
-                table.run(Case { second: Some(again), ..case }).await;
+                Box::pin(table.run(Case { second: Some(again), ..case })).await;
                 cases += 1;
                 *by_call.entry(call.method).or_default() += 1;
             }

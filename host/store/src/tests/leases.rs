@@ -9,7 +9,7 @@ use super::*;
 use crate::{Lease, Result, StoreError};
 
 /// Everything a worker may write, each with `lease`.
-async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static str, Result<()>)> {
+pub(super) async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static str, Result<()>)> {
     let one = RevisionNumber(1);
     vec![
         ("record_events", tell(store, lease, "image", EventKind::Done, "", at(9)).await),
@@ -33,7 +33,7 @@ async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static str, Result<
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_changes_nothing() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let early = spawned_and_claimed(&store, 1, "app", OVER).await;
     let late = store.claim("second", HELD, at(2)).await.unwrap().expect("the first lease has run out");
     assert_eq!((early.lease.epoch, late.lease.epoch), (1, 2));
@@ -63,7 +63,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
 
 #[tokio::test]
 async fn a_lease_that_ran_out_is_still_good_until_somebody_takes_it() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let claimed = spawned_and_claimed(&store, 1, "app", OVER).await;
     assert_eq!(store.renew(&claimed.lease, HELD).await.unwrap(), Renewed::Held { cancel: false });
     assert_eq!(store.claim("second", HELD, at(2)).await.unwrap(), None);
@@ -74,7 +74,7 @@ async fn a_lease_that_ran_out_is_still_good_until_somebody_takes_it() {
 
 #[tokio::test]
 async fn the_oldest_operation_is_claimed_first() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     store.begin_spawn(&own(), &at_time(new_spawn(1, "younger"), at(5))).await.unwrap();
     store.begin_spawn(&own(), &at_time(new_spawn(2, "older"), at(4))).await.unwrap();
     let first = store.claim("worker", HELD, at(6)).await.unwrap().unwrap();

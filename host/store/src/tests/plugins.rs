@@ -1,4 +1,4 @@
-//! The inventory of plugins on both engines.
+//! The inventory of plugins.
 
 use convergence_model::plugin::{Change, InstalledVersion, Source};
 

@@ -1,11 +1,10 @@
-//! One life of a few tenants, told once and run on both engines.
+//! One life of a few tenants, on the engine that this run is about.
 
 use std::collections::BTreeSet;
 
 use convergence_model::operation::{EventKind, OperationKind, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, RevisionNumber, Scope};
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -188,32 +187,9 @@ async fn compete(store: &Store) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_life_of_tenants_on_sqlite() {
-    let fixture = Fixture::new().await;
-    assert_eq!(fixture.store.engine_name(), "sqlite");
-    scenario(fixture.store.clone()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_life_of_tenants_on_postgres() {
-    #[expect(clippy::disallowed_methods, reason = "which server to use is a question only to this test")]
-    let server = std::env::var("CONVERGENCE_TEST_DATABASE_URL").expect(
-        "CONVERGENCE_TEST_DATABASE_URL is not set: give the url of a PostgreSQL server where databases may be created; \
-         `cargo xtask test` starts one",
-    );
-    let (base, _) = server.rsplit_once('/').expect("a url that ends in the name of a database");
-    let name = format!("convergence_store_test_{}", std::process::id());
-    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
-    // A run that was killed may have left one of this name.
-    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-    sqlx::raw_sql(AssertSqlSafe(drop.clone())).execute(&mut admin).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-    let store = Store::open(&format!("{base}/{name}")).await.unwrap();
-    assert_eq!(store.engine_name(), "postgres");
-    // In a task of its own, so that the database goes away also when an assertion fails.
-    let mut task = JoinSet::new();
-    task.spawn(scenario(store));
-    let outcome = task.join_next().await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await.unwrap();
-    outcome.unwrap();
+async fn a_life_of_tenants() {
+    let Fixture { store, database } = Fixture::new().await;
+    let expected = if database.location().starts_with("postgres") { "postgres" } else { "sqlite" };
+    assert_eq!(store.engine_name(), expected);
+    scenario(store).await;
 }

@@ -9,7 +9,7 @@ use crate::{Conflict, StoreError, TenantQuery};
 
 #[tokio::test]
 async fn a_foreign_scope_sees_nothing() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     tamper(&store, "INSERT INTO organizations (id, name, plan, created_at) VALUES (2, 'other', 'free', 0)")
         .await
         .unwrap();

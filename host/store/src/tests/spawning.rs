@@ -7,7 +7,10 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{Conflict, StoreError};
 
-async fn all_at_once(store: &Store, spawns: impl Iterator<Item = NewSpawn>) -> Vec<crate::Result<crate::Spawned>> {
+pub(super) async fn all_at_once(
+    store: &Store,
+    spawns: impl Iterator<Item = NewSpawn>,
+) -> Vec<crate::Result<crate::Spawned>> {
     let mut callers = JoinSet::new();
     for spawn in spawns {
         let store = store.clone();
@@ -16,7 +19,7 @@ async fn all_at_once(store: &Store, spawns: impl Iterator<Item = NewSpawn>) -> V
     callers.join_all().await
 }
 
-async fn refusal(store: &Store, spawn: NewSpawn) -> Conflict {
+pub(super) async fn refusal(store: &Store, spawn: NewSpawn) -> Conflict {
     match store.begin_spawn(&own(), &spawn).await {
         Err(StoreError::Conflict(conflict)) => conflict,
         other => panic!("{other:?}"),
@@ -25,7 +28,7 @@ async fn refusal(store: &Store, spawn: NewSpawn) -> Conflict {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_64_callers_who_want_one_name_one_gets_it() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let outcomes = all_at_once(&store, (0..64).map(|n| new_spawn(n, "wanted"))).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     for error in outcomes.into_iter().filter_map(Result::err) {
@@ -35,7 +38,7 @@ async fn of_64_callers_who_want_one_name_one_gets_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_callers_get_the_hundred_lowest_ports_and_networks() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let outcomes = all_at_once(&store, (0..100).map(|n| new_spawn(n, &format!("app-{n}")))).await;
     let bindings: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap().binding).collect();
     let ports: BTreeSet<u16> = bindings.iter().map(|binding| binding.port).collect();
@@ -45,14 +48,14 @@ async fn a_hundred_callers_get_the_hundred_lowest_ports_and_networks() {
 
 #[tokio::test]
 async fn a_quota_counts_what_exists() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let outcomes = all_at_once(&store, (0..10).map(|n| NewSpawn { quota: Some(3), ..new_spawn(n, &format!("a{n}")) }));
     assert_eq!(outcomes.await.iter().filter(|outcome| outcome.is_ok()).count(), 3);
 }
 
 #[tokio::test]
 async fn what_does_not_fit_leaves_nothing_behind() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let narrow = |n: u128, name: &str| NewSpawn { ports: 3001..=3002, ..new_spawn(n, name) };
     let skipping = NewSpawn { skip_ports: BTreeSet::from([3001]), ..narrow(1, "a") };
     assert_eq!(store.begin_spawn(&own(), &skipping).await.unwrap().binding.port, 3002);
@@ -77,7 +80,7 @@ async fn what_does_not_fit_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn what_a_destroyed_tenant_had_is_free_and_its_public_id_is_not() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let one = spawned_and_claimed(&store, 1, "app", HELD).await;
     end(&store, &one.lease, Ended::Undone, at(2)).await.unwrap();
     let again = NewSpawn { key: new_spawn(1, "app").key, ..new_spawn(2, "app") };
@@ -88,7 +91,7 @@ async fn what_a_destroyed_tenant_had_is_free_and_its_public_id_is_not() {
 
 #[tokio::test]
 async fn a_port_comes_back_after_its_quarantine() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
     let (none, two) = (BTreeSet::new(), 3001..=3002);
     assert_eq!(store.move_port(&lease, at(50), two.clone(), &none, at(10)).await.unwrap(), 3002);
@@ -99,7 +102,7 @@ async fn a_port_comes_back_after_its_quarantine() {
 
 #[tokio::test]
 async fn a_network_that_something_outside_uses_is_left_alone_for_a_while() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
     let two = SubnetPool { count: 2, ..new_spawn(1, "app").subnets };
     assert_eq!(store.move_subnet(&lease, at(50), two, at(10)).await.unwrap().to_string(), "10.213.0.16/28");
@@ -110,7 +113,7 @@ async fn a_network_that_something_outside_uses_is_left_alone_for_a_while() {
 
 #[tokio::test]
 async fn a_database_belongs_to_the_installation_that_came_first() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
+    let Fixture { store, database: _database } = Fixture::new().await;
     assert_eq!(store.adopt_installation("one", "key").await.unwrap(), None);
     assert_eq!(store.adopt_installation("one", "key").await.unwrap(), None);
     assert_eq!(store.adopt_installation("two", "key").await.unwrap().as_deref(), Some("one"));
