@@ -47,7 +47,7 @@ async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_co
     let server = Server::with(Options::light().and(BY_EVENTS_ONLY)).await;
     let tenant = server.spawn_plain("sturdy", "static").await;
     let name = server.container(&tenant);
-    let memory = || docker(&["inspect", "--format", "{{.HostConfig.Memory}}", &name]);
+    let memory = || docker(&["container", "inspect", "--format", "{{.HostConfig.Memory}}", &name]);
     let as_asked = memory();
     let changed = ["update", "--memory", "300m", "--memory-swap", "300m", &name];
     let by_hand: [(&str, &[&str]); 5] = [
@@ -64,12 +64,18 @@ async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_co
         println!("docker {}: repaired after {:.1} s", command[0], began.elapsed().as_secs_f32());
         assert!(repair["reason"].as_str().is_some_and(|text| text.contains(reason)), "{command:?}: {repair}");
         assert_eq!(memory(), as_asked, "{command:?}");
-        assert_eq!(docker(&["inspect", "--format", "{{.State.Status}}", &name]), "running");
+        assert_eq!(docker(&["container", "inspect", "--format", "{{.State.Status}}", &name]), "running");
     }
 
     // Removed, and created otherwise under the same name with the same labels.
-    let labels = docker(&["inspect", "--format", "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}\n{{end}}", &name]);
-    let image = docker(&["inspect", "--format", "{{.Config.Image}}", &name]);
+    let labels = docker(&[
+        "container",
+        "inspect",
+        "--format",
+        "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}\n{{end}}",
+        &name,
+    ]);
+    let image = docker(&["container", "inspect", "--format", "{{.Config.Image}}", &name]);
     let mut create = vec!["create", "--name", &name, "--privileged"];
     labels.lines().for_each(|label| create.extend(["--label", label]));
     create.push(&image);
@@ -79,8 +85,11 @@ async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_co
     let made = Command::new("docker").args(&create).output().expect("docker can be run").status.success();
     println!("an impostor was {}", if made { "created" } else { "too late" });
     eventually("it is as it should be", SOON, || async {
-        let privileged = docker(&["inspect", "--format", "{{.HostConfig.Privileged}} {{.State.Status}}", &name]);
-        if privileged == "false running" { Ok(()) } else { Err(privileged) }
+        // It may not be there at this moment.
+        let format = "{{.HostConfig.Privileged}} {{.State.Status}}";
+        let output = Command::new("docker").args(["container", "inspect", "--format", format, &name]).output();
+        let found = String::from_utf8_lossy(&output.expect("docker can be run").stdout).trim().to_owned();
+        if found == "false running" { Ok(()) } else { Err(found) }
     })
     .await;
     eventually("nothing is under way", SOON, || async {
@@ -138,7 +147,7 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
     assert!(reason.contains("again and again") && reason.contains("the fuel ran out"), "{reason}");
     let status = format!("/api/v1/tenant/{}/status", tenant["envId"]);
     assert_eq!(server.http.get(&status).await.expect(200)["status"], "failed");
-    let state = docker(&["inspect", "--format", "{{.State.Status}}", &server.container(&tenant)]);
+    let state = docker(&["container", "inspect", "--format", "{{.State.Status}}", &server.container(&tenant)]);
     assert_eq!(state, "exited", "it wears nobody out any more");
 
     // Nobody listens there any more, so it stays up now.
