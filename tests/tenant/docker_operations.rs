@@ -172,12 +172,13 @@ async fn operations_are_listed_in_pages_and_by_state_and_tenant() {
 async fn events_go_on_exactly_where_a_watcher_was_cut_off() {
     let proxy = Proxy::of_engine();
     let server = Server::with(Options::behind(&proxy)).await;
-    proxy.fault("POST", "/build", Fault::Delay(Duration::from_secs(2)), 1);
+    proxy.fault("POST", "/containers/create", Fault::Delay(Duration::from_secs(3)), 1);
     let (tenant, url) = server.accepted("followed", "static").await;
-    begun(&server, &url, "image").await;
+    begun(&server, &url, "container").await;
     // Cut off in the middle, then gone on with from the last number that came.
     let before = reached(&server, &url, 0).await;
     let last = before.last().and_then(|(id, _)| *id).expect("a step has a number");
+    assert!(last > 3, "in the middle: {before:?}");
     server.operation(&url, &["succeeded"]).await;
     let after = reached(&server, &url, last).await;
     let numbers = |events: &[(Option<u64>, Value)]| events.iter().filter_map(|(id, _)| *id).collect::<Vec<_>>();
