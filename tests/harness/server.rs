@@ -11,6 +11,7 @@ use std::time::Duration;
 use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
 use convergence_test_database::{Fresh, is_postgres};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -100,6 +101,24 @@ impl Server {
         if options.plugins_folder {
             server.fill_plugins(&options.plugins);
         }
+        server.launch().await;
+        server
+    }
+
+    /// Starts another server of the same installation, on the same database and engine, which `options` name as they
+    /// named them for this one. It has a data folder of its own. To be dropped first.
+    pub(crate) async fn beside(&self, options: Options) -> Self {
+        let folder = TempDir::new().expect("the temporary folder is writable");
+        let data = folder.path().join("data");
+        fs::create_dir(&data).expect("the test's folder is writable");
+        for name in ["master.key", "installation"] {
+            fs::copy(self.folder.path().join("data").join(name), data.join(name)).expect("the first server made it");
+        }
+        let block = Block::take();
+        let (http, engine) = (Http::new(block.api_port()), options.engine.clone());
+        let mut server = Self { http, block, child: None, folder, engine, database: None };
+        server.write_configuration(&options, &self.block);
+        server.fill_plugins(&options.plugins);
         server.launch().await;
         server
     }
@@ -197,6 +216,12 @@ impl Server {
         (accepted["tenant"].clone(), url)
     }
 
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("the server runs");
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).expect("it is our child");
+    }
+
     /// What the server wrote to its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
@@ -273,6 +298,10 @@ impl Server {
             let (first, last) = (ports.start(), ports.end());
             writeln!(text, "\n[tenants]\nports = \"{first}-{last}\"\nsubnets = {:?}", block.subnets())
                 .expect("strings grow");
+            // As it is by default for the first of several servers: what tenants are told must not depend on which of them
+            // made them, or they take turns repairing.
+            let url = format!("http://host.docker.internal:{}/api/v1", block.api_port());
+            writeln!(text, "api-url = {url:?}").expect("strings grow");
         }
         text.push_str(&options.tables);
         text.push_str(&image_map());

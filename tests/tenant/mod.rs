@@ -13,6 +13,7 @@ mod docker_reconcile;
 mod docker_restart;
 mod docker_shutdown;
 mod docker_tour;
+mod docker_two_servers;
 
 use serde_json::{Map, Value, json};
 
