@@ -14,11 +14,11 @@ use crate::workspace::Workspace;
 use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, tidy};
 
 /// What opens a database, and so runs a second time. Of the tests of the whole product those that are about what becomes
-/// of tenants and operations, and of those that build many images only what a kill does to them: the statements are the
-/// same whatever is built, and hostile plugins and authors meet no database.
+/// of tenants and operations; not those that build many images, that need the machine to themselves, or that are about one
+/// database anyway: the statements are the same whatever is built, and hostile plugins and authors meet no database.
 const ON_POSTGRES: &str = "package(convergence-store) | package(convergence-provision) | \
      (package(convergence-plugin) & binary(life)) | \
-     (binary(suite) & (test(/^tenant::/) | test(/^platform::plugin/) | test(/^platform::docker/)) & \
+     (binary(suite) & (test(/^tenant::/) | test(/^platform::plugin_admin::/)) & not test(exclusive) & \
      not test(/^tenant::docker_(languages|compose|literal|database|two_servers)::/))";
 
 /// What the person asked of `cargo xtask test`.
