@@ -10,7 +10,7 @@ use crate::harness::{Server, eventually};
 
 #[tokio::test]
 async fn the_compose_file_serves_the_same_app() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let tenant = server.spawn(json!({ "name": "composed", "language": "node", "env": nasty_env() })).await;
     let before = server.ask(&tenant, "/").await;
     let file = server.http.get(&format!("/api/v1/tenant/{}/compose", tenant["envId"])).await;
@@ -18,9 +18,10 @@ async fn the_compose_file_serves_the_same_app() {
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("docker-compose.yml"), &file.text).unwrap();
+    let project = server.block.name_prefix();
     let compose = |arguments: &[&str], key: Option<&str>| {
         let mut command = Command::new("docker-compose");
-        command.args(["--project-name", &server.block.name_prefix()]).args(arguments).current_dir(folder.path());
+        command.args(["--project-name", &project]).args(arguments).current_dir(folder.path());
         command.env_remove("CONVERGENCE_API_KEY").envs(key.map(|key| ("CONVERGENCE_API_KEY", key)));
         command.output().expect("docker-compose can be run: `apt-get install docker-compose`")
     };
@@ -30,8 +31,9 @@ async fn the_compose_file_serves_the_same_app() {
     let without = compose(&["config", "--quiet"], None);
     assert!(!without.status.success(), "it must not come up with an empty key");
 
-    // The tenant's own container makes room; names and addresses are the same.
+    // The tenant's own container makes room; names and addresses are the same. A server that runs would bring it back.
     let container = server.container(&tenant);
+    assert!(server.stop());
     for arguments in [["rm", "--force", container.as_str()], ["network", "rm", container.as_str()]] {
         let output = Command::new("docker").args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -59,5 +61,6 @@ async fn the_compose_file_serves_the_same_app() {
     assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
 
     // What is gone already does not keep a tenant from being destroyed.
+    server.launch().await;
     server.destroy(&tenant).await;
 }
