@@ -8,8 +8,8 @@
 //! each other there.
 //!
 //! A component whose call turned out long, or was ended by one of its limits, begins its next ones in the long lane, until
-//! it was quick and sound there a number of times in a row ([`Pace`]). So a guest that loops takes a slice from the others
-//! once and not with every call, and one that is slow by nature is not begun twice each time.
+//! it was quick there a number of times without being slow or faulty again ([`Pace`]). So a guest that loops takes a slice
+//! from the others once and not with every call, and one that is slow by nature is not begun twice each time.
 //!
 //! A call that moved is not interrupted, also when its caller goes away: it ends by itself, within its deadline.
 
@@ -33,7 +33,7 @@ use crate::limiter::{MemoryExhausted, MemoryLimiter};
 
 /// Ticks after which a call is long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
-/// Quick calls in a row after which a component that was slow begins in the short lane again.
+/// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
 const REDEEMED: u32 = 16;
 /// The longest a call takes that is quick.
 const QUICK: Duration = Duration::from_millis(2);
