@@ -73,8 +73,13 @@ async fn a_call_that_hangs_ends_by_its_limit_and_is_made_again() {
     let mut options = Options::behind(&proxy);
     options.docker.push_str("timeout-seconds = 1\n");
     let server = Server::with(options).await;
-    // Of the build, whose own limit is longer, what it begins with.
-    let calls = [("GET", "/images/"), ("POST", "/networks/create"), ("POST", "/containers/create"), ("POST", "/start")];
+    // Of the build, whose own limit is longer, what it begins with: the look at its base image.
+    let calls = [
+        ("GET", "slim-bookworm/json"),
+        ("POST", "/networks/create"),
+        ("POST", "/containers/create"),
+        ("POST", "/start"),
+    ];
     for (method, path) in calls.into_iter().chain([("DELETE", "/containers/"), ("DELETE", "/networks/")]) {
         proxy.fault(method, path, Fault::Hang, 1);
         let began = Instant::now();

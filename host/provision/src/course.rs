@@ -92,6 +92,8 @@ impl Provisioner {
             }
             Way::Failed(failure) => match recipe.failing {
                 Failing::Stay(state, fate) => {
+                    let cancelled = (OperationState::Cancelled, Fate::Untouched);
+                    let (state, fate) = if failure.code == failure::CANCELLED { cancelled } else { (state, fate) };
                     work.record(&failure.step, EventKind::Failed, &failure.message).await?;
                     self.end_badly(&work, recipe, state, fate, failure).await
                 }
@@ -141,6 +143,7 @@ impl Provisioner {
                 Err(error @ StepError::HandedOver) => {
                     return self.put_back(work, step.name(), &error, retries).await;
                 }
+                Err(error @ StepError::Cancelled) => return Ok(Way::Failed(explain(step.name(), &error))),
                 Err(error)
                     if retry::is_worth_it(&error, retries, recipe.is_last_resort(Direction::Forward))
                         && Instant::now() < deadline =>
@@ -205,7 +208,7 @@ impl Provisioner {
     /// Does a step, unless somebody cancels the operation or the server stops first.
     async fn attempt(&self, work: &Work<'_>, step: &dyn Step, recipe: &Recipe) -> Result<(), StepError> {
         let (cancel, hand_over) = (&work.hold.cancel, &self.handing_over);
-        let cancellable = recipe.can_be_cancelled();
+        let cancellable = recipe.cancellable;
         if cancellable && cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }

@@ -12,6 +12,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     steps: &[&removal::Stop],
     done: (Fate::Failed, "tenant.halted"),
     failing: Failing::Stay(OperationState::Stuck, Fate::Failed),
+    cancellable: true,
     failed: "tenant.halt-failed",
 };
 

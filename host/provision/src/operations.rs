@@ -14,12 +14,14 @@ pub(crate) struct Recipe {
     pub(crate) done: (Fate, &'static str),
     /// What a step that fails for good leads to.
     pub(crate) failing: Failing,
+    /// Whether somebody may take it back. What cannot be undone then stays as far as it got.
+    pub(crate) cancellable: bool,
     /// The audit's word for an operation that did not succeed.
     pub(crate) failed: &'static str,
 }
 
 /// What a step that fails for good leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Failing {
     /// What was done is undone, and the tenant was never there. Somebody may ask for the same at any time.
     Undo,
@@ -44,11 +46,6 @@ pub fn steps(kind: OperationKind) -> Vec<&'static str> {
 }
 
 impl Recipe {
-    /// Whether somebody may take it back.
-    pub(crate) fn can_be_cancelled(&self) -> bool {
-        self.failing == Failing::Undo
-    }
-
     /// Whether what fails on this way for good has nothing left that could be done instead.
     pub(crate) fn is_last_resort(&self, direction: Direction) -> bool {
         direction == Direction::Back || matches!(self.failing, Failing::Stay(OperationState::Stuck, _))

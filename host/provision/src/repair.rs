@@ -16,6 +16,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     steps: spawn::RECIPE.steps,
     done: (Fate::Runs, "tenant.repaired"),
     failing: Failing::Stay(OperationState::Failed, Fate::Untouched),
+    cancellable: true,
     failed: "tenant.repair-failed",
 };
 

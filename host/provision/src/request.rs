@@ -22,14 +22,14 @@ pub enum RequestError {
 }
 
 impl Provisioner {
-    /// Takes an operation back: what it does now is dropped or let finish, and everything it did is undone. Asking again
-    /// changes nothing.
+    /// Takes an operation back: what it does now is dropped or let finish, and everything a spawn did is undone. Asking
+    /// again changes nothing.
     ///
     /// # Errors
     /// [`RequestError`]: among others [`Conflict::Over`] and [`Conflict::NotCancellable`].
     pub async fn cancel(&self, scope: &Scope, caller: &Caller, id: OperationId) -> Result<Operation, RequestError> {
         let operation = self.store.operation(scope, id).await?.ok_or(RequestError::Absent)?;
-        if !operation.state.is_final() && !operations::recipe(operation.kind).can_be_cancelled() {
+        if !operation.state.is_final() && !operations::recipe(operation.kind).cancellable {
             let kind = operation.kind.as_str();
             return Err(StoreError::from(Conflict::NotCancellable { kind }).into());
         }

@@ -22,6 +22,7 @@ pub(crate) const RECIPE: Recipe = Recipe {
     steps: &[&Image, &Network, &Volumes, &Container, &Start, &Probe],
     done: (Fate::Runs, "tenant.spawned"),
     failing: Failing::Undo,
+    cancellable: true,
     failed: "tenant.spawn-failed",
 };
 

@@ -11,5 +11,6 @@ pub(crate) const RECIPE: Recipe = Recipe {
     steps: &[&Leftovers],
     done: (Fate::Untouched, "engine.swept"),
     failing: Failing::Stay(OperationState::Failed, Fate::Untouched),
+    cancellable: false,
     failed: "engine.sweep-failed",
 };

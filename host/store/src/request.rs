@@ -31,8 +31,7 @@ impl Store {
     /// Accepts an operation on a tenant: operation, status and audit row, or none of them. `None` when there is no such
     /// tenant within reach, or it is not as `entry` wants it.
     ///
-    /// Whoever asks for a destroy need not wait for a repair: the repair is cancelled, and its worker can change nothing
-    /// more.
+    /// Whoever asks for a destroy need not wait for a repair that nobody works on: it is cancelled.
     ///
     /// # Errors
     /// [`Conflict::TenantBusy`] while another operation on it is not finished; when the database does not
@@ -212,12 +211,12 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
     Ok("operation.retry")
 }
 
-/// Lets a destroy past a repair, whose worker can change nothing more.
+/// Lets a destroy past a repair that nobody works on. One that somebody works on has to be stopped first: what its worker
+/// has asked of the engine may happen after everything is removed.
 async fn make_way(tx: &mut Tx, env_id: EnvId, new: &NewOperation) -> Result<()> {
     if new.kind == OperationKind::Destroy {
-        let sql = "UPDATE operations SET state = 'cancelled', lease_epoch = lease_epoch + 1, lease_owner = NULL, \
-             lease_until = NULL, updated_at = $2 \
-             WHERE env_id = $1 AND kind IN ('repair', 'halt') AND state IN ('queued', 'running')";
+        let sql = "UPDATE operations SET state = 'cancelled', updated_at = $2 \
+             WHERE env_id = $1 AND kind IN ('repair', 'halt') AND state = 'queued'";
         tx.execute(sql, values![env_id, new.now]).await?;
     }
     Ok(())

@@ -306,7 +306,7 @@ impl Table {
     }
 }
 
-fn name(env_id: EnvId) -> String {
+pub(crate) fn name(env_id: EnvId) -> String {
     format!("t-{env_id}")
 }
 

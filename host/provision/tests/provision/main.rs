@@ -193,6 +193,27 @@ async fn a_spawn_that_is_cancelled_while_it_hangs_is_undone_at_once() {
 }
 
 #[tokio::test]
+async fn a_destroy_lets_a_repair_finish_its_step_and_begins_only_then() {
+    let bench = Bench::new().await;
+    // Slow, so that the destroy is asked for in the middle of the call, and the next one has not been made.
+    bench.runtime.latency(Duration::from_millis(200));
+    for call in ["ensure_network", "ensure_container", "start", "wait_ready"] {
+        let env_id = bench.spawn("app").await.env_id;
+        bench.runtime.lose(&faults::name(env_id));
+        bench.runtime.forget_journal();
+        let repair = bench.provisioner.repair(&Scope::platform(), &bench.site.caller, env_id).await.unwrap();
+        bench.runtime.called(call).await;
+        assert_eq!(bench.destroy(env_id).await.state, OperationState::Succeeded, "{call}");
+        let repair = bench.provisioner.outcome(repair.id, Duration::ZERO).await.unwrap();
+        assert_eq!(repair.state, OperationState::Cancelled, "{call}");
+        let calls: Vec<_> = bench.runtime.journal().into_iter().map(|call| call.method).collect();
+        let first = calls.iter().position(|made| made.starts_with("remove")).expect("a removal");
+        assert!(calls[first..].iter().all(|made| !made.starts_with("ensure")), "{call}: {calls:?}");
+        assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{call}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_stuck_is_tried_again_the_way_it_was_going() {
     let bench = Bench::new().await;
     bench.runtime.next("wait_ready", Fault::Before(refused()));

@@ -3,7 +3,7 @@
 use convergence_model::EnvId;
 use convergence_model::operation::{Direction, EventKind, Leftover, LeftoverKind};
 
-use super::leases::every_write;
+use super::queue::waiting;
 use super::spawning::{all_at_once, refusal};
 use super::*;
 use crate::{Conflict, Idempotency, StoreError};
@@ -142,18 +142,17 @@ async fn what_failed_and_left_its_tenant_is_tried_again_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_destroy_gets_past_a_repair_whose_worker_then_changes_nothing() {
+async fn a_destroy_gets_past_a_repair_that_nobody_works_on() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let env_id = with_repair(&store, 1, "app", 2).await;
     let repair = next(&store, 4).await;
     assert_eq!(repair.operation.kind, OperationKind::Repair);
+    let busy = Conflict::TenantBusy { operation: operation_id(2) };
+    assert_eq!(conflict(destroy_asked(&store, &own(), env_id, 3, at(5)).await), busy, "its worker has to stop first");
+    store.put_back(&repair.lease, HELD, waiting("image"), at(5)).await.unwrap();
     let destroy = destroy_asked(&store, &own(), env_id, 3, at(5)).await.unwrap().unwrap();
     let passed = store.operation(&own(), operation_id(2)).await.unwrap().unwrap();
     assert_eq!(passed.state, OperationState::Cancelled);
-    assert_eq!(store.renew(&repair.lease, HELD).await.unwrap(), Renewed::Lost);
-    for (write, outcome) in every_write(&store, &repair.lease).await {
-        assert!(matches!(outcome, Err(StoreError::LeaseLost { .. })), "{write}: {outcome:?}");
-    }
     let claimed = next(&store, 6).await;
     assert_eq!(claimed.operation.id, destroy.id);
     // But not past another destroy, nor does a repair get past a destroy.
