@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use convergence_model::ids::Clock;
 use convergence_sandbox::Sandbox;
 use convergence_store::StoreError;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::folder::PACE;
 use crate::oci::RegistrySettings;
 use crate::registry::{FileEntry, Registry};
 use crate::shelf::Shelf;
@@ -82,18 +80,15 @@ impl Catalogue {
 
     /// Follows the folder, and what other servers change, until it is told to stop.
     pub async fn watch(&self, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(PACE);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut since_sync = Duration::ZERO;
+        let mut synced = Instant::now();
         loop {
+            let pace = self.look().await;
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = looks.tick() => {}
+                () = tokio::time::sleep(pace) => {}
             }
-            self.look().await;
-            since_sync += PACE;
-            if since_sync >= SYNC {
-                since_sync = Duration::ZERO;
+            if synced.elapsed() >= SYNC {
+                synced = Instant::now();
                 self.revoke().await;
                 if let Err(error) = self.sync().await {
                     tracing::warn!(%error, "cannot see whether other servers changed plugins; what is in use stays in use");

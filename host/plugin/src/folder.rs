@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use crate::trust::{read_signature, signature_path};
 
-/// Between two looks.
-pub(crate) const PACE: Duration = Duration::from_millis(200);
+/// Between two looks, and before the next one where something new was seen.
+const PACE: Duration = Duration::from_millis(200);
+const SETTLING: Duration = Duration::from_millis(100);
 /// Looks that a file must be missing in before it counts as taken out.
 const LOOKS_GONE: u32 = 5;
 /// Files that are looked at; a folder with more is not a plugins folder.
@@ -57,6 +58,15 @@ pub(crate) struct Look {
     pub(crate) gone: Vec<PathBuf>,
     /// What is wrong with the folder itself.
     pub(crate) problems: Vec<String>,
+    /// Something new was seen that has not come to rest.
+    unsettled: bool,
+}
+
+impl Look {
+    /// How long to wait before the next one.
+    pub(crate) fn pace(&self) -> Duration {
+        if self.unsettled { SETTLING } else { PACE }
+    }
 }
 
 /// A component of the folder and what signs it.
@@ -86,6 +96,7 @@ impl Folder {
             if rests && !offered {
                 look.changed.push(path.clone());
             }
+            look.unsettled |= !rests;
             let sighting = Sighting { stamp: stamp.clone(), offered: offered || rests, missing: 0 };
             self.seen.insert(path.clone(), sighting);
         }
@@ -229,11 +240,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut folder = Folder::new(root.path().to_owned());
         fs::write(root.path().join("a.wasm"), "half").unwrap();
-        assert!(folder.look(false).changed.is_empty(), "just seen");
+        let just_seen = folder.look(false);
+        assert!(just_seen.changed.is_empty() && just_seen.pace() == SETTLING);
         fs::write(root.path().join("a.wasm"), "half and half").unwrap();
         assert!(folder.look(false).changed.is_empty(), "still being written");
         assert_eq!(names(&folder.look(false).changed), ["a.wasm"]);
-        assert!(folder.look(false).changed.is_empty(), "offered already");
+        let again = folder.look(false);
+        assert!(again.changed.is_empty() && again.pace() == PACE, "offered already");
         fs::write(root.path().join("a.wasm.sig"), "{}").unwrap();
         folder.look(false);
         assert_eq!(names(&folder.look(false).changed), ["a.wasm"], "its signature changed");

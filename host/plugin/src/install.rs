@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use convergence_model::plugin::{self as model, Change, InstalledVersion, Inventory, Offer, Source};
 use convergence_sandbox::{Component, Kind};
@@ -133,21 +134,23 @@ impl Catalogue {
         self.publish(&work);
     }
 
-    /// Looks at the folder again.
-    pub(crate) async fn look(&self) {
+    /// Looks at the folder again; tells when to look next.
+    pub(crate) async fn look(&self) -> Duration {
         let look = {
             let mut work = self.work.lock().await;
             let look = work.folder.look(false);
             if look.changed.is_empty() && look.gone.is_empty() && look.problems == work.folder_problems {
-                return;
+                return look.pace();
             }
             look
         };
+        let pace = look.pace();
         self.carry_out(look).await;
+        pace
     }
 
     async fn carry_out(&self, look: Look) {
-        let Look { changed, gone, problems } = look;
+        let Look { changed, gone, problems, .. } = look;
         // Compiling takes seconds: whoever changes something else meanwhile need not wait for it.
         let candidates = self.examine_files(changed).await;
         let mut work = self.work.lock().await;

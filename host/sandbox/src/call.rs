@@ -5,7 +5,7 @@
 //! not keep others waiting: it gives its place in the short lane to the next call and goes on in the long lane, on a
 //! thread of its own that yields to all others. Where the long lane is full it is stopped, and begins again when there
 //! is room: a guest remembers nothing and changes nothing, so nobody can tell. Hostile calls are long, and meet only
-//! each other there.
+//! each other there; once a component was at fault, its long calls and those of others like it take one place of the lane.
 //!
 //! A component whose call turned out long, or was ended by one of its limits, begins its next ones in the long lane, until
 //! it was quick there a number of times without being slow or faulty again ([`Pace`]). So a guest that loops takes a slice
@@ -16,12 +16,13 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
@@ -30,16 +31,12 @@ use crate::engine::Ticker;
 use crate::error::CallError;
 use crate::guest_log::GuestLog;
 use crate::limiter::{MemoryExhausted, MemoryLimiter};
+use crate::pace::{Pace, Urgency};
 
-/// Ticks after which a call is long: at least one whole tick.
+/// Ticks after which a call may be long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
-/// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
-const REDEEMED: u32 = 16;
-/// The longest a call takes that is quick.
-const QUICK: Duration = Duration::from_millis(2);
-/// How much less a long call matters than all else that this process does: where both want a core, it gets a tenth. Less
-/// would let a server that is busy with short calls starve it.
-const LONG_NICENESS: i32 = 10;
+/// Processor time after which it is.
+const SLICE: Duration = Duration::from_millis(5);
 /// Resources a guest may hold. The contract has none; its types may grow some.
 const MAX_HANDLES: usize = 1000;
 /// Functions shown with a trap.
@@ -54,23 +51,38 @@ pub(crate) struct CallState {
 
 /// Where a call runs. Whoever is in a lane holds an instance, and there are as many of these as places in both.
 enum Lane {
-    /// On the task that asked; its place is held there. Inside, the long lane.
-    Short(Arc<Semaphore>),
-    /// On a thread of its own. Inside, its place.
-    Long(#[expect(dead_code, reason = "held until the instance is gone")] OwnedSemaphorePermit),
+    /// On the task that asked; its place is held there.
+    Short {
+        /// Where it goes on when it is long.
+        long: Arc<Semaphore>,
+        /// Processor time of this thread when it began.
+        began: Duration,
+    },
+    /// On a thread of its own. Inside, its place, and that among those of components that were at fault.
+    #[expect(dead_code, reason = "held until the instance is gone")]
+    Long(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
     /// While a component is loaded.
     Loading,
 }
 
 impl Lane {
-    /// Another tick has passed: goes on in the long lane, or not at all.
-    fn go_on(&mut self) -> Result<(), Displaced> {
-        if let Self::Short(long) = self {
+    /// Another tick has passed: goes on in the long lane, or not at all. A call that has hardly run, because others had
+    /// the processor, is not long, and goes on where it is.
+    fn go_on(&mut self) -> Result<UpdateDeadline, Displaced> {
+        if let Self::Short { long, began } = self {
+            if processor_time().saturating_sub(*began) < SLICE {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             let place = Arc::clone(long).try_acquire_owned().map_err(|_| Displaced)?;
-            *self = Self::Long(place);
+            *self = Self::Long(place, None);
         }
-        Ok(())
+        Ok(UpdateDeadline::Yield(1))
     }
+}
+
+/// What this thread has used of a processor.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
 /// Marks the error with which a guest is stopped that is long while the long lane is full.
@@ -130,40 +142,14 @@ pub(crate) trait Question: Send + Sync + 'static {
     fn ask(&self, store: &mut Store<CallState>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
 }
 
-/// Whether a component's calls are long as a rule, by those it made so far.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
-    /// Quick calls still to be made before it begins in the short lane again.
-    owed: AtomicU32,
-}
-
-impl Pace {
-    fn is_slow(&self) -> bool {
-        self.owed.load(Ordering::Relaxed) > 0
-    }
-
-    fn was_slow(&self) {
-        self.owed.store(REDEEMED, Ordering::Relaxed);
-    }
-
-    /// Counts a call that began in the long lane, or that ended in the short one.
-    fn count<T>(&self, reported: &Reported<T>) {
-        let quick = reported.report.as_ref().is_some_and(|report| report.duration <= QUICK);
-        if reported.result.as_ref().is_err_and(CallError::is_plugins_fault) {
-            self.was_slow();
-        } else if quick && self.is_slow() {
-            // A call counted twice at the same moment is nothing to anybody.
-            let _ = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| owed.checked_sub(1));
-        }
-    }
-}
-
 /// What all calls of a sandbox share.
 pub(crate) struct Calls {
     engine: Engine,
     limits: CallLimits,
     short: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    /// One place for the long calls of all components that were at fault.
+    blamed: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
     /// Held during a call made while loading: the pool has one slot for these.
@@ -187,6 +173,7 @@ impl Calls {
             limits,
             short: places(max_concurrent),
             long: places(max_long),
+            blamed: places(1),
             waiting: AtomicUsize::new(0),
             max_waiting,
             loading: std::sync::Mutex::new(()),
@@ -213,24 +200,28 @@ impl Calls {
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
         if pace.is_slow() {
-            return self.ask_in_long_lane(arrived, question).await;
+            return self.ask_in_long_lane(arrived, pace.urgency(), question).await;
         }
         let place = self.enter(&self.short).await?;
-        let mut call = Box::pin(self.run(arrived, question, Lane::Short(Arc::clone(&self.long))));
+        let mut call = Box::pin(self.run(
+            arrived,
+            question,
+            Lane::Short { long: Arc::clone(&self.long), began: processor_time() },
+        ));
         // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
         let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
         match first {
             Poll::Ready(Ended::Answered(reported)) => Ok(reported),
             Poll::Pending => {
                 pace.was_slow();
-                let moved = moved(call)?;
+                let moved = moved(pace.urgency(), call)?;
                 drop(place);
                 moved.await
             }
             Poll::Ready(Ended::Displaced(question)) => {
                 pace.was_slow();
                 drop(place);
-                self.ask_in_long_lane(arrived, question).await
+                self.ask_in_long_lane(arrived, pace.urgency(), question).await
             }
         }
     }
@@ -238,10 +229,16 @@ impl Calls {
     async fn ask_in_long_lane<Q: Question>(
         &self,
         arrived: Instant,
+        urgency: Urgency,
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
+        // Those that were at fault wait for each other first, so that they never fill the long lane.
+        let turn = match urgency {
+            Urgency::None => Some(self.enter(&self.blamed).await?),
+            Urgency::Low => None,
+        };
         let place = self.enter(&self.long).await?;
-        moved(Box::pin(self.run(arrived, question, Lane::Long(place))))?.await
+        moved(urgency, Box::pin(self.run(arrived, question, Lane::Long(place, turn))))?.await
     }
 
     /// Asks from a thread that may wait, one at a time: for what is asked once, at load.
@@ -254,7 +251,7 @@ impl Calls {
             Poll::Ready(ended) => ended,
             Poll::Pending => {
                 let (send, receive) = mpsc::sync_channel(1);
-                move_away(call, move |ended| drop(send.send(ended)))?;
+                move_away(Urgency::Low, call, move |ended| drop(send.send(ended)))?;
                 receive.recv().map_err(|_| ended_early())?
             }
         };
@@ -328,12 +325,12 @@ impl Drop for Waiting<'_> {
 /// Goes on with a call on a thread of its own. One is started each time: next to what a long call takes that is
 /// nothing, and none is left when there are no long calls. Whoever the end is delivered to may be gone by then.
 fn move_away<T: 'static>(
+    urgency: Urgency,
     call: Pin<Box<impl Future<Output = T> + Send + 'static>>,
     deliver: impl FnOnce(T) + Send + 'static,
 ) -> Result<(), CallError> {
     let run = move || {
-        // Where it may not be lowered it is an ordinary thread.
-        let _ = rustix::process::nice(LONG_NICENESS);
+        urgency.apply();
         deliver(drive(call));
     };
     match thread::Builder::new().name("plugin-call".to_owned()).spawn(run) {
@@ -344,10 +341,11 @@ fn move_away<T: 'static>(
 
 /// Goes on with a call on a thread of its own, at once; the answer comes here.
 fn moved<Q: Question>(
+    urgency: Urgency,
     call: Pin<Box<impl Future<Output = Ended<Q>> + Send + 'static>>,
 ) -> Result<impl Future<Output = Result<Reported<Q::Answer>, CallError>>, CallError> {
     let (send, receive) = oneshot::channel();
-    move_away(call, move |ended| drop(send.send(ended)))?;
+    move_away(urgency, call, move |ended| drop(send.send(ended)))?;
     Ok(async move {
         match receive.await {
             Ok(Ended::Answered(reported)) => Ok(reported),
@@ -429,8 +427,7 @@ fn open(
         if started.elapsed() >= deadline {
             return Err(DeadlinePassed.into());
         }
-        context.data_mut().lane.go_on()?;
-        Ok(UpdateDeadline::Yield(1))
+        Ok(context.data_mut().lane.go_on()?)
     });
     store.set_epoch_deadline(FIRST_SLICE_TICKS);
     Ok(store)

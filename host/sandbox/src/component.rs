@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
-use crate::call::{CallState, Calls, Pace, Question, Reported};
+use crate::call::{CallState, Calls, Question, Reported};
 use crate::error::{DescriptionProblem, LoadError};
 use crate::json::Main;
+use crate::pace::Pace;
 use crate::v0_1;
 use crate::v0_1::billing::Billing;
 use crate::v0_1::policy::Policy;

@@ -22,6 +22,7 @@ mod guest_log;
 mod json;
 mod layer;
 mod limiter;
+mod pace;
 mod sandbox;
 mod structure;
 mod v0_1;

@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 use crate::cache::{Cache, Found};
-use crate::call::{Calls, Pace};
+use crate::call::Calls;
 use crate::compiler::Compiling;
 use crate::component::{Component, Face, Kind, Loaded};
 use crate::config::SandboxConfig;
 use crate::engine::{self, Ticker};
 use crate::error::{CompileError, LoadError, SandboxError};
+use crate::pace::Pace;
 use crate::structure::{self, Interfaces};
 use crate::v0_1;
 

@@ -101,7 +101,7 @@ impl Store {
                 let turn = audit::turn(&mut tx, held.org).await?;
                 let sql = "SELECT node, subnet FROM bindings WHERE tenant = $1";
                 let (node, old): (String, String) = tx.one(sql, values![held.tenant]).await?;
-                let new = lease_subnet(&mut tx, &node, held.tenant, pool, now).await?;
+                let new = lease_subnet(&mut tx, &node, held.tenant, pool, None, now).await?;
                 let sql = "UPDATE bindings SET subnet = $2 WHERE tenant = $1";
                 tx.execute(sql, values![held.tenant, new.to_string()]).await?;
                 let sql = "UPDATE subnets SET tenant = NULL, quarantine_until = $3 WHERE node = $1 AND subnet = $2";
@@ -136,26 +136,59 @@ async fn lease_port(
     take_turn(tx, node).await?;
     let sql = "DELETE FROM ports WHERE node = $1 AND quarantine_until <= $2";
     tx.execute(sql, values![node, now]).await?;
-    let sql = "SELECT port FROM ports WHERE node = $1 AND port BETWEEN $2 AND $3";
-    let taken: Vec<(i64,)> = tx.all(sql, values![node, first, last]).await?;
-    let taken: HashSet<i64> = taken.into_iter().map(|(port,)| port).collect();
-    let free = ports.clone().find(|port| !taken.contains(&i64::from(*port)) && !skip.contains(port));
-    let port = free.ok_or(Conflict::PortsExhausted { first, last })?;
+    let mut from = first;
+    let port = loop {
+        let free = lowest_free(tx, node, from).await?.filter(|port| *port <= last);
+        match free.ok_or(Conflict::PortsExhausted { first, last })? {
+            skipped if skip.contains(&skipped) => from = skipped.saturating_add(1),
+            free => break free,
+        }
+    };
     tx.execute("INSERT INTO ports (node, port, tenant) VALUES ($1, $2, $3)", values![node, port, tenant]).await?;
     Ok(port)
 }
 
-/// Leases the first network of a pool that nobody has.
-async fn lease_subnet(tx: &mut Tx, node: &str, tenant: TenantId, pool: SubnetPool, now: Timestamp) -> Result<Subnet> {
+/// The lowest port from `from` on that nobody has: that one, or the first behind one that is taken. None past the last
+/// port there is.
+async fn lowest_free(tx: &mut Tx, node: &str, from: u16) -> Result<Option<u16>> {
+    let sql = "SELECT port FROM ports WHERE node = $1 AND port = $2";
+    if tx.first::<(i64,)>(sql, values![node, from]).await?.is_none() {
+        return Ok(Some(from));
+    }
+    let sql = "SELECT p.port + 1 FROM ports p WHERE p.node = $1 AND p.port >= $2 AND NOT EXISTS \
+         (SELECT 1 FROM ports n WHERE n.node = p.node AND n.port = p.port + 1) ORDER BY p.port LIMIT 1";
+    let (port,): (i64,) = tx.one(sql, values![node, from]).await?;
+    Ok(u16::try_from(port).ok())
+}
+
+/// Leases a network of a pool that nobody has: the one with the number `wish`, which is as good as certain to be free
+/// where wishes differ as ports do, or else the first.
+async fn lease_subnet(
+    tx: &mut Tx,
+    node: &str,
+    tenant: TenantId,
+    pool: SubnetPool,
+    wish: Option<u32>,
+    now: Timestamp,
+) -> Result<Subnet> {
     take_turn(tx, node).await?;
     let sql = "DELETE FROM subnets WHERE node = $1 AND quarantine_until <= $2";
     tx.execute(sql, values![node, now]).await?;
-    let taken: Vec<(String,)> = tx.all("SELECT subnet FROM subnets WHERE node = $1", values![node]).await?;
-    let taken: HashSet<String> = taken.into_iter().map(|(subnet,)| subnet).collect();
-    let subnet = (0..pool.count)
-        .filter_map(|index| Subnet::nth(pool.first, pool.count, index))
-        .find(|subnet| !taken.contains(&subnet.to_string()))
-        .ok_or(Conflict::SubnetsExhausted { count: pool.count })?;
+    let nth = |index| Subnet::nth(pool.first, pool.count, index);
+    let sql = "SELECT subnet FROM subnets WHERE node = $1 AND subnet = $2";
+    let wished = match wish.and_then(nth) {
+        Some(wished) if tx.first::<(String,)>(sql, values![node, wished.to_string()]).await?.is_none() => Some(wished),
+        _ => None,
+    };
+    let subnet = match wished {
+        Some(subnet) => subnet,
+        None => {
+            let taken: Vec<(String,)> = tx.all("SELECT subnet FROM subnets WHERE node = $1", values![node]).await?;
+            let taken: HashSet<String> = taken.into_iter().map(|(subnet,)| subnet).collect();
+            let free = (0..pool.count).filter_map(nth).find(|subnet| !taken.contains(&subnet.to_string()));
+            free.ok_or(Conflict::SubnetsExhausted { count: pool.count })?
+        }
+    };
     let sql = "INSERT INTO subnets (node, subnet, tenant) VALUES ($1, $2, $3)";
     tx.execute(sql, values![node, subnet.to_string(), tenant]).await?;
     Ok(subnet)
@@ -178,7 +211,8 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<Binding> {
     let port = lease_port(tx, pools.node, tenant, pools.ports, pools.skip, now).await?;
-    let subnet = lease_subnet(tx, pools.node, tenant, pools.subnets, now).await?;
+    let wish = Some(u32::from(port.saturating_sub(*pools.ports.start())));
+    let subnet = lease_subnet(tx, pools.node, tenant, pools.subnets, wish, now).await?;
     let sql = "INSERT INTO bindings (tenant, node, port, subnet, key_version) VALUES ($1, $2, $3, $4, $5)";
     tx.execute(sql, values![tenant, pools.node, port, subnet.to_string(), key_version]).await?;
     Ok(Binding { port, subnet, key_version })

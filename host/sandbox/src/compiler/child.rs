@@ -4,14 +4,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
 use super::protocol::{Answer, Order};
 use crate::engine;
-
-/// How much less the child's work matters than the server's; about a third of the server's share where both want the
-/// processor.
-const NICENESS: i32 = 5;
 
 /// The whole work of a child process that compiles: `arguments` are those that [`super::Compiler::Child`] adds to the
 /// program's own. The component is read from standard input, its native code is written to standard output. Call it
@@ -49,7 +45,6 @@ pub fn compile_in_child(arguments: &[String]) -> ExitCode {
 fn confine(order: &Order) -> io::Result<()> {
     // A server that dies takes its compilers with it.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    nice(NICENESS)?;
     close_inherited();
     let seconds = order.time.as_secs().saturating_add(u64::from(order.time.subsec_nanos() > 0)).max(1);
     let limit = |resource, current: u64, maximum: u64| {

@@ -5,8 +5,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 
 use super::ChildCompiler;
 use super::protocol::{Answer, MAX_LINE, Order};
@@ -14,6 +15,11 @@ use crate::error::CompileError;
 
 /// On the clock a child may take so many times its processor time.
 const PATIENCE: u32 = 3;
+/// A component that is compiled within this time is used at once. One that takes longer, a bomb among them, must not be
+/// noticed by those who are served meanwhile.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How much less than all else a compilation matters from then on: where both want a core, it gets a tenth.
+const NICENESS: i32 = 10;
 /// Bytes kept of what the child complains.
 const MAX_COMPLAINT: u64 = 4096;
 /// Bytes of a complaint that are shown.
@@ -92,7 +98,10 @@ fn attend(mut child: Child, compiler: &ChildCompiler, bytes: &[u8]) -> Result<En
         let _reader = scope.spawn(move || {
             let _ = send.send(read_answer(stdout, max_code));
         });
-        let received = receive.recv_timeout(compiler.time.saturating_mul(PATIENCE));
+        let received = receive.recv_timeout(AT_ONCE).or_else(|_| {
+            step_back(&child);
+            receive.recv_timeout(compiler.time.saturating_mul(PATIENCE).saturating_sub(AT_ONCE))
+        });
         // It has closed its output, or said all it may, or its time is up. Killing one that has ended changes nothing,
         // and ends the threads above in any case.
         kill(&mut child);
@@ -104,6 +113,14 @@ fn attend(mut child: Child, compiler: &ChildCompiler, bytes: &[u8]) -> Result<En
         let complaint = complaints.join().unwrap_or_default();
         Ok(End { answer, code, complaint, status, out_of_time })
     })
+}
+
+/// Lets the child go on at a lower priority. It has not been waited for, so the number is still its own.
+fn step_back(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(Err(error)) = pid.map(|pid| setpriority_process(Some(pid), NICENESS)) {
+        tracing::debug!(%error, "a compilation goes on at full priority");
+    }
 }
 
 /// Ends the child and whatever it may have started: it is the first of a group of its own. It has not been waited for,

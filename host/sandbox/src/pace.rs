@@ -1,0 +1,90 @@
+//! What a component's calls so far say about its next ones: in which lane they begin, and what they may take from others.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
+
+use crate::call::Reported;
+use crate::error::CallError;
+
+/// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
+const REDEEMED: u32 = 16;
+/// The longest a call takes that is quick.
+const QUICK: Duration = Duration::from_millis(2);
+/// How much less a long call matters than all else that this process does: where both want a core, it gets a tenth. Less
+/// would let a server that is busy with short calls starve a guest that is only slow.
+const LONG_NICENESS: i32 = 10;
+
+/// Whether a component's calls are long as a rule, and whether they end well, by those it made so far.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Quick calls still to be made before it begins in the short lane again.
+    owed: AtomicU32,
+    /// Calls still to end well before its long ones get a share of a core that others want.
+    blamed: AtomicU32,
+}
+
+impl Pace {
+    pub(crate) fn is_slow(&self) -> bool {
+        self.owed.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn was_slow(&self) {
+        self.owed.store(REDEEMED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn urgency(&self) -> Urgency {
+        if self.blamed.load(Ordering::Relaxed) > 0 { Urgency::None } else { Urgency::Low }
+    }
+
+    /// Counts a call that began in the long lane, or that ended in the short one.
+    pub(crate) fn count<T>(&self, reported: &Reported<T>) {
+        // A call counted twice at the same moment is nothing to anybody.
+        let one_less = |count: &AtomicU32| {
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+        };
+        let quick = reported.report.as_ref().is_some_and(|report| report.duration <= QUICK);
+        if reported.result.as_ref().is_err_and(CallError::is_plugins_fault) {
+            self.was_slow();
+            self.blamed.store(REDEEMED, Ordering::Relaxed);
+            return;
+        }
+        if quick && self.is_slow() {
+            one_less(&self.owed);
+        }
+        if reported.result.is_ok() && self.urgency() == Urgency::None {
+            one_less(&self.blamed);
+        }
+    }
+}
+
+/// What a long call may take from others that want the same core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A small share.
+    Low,
+    /// Nothing: it runs on cores that are idle. A guest that was at fault again and again has no claim on more, and the
+    /// scheduler takes a core from such a thread at once, where another one may keep it until its slice is over.
+    None,
+}
+
+impl Urgency {
+    /// Makes this thread one for such calls. Where that is not allowed it stays an ordinary one.
+    pub(crate) fn apply(self) {
+        let applied = match self {
+            Self::Low => rustix::process::nice(LONG_NICENESS).map(drop).map_err(|error| error.to_string()),
+            Self::None => set_thread_priority_and_policy(
+                thread_native_id(),
+                ThreadPriority::Min,
+                ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+            )
+            .map_err(|error| error.to_string()),
+        };
+        if let Err(error) = applied {
+            tracing::debug!(%error, "a long call runs like any other");
+        }
+    }
+}
