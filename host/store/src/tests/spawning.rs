@@ -62,7 +62,8 @@ async fn what_does_not_fit_leaves_nothing_behind() {
     let both = NewSpawn { skip_ports: BTreeSet::from([3001]), ..narrow(2, "b") };
     assert_eq!(refusal(&store, both).await, Conflict::PortsExhausted { first: 3001, last: 3002 });
 
-    let small = SubnetPool { count: 1, ..new_spawn(2, "b").subnets };
+    // The second network went to the tenant with the second port.
+    let small = SubnetPool { first: std::net::Ipv4Addr::new(10, 213, 0, 16), count: 1 };
     let none = NewSpawn { subnets: small, ..new_spawn(2, "b") };
     assert_eq!(refusal(&store, none).await, Conflict::SubnetsExhausted { count: 1 });
 
