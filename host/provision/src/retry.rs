@@ -37,17 +37,23 @@ pub(crate) fn classify(error: &StepError) -> Class {
 }
 
 /// Whether an error is worth another attempt after `retries` of them. `last_resort` says that giving up means that
-/// somebody has to look.
+/// somebody has to look; then an engine that does not answer at all is waited for like one that is away.
 pub(crate) fn is_worth_it(error: &StepError, retries: u32, last_resort: bool) -> bool {
     match classify(error) {
         Class::Away => true,
-        Class::Doubtful => retries < DOUBTFUL,
+        Class::Doubtful => retries < DOUBTFUL || (last_resort && is_silence(error)),
         Class::Final => last_resort && retries < DOUBTFUL,
     }
 }
 
-/// How long to wait before the next attempt after `retries` of them: `first`, then twice as long each time. Operations that failed at the same moment, because
-/// the same engine went away, do not come back at the same moment: `salt` spreads them over a quarter of the pause.
+/// Whether there was no answer, which says nothing about what was asked.
+fn is_silence(error: &StepError) -> bool {
+    matches!(error, StepError::Runtime(RuntimeError::Timeout { .. }) | StepError::Hung { .. })
+}
+
+/// How long to wait before the next attempt after `retries` of them: `first`, then twice as long each time. Operations that
+/// failed at the same moment, because the same engine went away, do not come back at the same moment: `salt` spreads them
+/// over a quarter of the pause.
 pub(crate) fn pause(first: Duration, retries: u32, salt: u128) -> Duration {
     let pause = first.saturating_mul(1 << retries.min(16)).min(LONGEST_PAUSE);
     let share = u32::try_from(salt % 256).unwrap_or(0);
@@ -78,6 +84,7 @@ mod tests {
         assert!(is_worth_it(&away, 1000, false));
         let slow = StepError::Hung { after: Duration::from_secs(1) };
         assert!(is_worth_it(&slow, 0, false) && !is_worth_it(&slow, DOUBTFUL, false));
+        assert!(is_worth_it(&slow, 1000, true), "an undo waits until the engine answers again");
         let wrong = StepError::PortsTaken(vec![1]);
         assert!(!is_worth_it(&wrong, 0, false));
         assert!(is_worth_it(&wrong, 0, true) && !is_worth_it(&wrong, DOUBTFUL, true));

@@ -46,18 +46,17 @@ impl Pace {
         let one_less = |count: &AtomicU32| {
             let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
         };
-        let quick = reported.report.as_ref().is_some_and(|report| report.duration <= QUICK);
         if reported.result.as_ref().is_err_and(CallError::is_plugins_fault) {
             self.was_slow();
             self.blamed.store(REDEEMED, Ordering::Relaxed);
             return;
         }
-        if quick && self.is_slow() {
+        // One that never ran says nothing.
+        let Some(report) = &reported.report else { return };
+        if report.duration <= QUICK {
             one_less(&self.owed);
         }
-        if reported.result.is_ok() && self.urgency() == Urgency::None {
-            one_less(&self.blamed);
-        }
+        one_less(&self.blamed);
     }
 }
 
@@ -66,7 +65,7 @@ impl Pace {
 pub(crate) enum Urgency {
     /// A small share.
     Low,
-    /// Nothing: it runs on cores that are idle. A guest that was at fault again and again has no claim on more, and the
+    /// Nothing: it runs on cores that are idle. A guest that was at fault has no claim on more, and the
     /// scheduler takes a core from such a thread at once, where another one may keep it until its slice is over.
     None,
 }

@@ -25,7 +25,7 @@ enum Command {
     Watch(One),
     /// Show how far an operation is, and why it failed.
     Show(One),
-    /// Take a spawn back: everything it did is undone.
+    /// Take a spawn back: everything it did is undone. Or stop a repair, or a halt, where it is.
     Cancel(One),
     /// Try an operation again that is stuck, or that failed and left its tenant.
     Retry(One),

@@ -139,28 +139,39 @@ fn in_the_sandbox(hostile: &Template) -> Ask {
     })
 }
 
-/// Honest requests alone and beside hostile ones, in turns.
+/// Honest requests alone and beside hostile ones, in turns. The p99 of all requests is told, and the median of the turns' own,
+/// which one turn that the machine itself disturbed does not decide.
 async fn compare(told: &str, honest: &Ask, hostile: &Ask) {
     turn(honest, None).await;
     for (when, turns) in [("at first", FIRST_TURNS), ("later", LATER_TURNS)] {
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
         for _ in 0..turns {
-            alone.extend(turn(honest, None).await);
-            beside.extend(turn(honest, Some(hostile)).await);
+            alone.push(turn(honest, None).await);
+            beside.push(turn(honest, Some(hostile)).await);
         }
-        let (alone50, alone99) = percentiles(alone);
-        let (beside50, beside99) = percentiles(beside);
+        let (alone_turns, beside_turns) = (median99(&alone), median99(&beside));
+        let (alone50, alone99) = percentiles(alone.concat());
+        let (beside50, beside99) = percentiles(beside.concat());
+        let ratio = |beside: Duration, alone: Duration| beside.as_secs_f64() / alone.as_secs_f64();
         println!(
-            "honest calls, {when}: alone p50 {} p99 {} | beside {HOSTILE} hostile callers {told} p50 {} p99 {} | ratio p50 {:.2} \
-             p99 {:.2}",
+            "honest calls, {when}: alone p50 {} p99 {}, median turn's {} | beside {HOSTILE} hostile callers {told} p50 {} p99 {}, median \
+             turn's {} | ratio p50 {:.2} p99 {:.2}, median turn's {:.2}",
             micros(alone50),
             micros(alone99),
+            micros(alone_turns),
             micros(beside50),
             micros(beside99),
-            beside50.as_secs_f64() / alone50.as_secs_f64(),
-            beside99.as_secs_f64() / alone99.as_secs_f64(),
+            micros(beside_turns),
+            ratio(beside50, alone50),
+            ratio(beside99, alone99),
+            ratio(beside_turns, alone_turns),
         );
     }
+}
+
+/// The median of the turns' own p99.
+fn median99(turns: &[Vec<Duration>]) -> Duration {
+    percentiles(turns.iter().map(|turn| percentiles(turn.clone()).1).collect()).0
 }
 
 /// Honest requests, beside hostile ones if there are any.

@@ -170,18 +170,22 @@ fn is_swept(thing: &Thing, settings: &ReconcileSettings) -> bool {
 }
 
 fn about(tenant: EnvId, wanted: Wanted, found: &Found, settings: &ReconcileSettings) -> Option<Action> {
+    let put_right = |reason: String| {
+        (!wanted.resting).then(|| Action::Repair { tenant, reason, crash: Some(pause(wanted.crashes, settings.pause)) })
+    };
     let crashed = |reason: String| {
         if wanted.crashes >= settings.crashes_max {
             let reason = format!("{reason}, and it was started again {} times before", wanted.crashes);
             return Some(Action::Halt { tenant, reason });
         }
-        (!wanted.resting).then(|| Action::Repair { tenant, reason, crash: Some(pause(wanted.crashes, settings.pause)) })
+        put_right(reason)
     };
     match found {
         Found::Missing => crashed("its container is gone".to_owned()),
         Found::Ended { oom: true, .. } => crashed("its app used more memory than its limit and was killed".to_owned()),
         Found::Ended { code, .. } => crashed(format!("its app ended with exit code {code}")),
-        Found::Unusable(state) => crashed(format!("its container is {state}")),
+        // Somebody does this by hand; the app is not stopped for it, however often.
+        Found::Unusable(state) => put_right(format!("its container is {state}")),
         Found::Alive { up, restarts, deviations } => {
             let stable = up.is_some_and(|up| up >= settings.stable);
             if *restarts > u64::from(settings.crashes_max) && !stable {
@@ -190,7 +194,7 @@ fn about(tenant: EnvId, wanted: Wanted, found: &Found, settings: &ReconcileSetti
             }
             if !deviations.is_empty() {
                 let reason = format!("its container is not what its revision says: {}", deviations.join(", "));
-                return crashed(reason);
+                return put_right(reason);
             }
             (stable && wanted.crashes > 0).then_some(Action::Forgive { tenant })
         }

@@ -242,6 +242,18 @@ async fn an_engine_that_is_away_for_a_while_delays_a_spawn_and_no_more() {
 }
 
 #[tokio::test]
+async fn an_engine_that_does_not_answer_delays_an_undo_and_nothing_gets_stuck() {
+    let bench = Bench::new().await;
+    bench.runtime.next("wait_ready", Fault::Before(refused()));
+    let silence = || RuntimeError::Timeout { what: "remove the network".into(), after: Duration::from_secs(1) };
+    (0..2 * TRIES).for_each(|_| bench.runtime.next("remove_network", Fault::Before(silence())));
+    let operation = bench.spawn("app").await;
+    assert_eq!(operation.state, OperationState::Failed);
+    assert_eq!(operation.failure.unwrap().step, "probe");
+    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_step_that_hangs_does_not_keep_others_from_going_on() {
     let bench = Bench::new().await;
     bench.runtime.next("start", Fault::HangBefore);

@@ -11,8 +11,9 @@ use crate::problem::{Problem, ProblemDocument};
 
 /// Take an operation back.
 ///
-/// What it is doing is dropped, or finishes where dropping it would leave something behind; then everything it did is
-/// undone, and it ends `cancelled`. Asking again changes nothing. Only a spawn can be taken back.
+/// What it is doing is dropped, or finishes where dropping it would leave something behind; then everything a spawn did is
+/// undone, and it ends `cancelled`. Asking again changes nothing. A repair or a halt ends where it is. A destroy
+/// cannot be taken back.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/cancel", tag = "operation",
     params(("id" = String, Path, description = "The operation's id.")),

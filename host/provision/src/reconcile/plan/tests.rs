@@ -133,6 +133,7 @@ proptest! {
             // It never comes to run for long.
             let found = match found {
                 Found::Alive { restarts, .. } => Found::Alive { up: None, restarts, deviations: Vec::new() },
+                Found::Unusable(_) => Found::Missing,
                 other => other,
             };
             let desired = Desired { tenants: BTreeMap::from([(ONE, wanted)]), images: BTreeSet::new() };
@@ -178,6 +179,8 @@ fn each_thing_that_happens_to_a_container_has_its_answer() {
     assert_eq!(crash, Some(Duration::from_secs(4)), "twice as long each time");
     let given_up = Wanted { crashes: SETTINGS.crashes_max, ..runs };
     assert!(matches!(about_one(given_up, Found::Missing), Some(Action::Halt { .. })));
+    let frozen = about_one(given_up, Found::Unusable("frozen"));
+    assert!(repaired(frozen), "nobody stops an app for what others do to it");
     let looping = Found::Alive { up: None, restarts: 4, deviations: Vec::new() };
     assert!(matches!(about_one(runs, looping), Some(Action::Halt { .. })), "the engine itself restarts it in vain");
 }
