@@ -32,6 +32,9 @@ use bench::{Bench, INSTANCE, Site, spec};
 const PARTS: [&str; 4] = ["overhead", "throughput", "recovery", "status"];
 const HISTORY: [u64; 3] = [1, 100, 10_000];
 const TENANTS: [u64; 3] = [10, 1_000, 10_000];
+/// Turns of each size, and questions of a turn.
+const STATUS_TURNS: u64 = 20;
+const STATUS_QUESTIONS: u64 = 200;
 const LEASE: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -207,23 +210,30 @@ async fn begin(store: &Store, number: u64) {
 
 /// What a client asks most, as tenants grow.
 async fn status(engine: &str) {
-    // Without a server that would work on what is only there to be asked about.
-    let site = Site::on(fresh(engine).await).await;
-    let provisioner = site.provisioner(std::sync::Arc::clone(&site.store));
-    let (mut made, mut smallest) = (0, None);
+    let mut asked = Vec::new();
     for size in TENANTS {
-        while made < size {
-            made += 1;
-            site.store.begin_spawn(&Scope::platform(), &tenant(made)).await.unwrap();
+        // Without a server that would work on what is only there to be asked about.
+        let site = Site::on(fresh(engine).await).await;
+        for number in 1..=size {
+            site.store.begin_spawn(&Scope::platform(), &tenant(number)).await.unwrap();
         }
-        let scope = Scope::platform();
-        let mut times = Vec::new();
-        for turn in 0..2_000 {
-            let env_id = EnvId(i64::try_from(turn * 7 % size + 1).unwrap());
-            let begun = Instant::now();
-            provisioner.status(&scope, env_id).await.unwrap().unwrap();
-            times.push(begun.elapsed());
+        let provisioner = site.provisioner(std::sync::Arc::clone(&site.store));
+        asked.push((size, site, provisioner, Vec::new()));
+    }
+    // In turns, so that whatever else the machine does meets all of them.
+    for turn in 0..STATUS_TURNS {
+        for (size, _site, provisioner, times) in &mut asked {
+            for question in 0..STATUS_QUESTIONS {
+                let number = (turn * STATUS_QUESTIONS + question) * 7 % *size + 1;
+                let env_id = EnvId(i64::try_from(number).unwrap());
+                let begun = Instant::now();
+                provisioner.status(&Scope::platform(), env_id).await.unwrap().unwrap();
+                times.push(begun.elapsed());
+            }
         }
+    }
+    let mut smallest = None;
+    for (size, _site, _provisioner, times) in asked {
         let times = Percentiles::of(times);
         let smallest = *smallest.get_or_insert(times.p99);
         println!(
