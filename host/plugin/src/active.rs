@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use convergence_model::OrgId;
 use convergence_model::tenant::PluginPin;
@@ -89,15 +90,17 @@ impl Active {
             .is_none_or(|served| organization.parse().is_ok_and(|organization| served.contains(&organization)))
     }
 
-    /// Makes a call, unless the breaker is open, and counts it. `answer` is not begun before that is known.
+    /// Makes a call, unless the breaker is open, and counts it. `answer` is not begun before that is known. Calls that
+    /// have no answer yet when the breaker opens are refused like those that come after: they would only break as well.
     pub(crate) async fn call<T>(&self, answer: impl Future<Output = Reported<T>>) -> Result<T, PluginFailure> {
         let Vitals { breaker, counters } = &*self.ready.vitals;
-        if let Err(pause) = breaker.enter(Instant::now()) {
-            counters.suspended();
-            let Description { id, version, kind, .. } = self.description();
-            return Err(PluginFailure::Suspended { id: id.clone(), version: version.to_string(), kind: *kind, pause });
-        }
-        let Reported { result, report } = answer.await;
+        let opened = breaker.opened();
+        breaker.enter(Instant::now()).map_err(|pause| self.suspended(pause))?;
+        let Reported { result, report } = tokio::select! {
+            biased;
+            reported = answer => reported,
+            () = opened => return Err(self.suspended(breaker.pause(Instant::now()))),
+        };
         counters.count(result.as_ref().err(), report.as_ref());
         let opened = breaker.record(outcome(&result), Instant::now());
         result.map_err(|error| {
@@ -110,6 +113,12 @@ impl Active {
             }
             PluginFailure::Call { id: id.clone(), version: version.to_string(), kind: *kind, error }
         })
+    }
+
+    fn suspended(&self, pause: Duration) -> PluginFailure {
+        self.ready.vitals.counters.suspended();
+        let Description { id, version, kind, .. } = self.description();
+        PluginFailure::Suspended { id: id.clone(), version: version.to_string(), kind: *kind, pause }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Keeps a plugin that breaks again and again from being asked for a while.
 //!
-//! Three faults in a row open the breaker: calls are refused at once, and neither caller nor guest waits for a deadline.
+//! Three faults in a row open the breaker: calls are refused at once, those that still wait for an answer included, and
+//! neither caller nor guest waits for a deadline.
 //! After a pause one call is let through as a trial. If it succeeds the breaker closes; if not, the pause doubles.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 /// Faults in a row that open it.
@@ -16,7 +19,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The breaker of one plugin.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker(Mutex<State>);
+pub(crate) struct Breaker {
+    state: Mutex<State>,
+    opened: Notify,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -63,7 +69,7 @@ impl Breaker {
     /// # Errors
     /// It is open: for how long.
     pub(crate) fn enter(&self, now: Instant) -> Result<(), Duration> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
             State::Closed { .. } => Ok(()),
             State::Open { until, .. } | State::Trial { patience: until, .. } if now < until => Err(until - now),
@@ -76,7 +82,7 @@ impl Breaker {
 
     /// Records how a call ended that was let through. Answers for how long this opened the breaker, if it did.
     pub(crate) fn record(&self, outcome: Outcome, now: Instant) -> Option<Duration> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (next, opened) = match (*state, outcome) {
             (unchanged, Outcome::Unrelated) => (unchanged, None),
             (State::Closed { .. } | State::Trial { .. }, Outcome::Sound) => (State::default(), None),
@@ -94,11 +100,27 @@ impl Breaker {
             }
         };
         *state = next;
+        if opened.is_some() {
+            self.opened.notify_waiters();
+        }
         opened
     }
 
+    /// Ends when it opens, counted from this call on, not from the first poll.
+    pub(crate) fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
+    }
+
+    /// How long it refuses calls; zero where it does not.
+    pub(crate) fn pause(&self, now: Instant) -> Duration {
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Closed { .. } => Duration::ZERO,
+            State::Open { until, .. } | State::Trial { patience: until, .. } => until.saturating_duration_since(now),
+        }
+    }
+
     pub(crate) fn state(&self, now: Instant) -> BreakerState {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { until, .. } if now < until => BreakerState::Open(until - now),
             State::Open { .. } | State::Trial { .. } => BreakerState::HalfOpen,

@@ -109,6 +109,26 @@ async fn a_plugin_that_breaks_again_and_again_is_not_asked_and_others_are() {
 }
 
 #[tokio::test]
+async fn calls_that_still_wait_when_a_plugin_is_given_up_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let configuration = json!({ "hostile": { "do": "loop" } });
+    let plugins = server("one", folder.path(), Shelf::Memory, configuration, TrustSettings::default()).await;
+    plugins.install(component("fixtures/hostile"), None, Source::Upload, "admin").await.unwrap();
+    let callers = (0..8).map(|_| {
+        let snapshot = plugins.snapshot();
+        async move { snapshot.plan("hostile", request()).await.unwrap_err() }
+    });
+    let failures = callers.collect::<tokio::task::JoinSet<_>>().join_all().await;
+    let refused = failures.iter().filter(|failure| matches!(failure, PluginFailure::Suspended { .. })).count();
+    // Three break one after the other; a fourth may end at the same moment as the third.
+    assert!(refused >= 4, "{failures:#?}");
+    assert!(failures.iter().all(|failure| failure.retry_after().is_some_and(|pause| pause > Duration::ZERO)
+        || !matches!(failure, PluginFailure::Suspended { .. })));
+    let stats = plugins.plugin("hostile").await.unwrap().stats.unwrap();
+    assert_eq!(stats.calls + stats.suspended, 8, "{stats:?}");
+}
+
+#[tokio::test]
 async fn what_is_revoked_goes_out_of_use_and_comes_back() {
     let folder = TempDir::new().unwrap();
     let list = folder.path().join("revoked.toml");

@@ -51,8 +51,10 @@ pub(crate) struct CallState {
 
 /// Where a call runs. Whoever is in a lane holds an instance, and there are as many of these as places in both.
 enum Lane {
-    /// On the task that asked; its place is held there.
+    /// On the task that asked, or on a thread of its own.
     Short {
+        #[expect(dead_code, reason = "held until the instance is gone, or the call goes on in the long lane")]
+        place: OwnedSemaphorePermit,
         /// Where it goes on when it is long.
         long: Arc<Semaphore>,
         /// Processor time of this thread when it began.
@@ -69,7 +71,7 @@ impl Lane {
     /// Another tick has passed: goes on in the long lane, or not at all. A call that has hardly run, because others had
     /// the processor, is not long, and goes on where it is.
     fn go_on(&mut self) -> Result<UpdateDeadline, Displaced> {
-        if let Self::Short { long, began } = self {
+        if let Self::Short { long, began, .. } = self {
             if processor_time().saturating_sub(*began) < SLICE {
                 return Ok(UpdateDeadline::Continue(1));
             }
@@ -200,28 +202,31 @@ impl Calls {
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
         if pace.is_slow() {
-            return self.ask_in_long_lane(arrived, pace.urgency(), question).await;
+            return self.ask_in_long_lane(arrived, pace, question).await;
         }
         let place = self.enter(&self.short).await?;
-        let mut call = Box::pin(self.run(
-            arrived,
-            question,
-            Lane::Short { long: Arc::clone(&self.long), began: processor_time() },
-        ));
-        // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
-        let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-        match first {
-            Poll::Ready(Ended::Answered(reported)) => Ok(reported),
-            Poll::Pending => {
-                pace.was_slow();
-                let moved = moved(pace.urgency(), call)?;
-                drop(place);
-                moved.await
+        let alone = pace.is_strange();
+        // A thread that has just begun has used nothing yet.
+        let began = if alone { Duration::ZERO } else { processor_time() };
+        let lane = Lane::Short { place, long: Arc::clone(&self.long), began };
+        let mut call = Box::pin(self.run(arrived, question, lane));
+        let ended = if alone {
+            moved(Urgency::Low, call).await?
+        } else {
+            // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
+            match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+                Poll::Ready(ended) => ended,
+                Poll::Pending => {
+                    pace.was_slow();
+                    moved(pace.urgency(), call).await?
+                }
             }
-            Poll::Ready(Ended::Displaced(question)) => {
+        };
+        match ended {
+            Ended::Answered(reported) => Ok(reported),
+            Ended::Displaced(question) => {
                 pace.was_slow();
-                drop(place);
-                self.ask_in_long_lane(arrived, pace.urgency(), question).await
+                self.ask_in_long_lane(arrived, pace, question).await
             }
         }
     }
@@ -229,16 +234,28 @@ impl Calls {
     async fn ask_in_long_lane<Q: Question>(
         &self,
         arrived: Instant,
-        urgency: Urgency,
+        pace: &Pace,
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
-        // Those that were at fault wait for each other first, so that they never fill the long lane.
-        let turn = match urgency {
-            Urgency::None => Some(self.enter(&self.blamed).await?),
-            Urgency::Low => None,
-        };
-        let place = self.enter(&self.long).await?;
-        moved(urgency, Box::pin(self.run(arrived, question, Lane::Long(place, turn))))?.await
+        let mut turn = None;
+        loop {
+            // Those that were at fault wait for each other first, so that they never fill the long lane.
+            if turn.is_none() && pace.urgency() == Urgency::None {
+                turn = Some(self.enter(&self.blamed).await?);
+            }
+            let place = self.enter(&self.long).await?;
+            let urgency = match (&turn, pace.urgency()) {
+                (Some(_), _) => Urgency::None,
+                (None, Urgency::Low) => Urgency::Low,
+                // Another call has put its component at fault while this one waited.
+                (None, Urgency::None) => continue,
+            };
+            let call = Box::pin(self.run(arrived, question, Lane::Long(place, turn)));
+            return match moved(urgency, call).await? {
+                Ended::Answered(reported) => Ok(reported),
+                Ended::Displaced(_) => Err(ended_early()),
+            };
+        }
     }
 
     /// Asks from a thread that may wait, one at a time: for what is asked once, at load.
@@ -339,19 +356,14 @@ fn move_away<T: 'static>(
     }
 }
 
-/// Goes on with a call on a thread of its own, at once; the answer comes here.
-fn moved<Q: Question>(
+/// Goes on with a call on a thread of its own; its end comes here. The thread is started at the first poll.
+async fn moved<Q: Question>(
     urgency: Urgency,
     call: Pin<Box<impl Future<Output = Ended<Q>> + Send + 'static>>,
-) -> Result<impl Future<Output = Result<Reported<Q::Answer>, CallError>>, CallError> {
+) -> Result<Ended<Q>, CallError> {
     let (send, receive) = oneshot::channel();
     move_away(urgency, call, move |ended| drop(send.send(ended)))?;
-    Ok(async move {
-        match receive.await {
-            Ok(Ended::Answered(reported)) => Ok(reported),
-            Ok(Ended::Displaced(_)) | Err(_) => Err(ended_early()),
-        }
-    })
+    receive.await.map_err(|_| ended_early())
 }
 
 fn ended_early() -> CallError {

@@ -12,6 +12,8 @@ use crate::error::CallError;
 
 /// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
 const REDEEMED: u32 = 16;
+/// Calls that ended well after which a component is no stranger any more.
+const ACQUAINTED: u32 = 16;
 /// The longest a call takes that is quick.
 const QUICK: Duration = Duration::from_millis(2);
 /// How much less a long call matters than all else that this process does: where both want a core, it gets a tenth. Less
@@ -19,15 +21,29 @@ const QUICK: Duration = Duration::from_millis(2);
 const LONG_NICENESS: i32 = 10;
 
 /// Whether a component's calls are long as a rule, and whether they end well, by those it made so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
+    /// Calls still to end well before they begin on the task that asks.
+    strange: AtomicU32,
     /// Quick calls still to be made before it begins in the short lane again.
     owed: AtomicU32,
     /// Calls still to end well before its long ones get a share of a core that others want.
     blamed: AtomicU32,
 }
 
+impl Default for Pace {
+    /// That of a component nobody has asked yet.
+    fn default() -> Self {
+        Self { strange: AtomicU32::new(ACQUAINTED), owed: AtomicU32::new(0), blamed: AtomicU32::new(0) }
+    }
+}
+
 impl Pace {
+    /// Whether too little is known of it to let it have a thread that others wait for.
+    pub(crate) fn is_strange(&self) -> bool {
+        self.strange.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn is_slow(&self) -> bool {
         self.owed.load(Ordering::Relaxed) > 0
     }
@@ -40,7 +56,7 @@ impl Pace {
         if self.blamed.load(Ordering::Relaxed) > 0 { Urgency::None } else { Urgency::Low }
     }
 
-    /// Counts a call that began in the long lane, or that ended in the short one.
+    /// Counts a call.
     pub(crate) fn count<T>(&self, reported: &Reported<T>) {
         // A call counted twice at the same moment is nothing to anybody.
         let one_less = |count: &AtomicU32| {
@@ -56,6 +72,7 @@ impl Pace {
         if report.duration <= QUICK {
             one_less(&self.owed);
         }
+        one_less(&self.strange);
         one_less(&self.blamed);
     }
 }

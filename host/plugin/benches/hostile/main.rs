@@ -7,9 +7,12 @@
 //!
 //! There is a plugin for each hostile deed (loops, memory, recursion, panics, answers that are too large), and callers ask
 //! them without a pause, through the catalogue as the server does: its breaker is what ends most of it. Once more they ask
-//! the sandbox, which has none, so that what a breaker lets through is seen as well.
+//! the sandbox, which has none, so that what a breaker lets through is seen as well. And once there is nothing hostile, only a
+//! thread that counts, on what is left of the processor: what that costs is the machine's share, for cores that are halves
+//! of one slow each other down whatever they run.
 //!
-//! `CONVERGENCE_COMPONENTS` is the folder that holds `templates/node.wasm` and `fixtures/hostile.wasm`.
+//! `CONVERGENCE_COMPONENTS` is the folder that holds `templates/node.wasm` and `fixtures/hostile.wasm`. `HOSTILE_BENCH_DEEDS`
+//! names the deeds, all of them without it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "a program of its own: it reads its environment and owns its threads")]
@@ -27,6 +30,9 @@ use convergence_model::plan::PlanRequest;
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_sandbox::{CallError, CallLimits, Pooling, Sandbox, SandboxConfig, Template};
 use serde_json::{Value, json};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+};
 use tokio::sync::mpsc;
 
 #[path = "../plugins/product.rs"]
@@ -36,10 +42,10 @@ mod product;
 pub(crate) const COMPILE: &str = "compile-component";
 /// Between two honest requests.
 const PERIOD: Duration = Duration::from_millis(2);
-/// Honest requests of a turn, which are two seconds, and turns of each side: while the first breakers open, and after that.
+/// Honest requests of a turn, which are two seconds, and turns of each side through the catalogue and otherwise.
 const REQUESTS: usize = 1_000;
-const FIRST_TURNS: usize = 5;
-const LATER_TURNS: usize = 10;
+const TURNS: usize = 15;
+const FEW_TURNS: usize = 5;
 /// Hostile callers at the same time.
 const HOSTILE: usize = 8;
 /// What they do, one after the other.
@@ -65,10 +71,20 @@ fn main() -> ExitCode {
         let catalogue = product::catalogue(Shelf::Memory, sandbox.clone(), folder.path(), configuration).await;
         let catalogue = Arc::new(catalogue);
         assert_eq!(catalogue.problems(), Vec::<String>::new());
-        compare("through the catalogue", &honest(&catalogue), &through_the_catalogue(&catalogue)).await;
+        let honest = honest(&catalogue);
+        turn(&honest, &Beside::Nothing).await;
+        let (alone, beside) = compare(&honest, &through_the_catalogue(&catalogue), TURNS).await;
+        let (first_alone, later_alone) = alone.split_at(FEW_TURNS);
+        let (first_beside, later_beside) = beside.split_at(FEW_TURNS);
+        tell("beside hostile callers through the catalogue, all turns", &alone, &beside);
+        tell("in the first of these turns, while breakers open", first_alone, first_beside);
+        tell("in the later ones", later_alone, later_beside);
         let bytes = read(&components, "fixtures/hostile");
         let hostile = sandbox.load(&bytes).unwrap().as_template().expect("it is a template");
-        compare("in the sandbox", &honest(&catalogue), &in_the_sandbox(&hostile)).await;
+        let (alone, beside) = compare(&honest, &in_the_sandbox(&hostile), FEW_TURNS).await;
+        tell("beside hostile callers in the sandbox, without a breaker", &alone, &beside);
+        let (alone, beside) = compare(&honest, &Beside::Counter, FEW_TURNS).await;
+        tell("beside a thread that only counts", &alone, &beside);
 
         let limits = CallLimits { fuel: u64::MAX, deadline: DEADLINE, ..CallLimits::default() };
         let config = SandboxConfig { pooling: Pooling::Always, limits, ..SandboxConfig::default() };
@@ -115,6 +131,15 @@ fn hostile_id(number: usize) -> String {
 /// What a caller asks again and again; the number says of which deed.
 type Ask = Arc<dyn Fn(usize) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+/// What else goes on while honest requests arrive.
+enum Beside {
+    Nothing,
+    /// Callers that ask this without a pause.
+    Hostile(Ask),
+    /// A thread that takes what is left of the processor.
+    Counter,
+}
+
 fn honest(catalogue: &Arc<Catalogue>) -> Ask {
     let catalogue = Arc::clone(catalogue);
     Arc::new(move |_| {
@@ -123,50 +148,55 @@ fn honest(catalogue: &Arc<Catalogue>) -> Ask {
     })
 }
 
-fn through_the_catalogue(catalogue: &Arc<Catalogue>) -> Ask {
+fn through_the_catalogue(catalogue: &Arc<Catalogue>) -> Beside {
     let catalogue = Arc::clone(catalogue);
-    Arc::new(move |deed| {
+    Beside::Hostile(Arc::new(move |deed| {
         let snapshot = catalogue.snapshot();
         Box::pin(async move { drop(snapshot.plan(&hostile_id(deed), request("{}")).await.expect_err("it is hostile")) })
-    })
+    }))
 }
 
-fn in_the_sandbox(hostile: &Template) -> Ask {
+fn in_the_sandbox(hostile: &Template) -> Beside {
     let hostile = hostile.clone();
-    Arc::new(move |deed| {
+    Beside::Hostile(Arc::new(move |deed| {
         let (hostile, deed) = (hostile.clone(), json!({ "do": DEEDS[deed], "rounds": 1000 }).to_string());
         Box::pin(async move { drop(hostile.plan(&request(&deed)).await.expect_err("it is hostile")) })
-    })
+    }))
 }
 
-/// Honest requests alone and beside hostile ones, in turns. The p99 of all requests is told, and the median of the turns' own,
-/// which one turn that the machine itself disturbed does not decide.
-async fn compare(told: &str, honest: &Ask, hostile: &Ask) {
-    turn(honest, None).await;
-    for (when, turns) in [("at first", FIRST_TURNS), ("later", LATER_TURNS)] {
-        let (mut alone, mut beside) = (Vec::new(), Vec::new());
-        for _ in 0..turns {
-            alone.push(turn(honest, None).await);
-            beside.push(turn(honest, Some(hostile)).await);
-        }
-        let (alone_turns, beside_turns) = (median99(&alone), median99(&beside));
-        let (alone50, alone99) = percentiles(alone.concat());
-        let (beside50, beside99) = percentiles(beside.concat());
-        let ratio = |beside: Duration, alone: Duration| beside.as_secs_f64() / alone.as_secs_f64();
-        println!(
-            "honest calls, {when}: alone p50 {} p99 {}, median turn's {} | beside {HOSTILE} hostile callers {told} p50 {} p99 {}, median \
-             turn's {} | ratio p50 {:.2} p99 {:.2}, median turn's {:.2}",
-            micros(alone50),
-            micros(alone99),
-            micros(alone_turns),
-            micros(beside50),
-            micros(beside99),
-            micros(beside_turns),
-            ratio(beside50, alone50),
-            ratio(beside99, alone99),
-            ratio(beside_turns, alone_turns),
-        );
+/// Times of honest requests, turn by turn.
+type Turns = Vec<Vec<Duration>>;
+
+/// Honest requests alone and beside something, in turns.
+async fn compare(honest: &Ask, beside: &Beside, turns: usize) -> (Turns, Turns) {
+    let mut sides = (Turns::new(), Turns::new());
+    for _ in 0..turns {
+        sides.0.push(turn(honest, &Beside::Nothing).await);
+        sides.1.push(turn(honest, beside).await);
     }
+    sides
+}
+
+/// Tells the percentiles of all requests, and the median of the turns' own p99, which one turn that the machine itself
+/// disturbed does not decide.
+fn tell(what: &str, alone: &[Vec<Duration>], beside: &[Vec<Duration>]) {
+    let (alone_turns, beside_turns) = (median99(alone), median99(beside));
+    let (alone50, alone99) = percentiles(alone.concat());
+    let (beside50, beside99) = percentiles(beside.concat());
+    let ratio = |beside: Duration, alone: Duration| beside.as_secs_f64() / alone.as_secs_f64();
+    println!(
+        "honest calls {what}: p50 {} p99 {}, median turn's {} | alone p50 {} p99 {}, median turn's {} | ratio p50 {:.2} p99 {:.2}, \
+         median turn's {:.2}",
+        micros(beside50),
+        micros(beside99),
+        micros(beside_turns),
+        micros(alone50),
+        micros(alone99),
+        micros(alone_turns),
+        ratio(beside50, alone50),
+        ratio(beside99, alone99),
+        ratio(beside_turns, alone_turns),
+    );
 }
 
 /// The median of the turns' own p99.
@@ -174,15 +204,20 @@ fn median99(turns: &[Vec<Duration>]) -> Duration {
     percentiles(turns.iter().map(|turn| percentiles(turn.clone()).1).collect()).0
 }
 
-/// Honest requests, beside hostile ones if there are any.
-async fn turn(honest: &Ask, hostile: Option<&Ask>) -> Vec<Duration> {
+/// Honest requests, and something beside them.
+async fn turn(honest: &Ask, beside: &Beside) -> Vec<Duration> {
     let stop = Arc::new(AtomicBool::new(false));
+    let counter = matches!(beside, Beside::Counter).then(|| {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || count_until(&stop))
+    });
     let mut hostiles = Vec::new();
-    if let Some(hostile) = hostile {
+    if let Beside::Hostile(ask) = beside {
+        let deeds = deeds();
         hostiles.extend((0..HOSTILE).map(|caller| {
-            let (ask, stop) = (Arc::clone(hostile), Arc::clone(&stop));
+            let (ask, stop, deeds) = (Arc::clone(ask), Arc::clone(&stop), deeds.clone());
             tokio::spawn(async move {
-                for deed in (0..DEEDS.len()).cycle().skip(caller) {
+                for deed in deeds.into_iter().cycle().skip(caller) {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
@@ -218,7 +253,27 @@ async fn turn(honest: &Ask, hostile: Option<&Ask>) -> Vec<Duration> {
     for caller in hostiles {
         caller.await.unwrap();
     }
+    if let Some(counter) = counter {
+        counter.join().unwrap();
+    }
     times
+}
+
+/// The deeds that were asked for.
+fn deeds() -> Vec<usize> {
+    let wanted = std::env::var("HOSTILE_BENCH_DEEDS").unwrap_or_else(|_| DEEDS.join(","));
+    let number = |word: &str| DEEDS.iter().position(|deed| *deed == word);
+    wanted.split(',').map(|word| number(word).unwrap_or_else(|| panic!("deeds are {DEEDS:?}, not {word:?}"))).collect()
+}
+
+/// Counts with the same claim on a processor as a guest that was at fault.
+fn count_until(stop: &AtomicBool) {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, idle).unwrap();
+    let mut count = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        count = std::hint::black_box(count.wrapping_add(1));
+    }
 }
 
 /// How long after its deadline a runaway call ends, so many of them at once.

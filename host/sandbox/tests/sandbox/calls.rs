@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use convergence_model::Limits;
 use convergence_model::policy::{Organization, Review, Usage};
-use convergence_sandbox::{CallError, CallLimits, LogLevel, PluginError, Pooling};
+use convergence_sandbox::{CallError, CallLimits, LogLevel, PluginError, Pooling, Sandbox, SandboxConfig, Template};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{component, limits, request, sandbox_with, template_with};
 
@@ -144,11 +145,60 @@ async fn foreseen_failures_keep_their_fields() {
     assert!(matches!(config, CallError::Plugin(PluginError::InvalidConfig(_))), "{config:?}");
 }
 
+/// Asks until the calls of a component begin on the task that asks.
+async fn acquaint(template: &Template) {
+    for _ in 0..16 {
+        template.plan(&request("{}")).await.unwrap();
+    }
+}
+
+/// What a first poll of a call takes of the thread that polls it.
+fn first_poll(template: &Template) -> Duration {
+    let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let looping = request(r#"{"do":"loop"}"#);
+    let (mut call, before) = (pin!(template.plan(&looping)), used());
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    used() - before
+}
+
+/// What nobody knows takes nothing from the task that asks; what is known and turns out long took a slice.
+#[tokio::test]
+async fn the_first_calls_of_a_component_begin_on_a_thread_of_their_own() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
+    let slice = Duration::from_millis(5);
+    let strange = template_with(limits, "fixtures/hostile");
+    assert!(first_poll(&strange) < slice);
+    let known = template_with(limits, "fixtures/hostile");
+    acquaint(&known).await;
+    assert!(first_poll(&known) >= slice);
+}
+
+/// A stranger does not wait behind what is long.
+#[tokio::test]
+async fn strangers_are_asked_while_the_long_lane_is_full() {
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(5), ..limits() };
+    let sandbox = one_long_call(limits);
+    let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    acquaint(&template).await;
+    let looping = request(r#"{"do":"loop"}"#);
+    let mut long = pin!(template.plan(&looping));
+    assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let stranger = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    stranger.plan(&request("{}")).await.expect("it is short");
+    assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the long one still runs");
+}
+
+/// A sandbox with one place for long calls.
+fn one_long_call(limits: CallLimits) -> Sandbox {
+    Sandbox::new(SandboxConfig { limits, max_long_calls: 1, ..SandboxConfig::default() }).unwrap()
+}
+
 /// A long call leaves the task that asked: on a runtime with one thread, others still get their turn.
 #[tokio::test(flavor = "current_thread")]
 async fn a_long_call_lets_others_run() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(300), ..limits() };
     let template = template_with(limits, "fixtures/hostile");
+    acquaint(&template).await;
     let (long, short) = (request(r#"{"do":"loop"}"#), request("{}"));
     let long = template.plan(&long);
     let others = async {
@@ -182,14 +232,10 @@ async fn a_dropped_caller_gives_its_slot_back() {
 #[tokio::test]
 async fn too_many_waiting_calls_are_refused() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
-    let config = convergence_sandbox::SandboxConfig {
-        limits,
-        max_long_calls: 1,
-        max_waiting_calls: 1,
-        ..convergence_sandbox::SandboxConfig::default()
-    };
-    let sandbox = convergence_sandbox::Sandbox::new(config).unwrap();
+    let config = SandboxConfig { limits, max_long_calls: 1, max_waiting_calls: 1, ..SandboxConfig::default() };
+    let sandbox = Sandbox::new(config).unwrap();
     let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    acquaint(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut running = pin!(template.plan(&looping));
     let mut waiting = pin!(template.plan(&looping));
@@ -211,13 +257,8 @@ async fn too_many_waiting_calls_are_refused() {
 async fn a_long_call_that_finds_no_room_begins_again() {
     // The loop ends by its fuel, so that a slow machine changes nothing.
     let limits = CallLimits { fuel: 500_000_000, ..limits() };
-    let config = convergence_sandbox::SandboxConfig {
-        limits,
-        max_long_calls: 1,
-        ..convergence_sandbox::SandboxConfig::default()
-    };
-    let sandbox = convergence_sandbox::Sandbox::new(config).unwrap();
-    let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    let template = one_long_call(limits).load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    acquaint(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut running = pin!(template.plan(&looping));
     assert!(running.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
