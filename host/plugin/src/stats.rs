@@ -48,7 +48,7 @@ pub struct PluginStats {
     pub refusals: u64,
     /// Calls that failed for reasons of the server's, among them those beyond the queue.
     pub host_failures: u64,
-    /// Calls that the breaker kept away from it.
+    /// Calls that the breaker kept away from it, and those whose callers it sent away.
     pub suspended: u64,
     /// Units of fuel, in all.
     pub fuel: u64,

@@ -42,7 +42,8 @@ impl Clock for Stopped {
 async fn server(name: &str, folder: &Path, shelf: Shelf, configuration: Value, trust: TrustSettings) -> Arc<Catalogue> {
     let plugins = folder.join(name);
     fs::create_dir_all(&plugins).unwrap();
-    let sandbox = Sandbox::new(SandboxConfig { pooling: Pooling::Never, ..SandboxConfig::default() }).unwrap();
+    let config = SandboxConfig { pooling: Pooling::Never, max_long_calls: 1, ..SandboxConfig::default() };
+    let sandbox = Sandbox::new(config).unwrap();
     let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
     let settings = Settings {
         folder: plugins,
@@ -120,10 +121,8 @@ async fn calls_that_still_wait_when_a_plugin_is_given_up_are_refused() {
     });
     let failures = callers.collect::<tokio::task::JoinSet<_>>().join_all().await;
     let refused = failures.iter().filter(|failure| matches!(failure, PluginFailure::Suspended { .. })).count();
-    // Three break one after the other; a fourth may end at the same moment as the third.
+    // There is one place for long calls. Three break in it, and a fourth may have got it already.
     assert!(refused >= 4, "{failures:#?}");
-    assert!(failures.iter().all(|failure| failure.retry_after().is_some_and(|pause| pause > Duration::ZERO)
-        || !matches!(failure, PluginFailure::Suspended { .. })));
     let stats = plugins.plugin("hostile").await.unwrap().stats.unwrap();
     assert_eq!(stats.calls + stats.suspended, 8, "{stats:?}");
 }

@@ -14,16 +14,14 @@
 //! A call that moved is not interrupted, also when its caller goes away: it ends by itself, within its deadline.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::config::CallLimits;
@@ -32,6 +30,7 @@ use crate::error::CallError;
 use crate::guest_log::GuestLog;
 use crate::limiter::{MemoryExhausted, MemoryLimiter};
 use crate::pace::{Pace, Urgency};
+use crate::thread::{ended_early, move_away, moved};
 
 /// Ticks after which a call may be long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
@@ -47,14 +46,17 @@ pub(crate) struct CallState {
     pub(crate) log: GuestLog,
     limiter: MemoryLimiter,
     lane: Lane,
+    /// Of its component; none while that is loaded.
+    pace: Option<Arc<Pace>>,
 }
 
 /// Where a call runs. Whoever is in a lane holds an instance, and there are as many of these as places in both.
 enum Lane {
     /// On the task that asked, or on a thread of its own.
     Short {
+        /// Its place, and that among strangers.
         #[expect(dead_code, reason = "held until the instance is gone, or the call goes on in the long lane")]
-        place: OwnedSemaphorePermit,
+        places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
         /// Where it goes on when it is long.
         long: Arc<Semaphore>,
         /// Processor time of this thread when it began.
@@ -70,11 +72,12 @@ enum Lane {
 impl Lane {
     /// Another tick has passed: goes on in the long lane, or not at all. A call that has hardly run, because others had
     /// the processor, is not long, and goes on where it is.
-    fn go_on(&mut self) -> Result<UpdateDeadline, Displaced> {
+    fn go_on(&mut self, pace: Option<&Pace>) -> Result<UpdateDeadline, Displaced> {
         if let Self::Short { long, began, .. } = self {
             if processor_time().saturating_sub(*began) < SLICE {
                 return Ok(UpdateDeadline::Continue(1));
             }
+            pace.inspect(|pace| pace.was_slow());
             let place = Arc::clone(long).try_acquire_owned().map_err(|_| Displaced)?;
             *self = Self::Long(place, None);
         }
@@ -149,6 +152,8 @@ pub(crate) struct Calls {
     engine: Engine,
     limits: CallLimits,
     short: Arc<Semaphore>,
+    /// Half as many places, for calls of strangers: at their low priority they keep a place for longer, and must leave some.
+    strangers: Arc<Semaphore>,
     long: Arc<Semaphore>,
     /// One place for the long calls of all components that were at fault.
     blamed: Arc<Semaphore>,
@@ -174,6 +179,7 @@ impl Calls {
             engine,
             limits,
             short: places(max_concurrent),
+            strangers: places(max_concurrent / 2),
             long: places(max_long),
             blamed: places(1),
             waiting: AtomicUsize::new(0),
@@ -184,11 +190,10 @@ impl Calls {
     }
 
     /// Asks from a task of the server.
-    pub(crate) async fn ask<Q: Question>(&self, plugin: &str, pace: &Pace, question: Q) -> Reported<Q::Answer> {
+    pub(crate) async fn ask<Q: Question>(&self, plugin: &str, pace: &Arc<Pace>, question: Q) -> Reported<Q::Answer> {
         let function = question.function();
         let reported = self.ask_in_lanes(Instant::now(), pace, question).await;
         let reported = reported.unwrap_or_else(|error| Reported { result: Err(error), report: None });
-        pace.count(&reported);
         if let Some(report) = &reported.report {
             report.log.emit(plugin, function);
         }
@@ -198,43 +203,43 @@ impl Calls {
     async fn ask_in_lanes<Q: Question>(
         &self,
         arrived: Instant,
-        pace: &Pace,
+        pace: &Arc<Pace>,
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
         if pace.is_slow() {
             return self.ask_in_long_lane(arrived, pace, question).await;
         }
-        let place = self.enter(&self.short).await?;
-        let alone = pace.is_strange();
+        let turn = if pace.is_strange() { Some(self.enter(&self.strangers).await?) } else { None };
+        let is_strange = turn.is_some();
+        let places = (self.enter(&self.short).await?, turn);
+        // Another call has shown it to be slow while this one waited.
+        if pace.is_slow() {
+            drop(places);
+            return self.ask_in_long_lane(arrived, pace, question).await;
+        }
         // A thread that has just begun has used nothing yet.
-        let began = if alone { Duration::ZERO } else { processor_time() };
-        let lane = Lane::Short { place, long: Arc::clone(&self.long), began };
-        let mut call = Box::pin(self.run(arrived, question, lane));
-        let ended = if alone {
+        let began = if is_strange { Duration::ZERO } else { processor_time() };
+        let lane = Lane::Short { places, long: Arc::clone(&self.long), began };
+        let mut call = Box::pin(self.run(arrived, question, lane, Some(pace)));
+        let ended = if is_strange {
             moved(Urgency::Low, call).await?
         } else {
             // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
             match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
                 Poll::Ready(ended) => ended,
-                Poll::Pending => {
-                    pace.was_slow();
-                    moved(pace.urgency(), call).await?
-                }
+                Poll::Pending => moved(pace.urgency(), call).await?,
             }
         };
         match ended {
             Ended::Answered(reported) => Ok(reported),
-            Ended::Displaced(question) => {
-                pace.was_slow();
-                self.ask_in_long_lane(arrived, pace, question).await
-            }
+            Ended::Displaced(question) => self.ask_in_long_lane(arrived, pace, question).await,
         }
     }
 
     async fn ask_in_long_lane<Q: Question>(
         &self,
         arrived: Instant,
-        pace: &Pace,
+        pace: &Arc<Pace>,
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
         let mut turn = None;
@@ -250,7 +255,7 @@ impl Calls {
                 // Another call has put its component at fault while this one waited.
                 (None, Urgency::None) => continue,
             };
-            let call = Box::pin(self.run(arrived, question, Lane::Long(place, turn)));
+            let call = Box::pin(self.run(arrived, question, Lane::Long(place, turn), Some(pace)));
             return match moved(urgency, call).await? {
                 Ended::Answered(reported) => Ok(reported),
                 Ended::Displaced(_) => Err(ended_early()),
@@ -263,7 +268,7 @@ impl Calls {
         let arrived = Instant::now();
         // Nothing is behind the lock that a panic could have left half done.
         let _turn = self.loading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut call = Box::pin(self.run(arrived, question, Lane::Loading));
+        let mut call = Box::pin(self.run(arrived, question, Lane::Loading, None));
         let ended = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ended) => ended,
             Poll::Pending => {
@@ -287,10 +292,12 @@ impl Calls {
         arrived: Instant,
         question: Q,
         lane: Lane,
+        pace: Option<&Arc<Pace>>,
     ) -> impl Future<Output = Ended<Q>> + Send + use<Q> {
         let (engine, limits, clock) = (self.engine.clone(), self.limits, Arc::clone(&self.clock));
+        let pace = pace.map(Arc::clone);
         async move {
-            let reported = run(&engine, limits, arrived, &question, lane).await;
+            let reported = run(&engine, limits, arrived, &question, lane, pace).await;
             drop(clock);
             match reported {
                 Some(reported) => Ended::Answered(reported),
@@ -339,48 +346,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Goes on with a call on a thread of its own. One is started each time: next to what a long call takes that is
-/// nothing, and none is left when there are no long calls. Whoever the end is delivered to may be gone by then.
-fn move_away<T: 'static>(
-    urgency: Urgency,
-    call: Pin<Box<impl Future<Output = T> + Send + 'static>>,
-    deliver: impl FnOnce(T) + Send + 'static,
-) -> Result<(), CallError> {
-    let run = move || {
-        urgency.apply();
-        deliver(drive(call));
-    };
-    match thread::Builder::new().name("plugin-call".to_owned()).spawn(run) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(CallError::Host(format!("no thread can be started for it: {error}"))),
-    }
-}
-
-/// Goes on with a call on a thread of its own; its end comes here. The thread is started at the first poll.
-async fn moved<Q: Question>(
-    urgency: Urgency,
-    call: Pin<Box<impl Future<Output = Ended<Q>> + Send + 'static>>,
-) -> Result<Ended<Q>, CallError> {
-    let (send, receive) = oneshot::channel();
-    move_away(urgency, call, move |ended| drop(send.send(ended)))?;
-    receive.await.map_err(|_| ended_early())
-}
-
-fn ended_early() -> CallError {
-    CallError::Host("its thread ended early".to_owned())
-}
-
-/// Runs a call to its end on this thread. A guest is only ever not ready because a tick has passed, so it is asked
-/// again at once.
-fn drive<T>(mut call: Pin<Box<impl Future<Output = T>>>) -> T {
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(answer) = call.as_mut().poll(&mut context) {
-            return answer;
-        }
-    }
-}
-
 /// Asks in a fresh store; nothing where it was displaced. The deadline is armed here, after the queue.
 async fn run<Q: Question>(
     engine: &Engine,
@@ -388,26 +353,38 @@ async fn run<Q: Question>(
     arrived: Instant,
     question: &Q,
     lane: Lane,
+    pace: Option<Arc<Pace>>,
 ) -> Option<Reported<Q::Answer>> {
     let started = Instant::now();
     let input = u64::try_from(question.input_bytes()).unwrap_or(u64::MAX);
     let fuel = limits.fuel.saturating_add(input.saturating_mul(limits.fuel_per_input_byte));
     let output = limits.output_bytes.saturating_mul(Q::HOST_COST);
-    let mut store = match open(engine, &limits, fuel, output, started, lane) {
+    let state = CallState {
+        log: GuestLog::new(limits.log_lines, limits.log_line_bytes),
+        limiter: MemoryLimiter::new(limits.memory_bytes),
+        lane,
+        pace,
+    };
+    let mut store = match open(engine, &limits, fuel, output, started, state) {
         Ok(store) => store,
         Err(error) => return Some(Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None }),
     };
     let result = question.ask(&mut store).await;
-    if matches!(&result, Err(error) if error.is::<Displaced>()) {
-        return None;
-    }
     let fuel_used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     // The instance is gone after this. The state holds its place until it goes itself.
     let state = store.into_data();
+    if matches!(&result, Err(error) if error.is::<Displaced>()) {
+        return None;
+    }
     let result = result.map_err(|error| explain(&error, &limits, fuel, &state.log));
+    let duration = started.elapsed();
+    // Before its place is free: whoever takes that one asks about its component.
+    if let Some(pace) = &state.pace {
+        pace.count(result.as_ref().err(), duration);
+    }
     let report = CallReport {
         queued: started.duration_since(arrived),
-        duration: started.elapsed(),
+        duration,
         fuel_used,
         memory_bytes: state.limiter.used(),
         log: state.log,
@@ -422,13 +399,8 @@ fn open(
     fuel: u64,
     output_bytes: usize,
     started: Instant,
-    lane: Lane,
+    state: CallState,
 ) -> wasmtime::Result<Store<CallState>> {
-    let state = CallState {
-        log: GuestLog::new(limits.log_lines, limits.log_line_bytes),
-        limiter: MemoryLimiter::new(limits.memory_bytes),
-        lane,
-    };
     let mut store = Store::try_new(engine, state)?;
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(fuel)?;
@@ -439,7 +411,8 @@ fn open(
         if started.elapsed() >= deadline {
             return Err(DeadlinePassed.into());
         }
-        Ok(context.data_mut().lane.go_on()?)
+        let state = context.data_mut();
+        Ok(state.lane.go_on(state.pace.as_deref())?)
     });
     store.set_epoch_deadline(FIRST_SLICE_TICKS);
     Ok(store)

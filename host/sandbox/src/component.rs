@@ -183,7 +183,7 @@ pub(crate) struct Loaded {
     pub(crate) description: Description,
     pub(crate) face: Face,
     pub(crate) calls: Arc<Calls>,
-    pub(crate) pace: Pace,
+    pub(crate) pace: Arc<Pace>,
 }
 
 impl Loaded {

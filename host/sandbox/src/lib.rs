@@ -25,6 +25,7 @@ mod limiter;
 mod pace;
 mod sandbox;
 mod structure;
+mod thread;
 mod v0_1;
 
 pub use call::{CallReport, Reported};

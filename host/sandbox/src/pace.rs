@@ -7,7 +7,6 @@ use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
 
-use crate::call::Reported;
 use crate::error::CallError;
 
 /// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
@@ -56,20 +55,18 @@ impl Pace {
         if self.blamed.load(Ordering::Relaxed) > 0 { Urgency::None } else { Urgency::Low }
     }
 
-    /// Counts a call.
-    pub(crate) fn count<T>(&self, reported: &Reported<T>) {
+    /// Counts a call that ran.
+    pub(crate) fn count(&self, failed: Option<&CallError>, duration: Duration) {
         // A call counted twice at the same moment is nothing to anybody.
         let one_less = |count: &AtomicU32| {
             let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
         };
-        if reported.result.as_ref().is_err_and(CallError::is_plugins_fault) {
+        if failed.is_some_and(CallError::is_plugins_fault) {
             self.was_slow();
             self.blamed.store(REDEEMED, Ordering::Relaxed);
             return;
         }
-        // One that never ran says nothing.
-        let Some(report) = &reported.report else { return };
-        if report.duration <= QUICK {
+        if duration <= QUICK {
             one_less(&self.owed);
         }
         one_less(&self.strange);

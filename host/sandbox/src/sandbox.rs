@@ -15,7 +15,6 @@ use crate::component::{Component, Face, Kind, Loaded};
 use crate::config::SandboxConfig;
 use crate::engine::{self, Ticker};
 use crate::error::{CompileError, LoadError, SandboxError};
-use crate::pace::Pace;
 use crate::structure::{self, Interfaces};
 use crate::v0_1;
 
@@ -121,7 +120,7 @@ impl Sandbox {
                 (description, Face::BillingV0_1(v0_1::billing::Face { pre }))
             }
         };
-        Ok(Component::new(Loaded { digest, description, face, calls, pace: Pace::default() }))
+        Ok(Component::new(Loaded { digest, description, face, calls, pace: Arc::default() }))
     }
 
     /// As [`Self::load`], with everything that can be seen to be wrong at once: for the component's author. At least one

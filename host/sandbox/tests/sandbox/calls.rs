@@ -164,7 +164,7 @@ fn first_poll(template: &Template) -> Duration {
 /// What nobody knows takes nothing from the task that asks; what is known and turns out long took a slice.
 #[tokio::test]
 async fn the_first_calls_of_a_component_begin_on_a_thread_of_their_own() {
-    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(1), ..limits() };
     let slice = Duration::from_millis(5);
     let strange = template_with(limits, "fixtures/hostile");
     assert!(first_poll(&strange) < slice);
@@ -178,12 +178,12 @@ async fn the_first_calls_of_a_component_begin_on_a_thread_of_their_own() {
 async fn strangers_are_asked_while_the_long_lane_is_full() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(5), ..limits() };
     let sandbox = one_long_call(limits);
-    let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    let load = || sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
+    let (template, stranger) = (load(), load());
     acquaint(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut long = pin!(template.plan(&looping));
     assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    let stranger = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
     stranger.plan(&request("{}")).await.expect("it is short");
     assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the long one still runs");
 }
@@ -196,7 +196,7 @@ fn one_long_call(limits: CallLimits) -> Sandbox {
 /// A long call leaves the task that asked: on a runtime with one thread, others still get their turn.
 #[tokio::test(flavor = "current_thread")]
 async fn a_long_call_lets_others_run() {
-    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(300), ..limits() };
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(1), ..limits() };
     let template = template_with(limits, "fixtures/hostile");
     acquaint(&template).await;
     let (long, short) = (request(r#"{"do":"loop"}"#), request("{}"));
@@ -231,7 +231,7 @@ async fn a_dropped_caller_gives_its_slot_back() {
 
 #[tokio::test]
 async fn too_many_waiting_calls_are_refused() {
-    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_millis(200), ..limits() };
+    let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(1), ..limits() };
     let config = SandboxConfig { limits, max_long_calls: 1, max_waiting_calls: 1, ..SandboxConfig::default() };
     let sandbox = Sandbox::new(config).unwrap();
     let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
