@@ -207,7 +207,7 @@ impl Calls {
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
         if pace.is_slow() {
-            return self.ask_in_long_lane(arrived, pace, question).await;
+            return Box::pin(self.ask_in_long_lane(arrived, pace, question)).await;
         }
         let turn = if pace.is_strange() { Some(self.enter(&self.strangers).await?) } else { None };
         let is_strange = turn.is_some();
@@ -215,7 +215,7 @@ impl Calls {
         // Another call has shown it to be slow while this one waited.
         if pace.is_slow() {
             drop(places);
-            return self.ask_in_long_lane(arrived, pace, question).await;
+            return Box::pin(self.ask_in_long_lane(arrived, pace, question)).await;
         }
         // A thread that has just begun has used nothing yet.
         let began = if is_strange { Duration::ZERO } else { processor_time() };
@@ -232,7 +232,7 @@ impl Calls {
         };
         match ended {
             Ended::Answered(reported) => Ok(reported),
-            Ended::Displaced(question) => self.ask_in_long_lane(arrived, pace, question).await,
+            Ended::Displaced(question) => Box::pin(self.ask_in_long_lane(arrived, pace, question)).await,
         }
     }
 
