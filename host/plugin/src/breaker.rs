@@ -1,7 +1,7 @@
 //! Keeps a plugin that breaks again and again from being asked for a while.
 //!
-//! Three faults in a row open the breaker: calls are refused at once, those that still wait for an answer included, and
-//! neither caller nor guest waits for a deadline.
+//! Three faults in a row open the breaker: calls are refused at once, those that still wait for an answer included, and no
+//! caller waits for a deadline. What runs already goes on to its end, which nobody hears of.
 //! After a pause one call is let through as a trial. If it succeeds the breaker closes; if not, the pause doubles.
 
 use std::sync::{Mutex, PoisonError};
