@@ -35,9 +35,14 @@
 //! for the machine it is written on, so that `cargo test` covers it. `docs/plugins/writing-a-template.md` leads from
 //! an empty folder to a running tenant.
 //!
+//! A component's allocator comes with this crate: a call's first allocations lie in memory that is there when it begins.
+//! Who wants another one turns off the feature `arena`.
+//!
 //! A panic becomes a log line that the operator sees (there is no standard error in a component) and a trap that
 //! counts against the plugin; whatever can be foreseen is a [`PluginError`].
 
+#[cfg(any(test, all(feature = "arena", target_family = "wasm", not(target_feature = "atomics"))))]
+mod arena;
 pub mod billing;
 mod bindings;
 mod config;

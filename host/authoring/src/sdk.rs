@@ -41,7 +41,7 @@ fn manifest(own: &Table, workspace: &Table) -> Result<String, String> {
     let package = inherited(of(own, &["package"])?, &of(workspace, &["workspace", "package"])?)?;
     let dependencies = inherited(of(own, &["dependencies"])?, &of(workspace, &["workspace", "dependencies"])?)?;
     let mut text = String::from("# The SDK, as this server's release has it. Written by `convergence plugin new`.\n");
-    for (name, table) in [("package", package), ("dependencies", dependencies)] {
+    for (name, table) in [("package", package), ("features", of(own, &["features"])?), ("dependencies", dependencies)] {
         writeln!(text, "[{name}]").map_err(|error| error.to_string())?;
         for (key, value) in table {
             writeln!(text, "{key} = {value}").map_err(|error| error.to_string())?;
@@ -112,6 +112,7 @@ mod tests {
         assert_eq!(manifest["package"]["name"].as_str(), Some(PACKAGE));
         assert!(manifest["package"]["edition"].is_str());
         assert!(manifest["dependencies"].as_table().unwrap().contains_key("wit-bindgen"));
+        assert_eq!(manifest["features"]["default"][0].as_str(), Some("arena"));
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Bare {
             .total_stacks(calls)
             .max_memory_size(limits.memory_bytes)
             .table_elements(20_000)
+            .table_keep_resident(64 << 10)
             .max_unused_warm_slots(16);
         let mut config = Config::new();
         config

@@ -34,6 +34,22 @@ async fn a_plan_comes_back_whole() {
     assert!(report.fuel_used > 0 && report.memory_bytes > 0, "{report:?}");
 }
 
+/// A guest that grows its memory waits for a lock that hostile ones hold.
+#[tokio::test]
+async fn a_template_plans_in_the_memory_it_begins_with() {
+    for name in ["templates/node", "templates/python", "templates/go"] {
+        let bytes = component(name);
+        let mut pages = 0;
+        for part in wasmparser::Parser::new(0).parse_all(&bytes) {
+            if let wasmparser::Payload::MemorySection(memories) = part.unwrap() {
+                pages += memories.into_iter().map(|memory| memory.unwrap().initial).sum::<u64>();
+            }
+        }
+        let report = template_with(limits(), name).plan_reported(&request("{}")).await.report.unwrap();
+        assert_eq!(u64::try_from(report.memory_bytes).unwrap(), pages << 16, "{name} grew its memory");
+    }
+}
+
 #[tokio::test]
 async fn instances_come_from_a_pool_and_without_one() {
     for (pooling, pooled) in [(Pooling::Always, true), (Pooling::Never, false)] {
