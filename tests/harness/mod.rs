@@ -37,7 +37,20 @@ pub(crate) fn components() -> PathBuf {
 }
 
 /// Waits until a condition holds; panics with what was last seen when it never does.
-pub(crate) async fn eventually<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> T
+pub(crate) async fn eventually<T, F>(what: &str, limit: Duration, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    eventually_within(Duration::from_millis(200), what, limit, look).await
+}
+
+/// Like [`eventually`], and sees it at most so long after it is so.
+pub(crate) async fn eventually_within<T, F>(
+    longest_pause: Duration,
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> T
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -49,6 +62,6 @@ where
             Err(last) if Instant::now() > deadline => panic!("{what}: not within {limit:?}; last seen: {last}"),
             Err(_) => tokio::time::sleep(pause).await,
         }
-        pause = (pause * 2).min(Duration::from_millis(200));
+        pause = (pause * 2).min(longest_pause);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::without_engine;
-use crate::harness::{Http, components, eventually};
+use crate::harness::{Http, components, eventually, eventually_within};
 
 /// The bytes of the Ruby template in another version, which must be as long as its own, `0.1.0`.
 pub(crate) fn ruby(version: &str) -> Vec<u8> {
@@ -89,7 +89,8 @@ async fn a_dropped_in_template_is_planned_at_once_and_gone_when_it_is_taken_out_
 
     let began = Instant::now();
     std::fs::write(server.plugins().join("ruby.wasm"), ruby("0.1.0")).expect("the folder is writable");
-    eventually("a Ruby tenant can be planned", Duration::from_secs(20), || async {
+    let often = Duration::from_millis(10);
+    eventually_within(often, "a Ruby tenant can be planned", Duration::from_secs(20), || async {
         let answer = server.http.post("/api/v1/tenant/plan", &plan("ruby")).await;
         if answer.status == 200 { Ok(()) } else { Err(answer.text) }
     })
