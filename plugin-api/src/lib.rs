@@ -41,7 +41,7 @@
 //! A panic becomes a log line that the operator sees (there is no standard error in a component) and a trap that
 //! counts against the plugin; whatever can be foreseen is a [`PluginError`].
 
-#[cfg(any(test, all(feature = "arena", target_family = "wasm", not(target_feature = "atomics"))))]
+#[cfg(any(test, all(feature = "arena", target_family = "wasm", target_os = "unknown")))]
 mod arena;
 pub mod billing;
 mod bindings;

@@ -23,8 +23,8 @@ const MEMORIES_A_CALL: u32 = 4;
 const TABLES_A_CALL: u32 = 16;
 /// Elements of a pooled table.
 const TABLE_ELEMENTS: usize = 20_000;
-/// Bytes of a table that are cleared by hand between two calls. Giving them back to the kernel costs each call that has a
-/// table, so every call, more: other cores are told.
+/// Bytes of a table that are cleared by hand between two calls and stay in memory, at most 1 MiB for each call the pool has
+/// room for. Giving them back to the kernel costs every call more: it tells the other cores.
 const RESIDENT_TABLE_BYTES: usize = 64 << 10;
 /// Freed slots that keep their mapping to a component, which makes its next call faster.
 const WARM_SLOTS: u32 = 16;

@@ -45,8 +45,10 @@ async fn a_template_plans_in_the_memory_it_begins_with() {
                 pages += memories.into_iter().map(|memory| memory.unwrap().initial).sum::<u64>();
             }
         }
-        let report = template_with(limits(), name).plan_reported(&request("{}")).await.report.unwrap();
-        assert_eq!(u64::try_from(report.memory_bytes).unwrap(), pages << 16, "{name} grew its memory");
+        let answer = template_with(limits(), name).plan_reported(&request("{}")).await;
+        answer.result.unwrap();
+        let memory = u64::try_from(answer.report.unwrap().memory_bytes).unwrap();
+        assert_eq!(memory, pages << 16, "{name} grew its memory");
     }
 }
 
