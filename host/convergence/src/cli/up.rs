@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
         match first_tenant(&client, arguments, output).await {
             Ok(()) => output.progress(&format!(
                 "  curl {url}/api/v1/tenant\n\nAPI reference: {url}/api-docs\n\
-                 Plugins folder, read at the start: {}\nCtrl-C stops the server; tenants keep running.\n",
+                 Plugins folder, what is dropped in is taken into use: {}\nCtrl-C stops the server; tenants keep running.\n",
                 config.plugins_dir().display()
             )),
             Err(failure) => output.failure(&failure),
