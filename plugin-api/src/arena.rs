@@ -12,8 +12,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 
-/// Several times what the plan of a starter takes; with a source of some 4,000 files it still fits. Pages that nobody touches
-/// cost nothing.
+/// Several times what the plan of a starter takes. Pages that nobody touches cost nothing.
 #[cfg(target_family = "wasm")]
 #[global_allocator]
 static ARENA: Arena<{ 256 << 10 }> = Arena::new();
