@@ -79,7 +79,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
 async fn active_steps(location: &str) -> Vec<String> {
     let store = Store::open(location).await.unwrap();
     let scope = Scope::platform();
-    let query = OperationQuery { env_id: None, state: Some(OperationState::Running), before: None, limit: 100 };
+    let query = OperationQuery { subject: None, state: Some(OperationState::Running), before: None, limit: 100 };
     let mut steps = Vec::new();
     for operation in store.operations(&scope, query).await.unwrap() {
         let events = store.events(&scope, operation.id, 0, 10_000).await.unwrap();
@@ -90,7 +90,7 @@ async fn active_steps(location: &str) -> Vec<String> {
             Some((EventKind::Failed | EventKind::Undone, step)) => step,
             _ => "start",
         };
-        steps.push(format!("{} {way} {step}", operation.kind.as_str()));
+        steps.push(format!("{} {way} {step}", operation.kind));
     }
     store.close().await;
     steps

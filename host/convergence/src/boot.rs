@@ -17,6 +17,7 @@ use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
 use convergence_sandbox::{Compiler, Sandbox, SandboxConfig};
 use convergence_store::Store;
+use convergence_work::{Operations, Registry};
 use tokio::net::TcpListener;
 
 use crate::cli::compile_component;
@@ -139,16 +140,24 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         })
         .transpose()?;
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let operations = Arc::new(Operations::new(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&ids),
+        config.operations.settings(worker),
+        convergence_provision::kinds(),
+    ));
     let provisioner = Arc::new(Provisioner::new(
         Arc::clone(&store),
+        Arc::clone(&operations),
         Arc::clone(&catalogue),
         Arc::clone(&runtime),
         keys,
-        Arc::new(SystemClock),
+        clock,
         Arc::clone(&ids),
         Settings {
             instance: installation.id,
-            worker,
             name_prefix: config.docker.name_prefix.clone(),
             ports: config.tenants.ports.clone(),
             subnets: config.tenants.subnets,
@@ -164,7 +173,6 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             ready_patience: Duration::from_secs(config.tenants.ready_seconds),
             pull_limit: DockerConfig::default().pull_limit,
             build_limit: Duration::from_secs(config.build.timeout_seconds),
-            operations: config.operations.into(),
             reconcile: config.reconcile(),
         },
     ));
@@ -176,6 +184,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     let stop = lifecycle.stop();
     let app = App {
         provisioner: Arc::clone(&provisioner),
+        operations: Arc::clone(&operations),
         store: Arc::clone(&store),
         catalogue: Arc::clone(&catalogue),
         runtime,
@@ -208,9 +217,10 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             Ok(())
         }
     });
-    let operations = lifecycle.operations();
+    let registry = provisioner.register(Registry::default());
+    let tasks = lifecycle.operations();
     lifecycle.run("operations", async move {
-        provisioner.work(stop, operations).await;
+        operations.work(registry, stop, tasks).await;
         Ok(())
     });
     Ok(lifecycle)

@@ -14,8 +14,9 @@ use anyhow::{Context, Result, bail};
 use convergence_model::Limits;
 use convergence_plugin::oci::{Registry, RegistrySettings};
 use convergence_plugin::trust::{TrustPolicy, TrustSettings};
-use convergence_provision::{OperationSettings, ReconcileSettings};
+use convergence_provision::ReconcileSettings;
 use convergence_store::SubnetPool;
+use convergence_work::WorkSettings;
 use serde::Deserialize;
 use serde::de::Error as _;
 
@@ -118,9 +119,13 @@ pub(crate) struct Tenants {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Operations {
-    /// Operations done at the same time.
+    /// Operations on containers carried out at the same time.
     pub(crate) concurrency: usize,
-    /// Operations that may wait or be under way; beyond that requests are answered 503.
+    /// Operations that wait for an answer from the network, carried out at the same time.
+    pub(crate) network_concurrency: usize,
+    /// Operations that use the processor, carried out at the same time.
+    pub(crate) batch_concurrency: usize,
+    /// Operations on containers that may be queued or running; beyond that requests are answered 503.
     pub(crate) queue_max: u32,
     /// Seconds one is tried before it is given up and undone.
     pub(crate) patience_seconds: u64,
@@ -203,6 +208,8 @@ impl Default for Operations {
     fn default() -> Self {
         Self {
             concurrency: 8,
+            network_concurrency: 1000,
+            batch_concurrency: 2,
             queue_max: 1000,
             patience_seconds: 3600,
             lease_seconds: 15,
@@ -243,15 +250,20 @@ impl Config {
     }
 }
 
-impl From<Operations> for OperationSettings {
-    fn from(operations: Operations) -> Self {
-        Self {
+impl Operations {
+    /// How operations are carried out by the server that calls itself `worker`.
+    pub(crate) fn settings(self, worker: String) -> WorkSettings {
+        let operations = self;
+        WorkSettings {
+            worker,
             concurrency: operations.concurrency,
+            network_concurrency: operations.network_concurrency,
+            batch_concurrency: operations.batch_concurrency,
             backlog_max: operations.queue_max,
             patience: Duration::from_secs(operations.patience_seconds),
             lease: Duration::from_secs(operations.lease_seconds),
             drain: Duration::from_secs(operations.drain_seconds),
-            ..Self::default()
+            ..WorkSettings::default()
         }
     }
 }
@@ -344,6 +356,8 @@ impl Config {
         let operations = &self.operations;
         for (key, value, least, most) in [
             ("concurrency", operations.concurrency as u64, 1, 1000),
+            ("network-concurrency", operations.network_concurrency as u64, 1, 100_000),
+            ("batch-concurrency", operations.batch_concurrency as u64, 1, 1000),
             ("queue-max", operations.queue_max.into(), 1, 1_000_000),
             ("patience-seconds", operations.patience_seconds, 1, 30 * 24 * 3600),
             ("lease-seconds", operations.lease_seconds, 3, 3600),

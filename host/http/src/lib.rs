@@ -21,6 +21,7 @@ use convergence_plugin::Catalogue;
 use convergence_provision::Provisioner;
 use convergence_runtime::Runtime;
 use convergence_store::Store;
+use convergence_work::Operations;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -32,6 +33,8 @@ pub use extract::BODY_MAX;
 pub struct App {
     /// What can be done to tenants.
     pub provisioner: Arc<Provisioner>,
+    /// What is carried out.
+    pub operations: Arc<Operations>,
     /// What is known.
     pub store: Arc<Store>,
     /// Which plugins there are.

@@ -11,9 +11,10 @@ use convergence_access::development::NotLocal;
 use convergence_model::operation::Failure;
 use convergence_model::{OperationId, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
-use convergence_provision::{PlanError, RequestError, SpawnError};
+use convergence_provision::{PlanError, SpawnError};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
+use convergence_work::RequestError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -245,9 +246,10 @@ impl From<Conflict> for Problem {
                 violations: vec![FieldProblem { path: "name".into(), code: "taken".into(), message: detail.clone() }],
                 ..Self::new(StatusCode::CONFLICT, "name-taken", detail)
             },
-            Conflict::TenantBusy { operation } => Self::about(operation, "tenant-busy", detail),
+            Conflict::SubjectBusy { operation } => Self::about(operation, "tenant-busy", detail),
             Conflict::QueueFull { .. } => Self::unavailable("queue-full", detail),
             Conflict::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail),
+            Conflict::NoOperation { .. } => Self::no_such("operation"),
             Conflict::Over { operation, .. } => Self::about(operation, "operation-over", detail),
             Conflict::NotCancellable { .. } => Self::new(StatusCode::CONFLICT, "not-cancellable", detail),
             Conflict::NotRetryable { operation, .. } => Self::about(operation, "not-retryable", detail),

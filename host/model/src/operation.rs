@@ -1,33 +1,79 @@
-//! A durable piece of work on one tenant.
+//! A durable piece of work: what it is about, how far it is, what was told of it.
+//!
+//! Which kinds of work there are is for the rooms that register them; here a kind is a name, and what it was asked and what
+//! it made are JSON of the kind's own form.
+
+use std::fmt;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ids::{EnvId, OperationId, OrgId, TenantId};
 
-/// What is being done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What an operation is about: a noun and its id, or the platform itself. An operation outlives its subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Subject(String);
+
+impl Subject {
+    /// The tenant with this number: `tenant/7`.
+    pub fn tenant(env_id: EnvId) -> Self {
+        Self(format!("tenant/{env_id}"))
+    }
+
+    /// The platform itself.
+    pub fn platform() -> Self {
+        Self("platform".to_owned())
+    }
+
+    /// Something else: `task/…`, `organization/3`.
+    pub fn of(noun: &str, id: impl fmt::Display) -> Self {
+        Self(format!("{noun}/{id}"))
+    }
+
+    /// As it is stored; what this version does not know is kept as it is.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As stored and sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tenant it is, if it is one.
+    pub fn env_id(&self) -> Option<EnvId> {
+        self.0.strip_prefix("tenant/").and_then(|id| id.parse().ok())
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What kind of waiting bounds how many operations run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum OperationKind {
-    /// Build and run a new tenant.
-    Spawn,
-    /// Remove a tenant and everything it has.
-    Destroy,
-    /// Bring a tenant back to what its revision says: its container is gone, has ended or was changed by hand.
-    Repair,
-    /// Stop a tenant whose app ends again and again.
-    Halt,
-    /// Remove from the engine what carries our label and belongs to nothing we know.
-    Sweep,
+pub enum Lane {
+    /// Each makes containers: a few at once.
+    Engine,
+    /// Each waits for an answer from the network: thousands at once.
+    Network,
+    /// Each uses the processor: one or two at once.
+    Batch,
 }
 
-impl OperationKind {
-    /// Every kind there is.
-    pub const ALL: [Self; 5] = [Self::Spawn, Self::Destroy, Self::Repair, Self::Halt, Self::Sweep];
+impl Lane {
+    /// Every lane there is.
+    pub const ALL: [Self; 3] = [Self::Engine, Self::Network, Self::Batch];
 }
 
-/// How far it is. `queued → running → succeeded | failed | cancelled | stuck`, and back to `queued` while it waits for
-/// something that may pass.
+/// How far it is. `queued → running → succeeded | failed | cancelled | stuck`; back to `queued` while it waits for something
+/// that may pass, and to `waiting` until a time or a signal that its kind named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OperationState {
@@ -35,11 +81,13 @@ pub enum OperationState {
     Queued,
     /// A worker holds its lease.
     Running,
+    /// Nobody works on it until a time or a signal.
+    Waiting,
     /// Done.
     Succeeded,
     /// Failed, and everything it did is undone.
     Failed,
-    /// Somebody took it back, and everything it did is undone.
+    /// Cancelled, and everything it did is undone.
     Cancelled,
     /// Failed, and an undo failed too: an operator has to look.
     Stuck,
@@ -61,17 +109,12 @@ macro_rules! stored_as_text {
     };
 }
 
-stored_as_text!(OperationKind {
-    Spawn = "spawn",
-    Destroy = "destroy",
-    Repair = "repair",
-    Halt = "halt",
-    Sweep = "sweep",
-});
+stored_as_text!(Lane { Engine = "engine", Network = "network", Batch = "batch" });
 stored_as_text!(Direction { Forward = "forward", Back = "back" });
 stored_as_text!(OperationState {
     Queued = "queued",
     Running = "running",
+    Waiting = "waiting",
     Succeeded = "succeeded",
     Failed = "failed",
     Cancelled = "cancelled",
@@ -85,6 +128,7 @@ stored_as_text!(EventKind {
     Undone = "undone",
     UndoFailed = "undo-failed",
     Waiting = "waiting",
+    Suspended = "suspended",
     HandedOver = "handed-over",
 });
 
@@ -95,24 +139,24 @@ impl OperationState {
     }
 }
 
-/// A durable piece of work on one tenant.
+/// A durable piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// Its id.
     pub id: OperationId,
-    /// Who owns the tenant.
+    /// The organization it is done for.
     pub org: OrgId,
-    /// The tenant's row.
-    pub tenant: TenantId,
-    /// The tenant, as clients know it; valid even after the tenant is gone.
-    pub env_id: EnvId,
-    /// What is being done.
-    pub kind: OperationKind,
-    /// What it was asked beyond its kind.
-    pub input: Input,
+    /// What is being done: a name that one kind is registered under. A database may hold kinds that this version lacks.
+    pub kind: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// What it was asked beyond its kind, in the kind's own form.
+    pub input: Value,
+    /// How far a loop is.
+    pub checkpoint: Option<Checkpoint>,
     /// How far it is.
     pub state: OperationState,
-    /// Whether it still does its steps or takes them back.
+    /// Whether it still does its steps or undoes them.
     pub direction: Direction,
     /// Steps that were begun; on the way back, those that are still to be undone.
     pub progress: usize,
@@ -120,16 +164,47 @@ pub struct Operation {
     pub retries: u32,
     /// How many workers died over it since it last got further.
     pub crashes: u32,
-    /// Somebody asked to take it back.
+    /// Somebody asked to cancel it.
     pub cancel: bool,
     /// Why it failed, once it has, or why it is being undone.
     pub failure: Option<Failure>,
-    /// What it made, once it has.
-    pub result: Option<Made>,
+    /// What it made, once it has, in the kind's own form.
+    pub result: Option<Value>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its row last changed.
     pub updated_at: Timestamp,
+}
+
+impl Operation {
+    /// The tenant it is about, if it is about one.
+    pub fn env_id(&self) -> Option<EnvId> {
+        self.subject.env_id()
+    }
+
+    /// What it was asked.
+    ///
+    /// # Errors
+    /// It is not of this form: another version of the kind wrote it.
+    pub fn asked<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.input)
+    }
+
+    /// Why the platform does it of its own accord; empty where somebody asked.
+    pub fn reason(&self) -> &str {
+        self.input.get("reason").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// How far a loop is, as its kind wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Which version of the kind's form `state` has.
+    pub version: u32,
+    /// Steps that were done. Where more were begun, the outcome of the last one is not known.
+    pub steps: usize,
+    /// The kind's own.
+    pub state: Value,
 }
 
 /// Which way an operation goes.
@@ -142,15 +217,30 @@ pub enum Direction {
     Back,
 }
 
-/// What an operation was asked beyond its kind.
+/// What a spawn is asked beyond what its tenant's rows say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnInput {
+    /// The tenant's row: its key is derived from it, also for an answer that is repeated when the tenant is gone.
+    pub tenant: TenantId,
+}
+
+/// What a repair or a halt is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Input {
+pub struct UpkeepInput {
     /// Why the platform does it of its own accord; empty where somebody asked.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// What a sweep removes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What is wrong with the tenant, told with its status once it is halted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// What a sweep is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SweepInput {
+    /// What it removes.
     pub leftovers: Vec<Leftover>,
 }
 
@@ -178,7 +268,7 @@ pub enum LeftoverKind {
     Image,
 }
 
-/// What an operation made: what an answer about it tells when the tenant is long gone.
+/// What a spawn made: what an answer about it tells when the tenant is long gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Made {
@@ -228,7 +318,9 @@ pub enum EventKind {
     UndoFailed,
     /// The step will be tried again: something is in the way that may pass.
     Waiting,
-    /// The server stops; the next one goes on.
+    /// Nobody works on it until a time or a signal.
+    Suspended,
+    /// The server stops; the next one continues.
     HandedOver,
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::BaseImage;
 use crate::ids::{EnvId, OrgId, RevisionNumber, TenantId};
 use crate::limits::Limits;
+use crate::operation::Failure;
 use crate::plan::BuildPlan;
 use crate::spec::TenantSpec;
 use crate::workload::Subnet;
@@ -63,6 +64,8 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// The revision that runs, once one does.
     pub current_revision: Option<RevisionNumber>,
+    /// Why it failed or was halted, while it is.
+    pub failure: Option<Failure>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its row last changed.

@@ -1,23 +1,35 @@
 //! Accepting a destroy, and the steps that carry it out.
 
 use convergence_access::Caller;
-use convergence_model::operation::{Input, Operation, OperationKind, OperationState};
+use convergence_model::operation::{Lane, Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, OperationId, Scope};
-use convergence_store::{Conflict, Entry, Fate, StoreError};
+use convergence_store::{Conflict, Entry, StoreError};
+use convergence_work::{Effect, Failing, Kind, RequestError};
 use tokio::time::Instant;
 
-use crate::operations::{Failing, Recipe};
+use crate::recipe::{Leaves, Recipe};
 use crate::step::removal;
-use crate::{Provisioner, RequestError};
+use crate::{Provisioner, recipe};
 
-/// None of the steps can be undone; each can be repeated until it works.
-pub(crate) const RECIPE: Recipe = Recipe {
-    steps: &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images],
-    done: (Fate::Gone, "tenant.destroyed"),
-    failing: Failing::Stay(OperationState::Stuck, Fate::Failed),
+/// Remove a tenant and everything it has. None of the steps can be undone; each can be repeated until it works.
+pub static KIND: Kind = Kind {
+    name: "destroy",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: false,
     cancellable: false,
-    failed: "tenant.destroy-failed",
+    checkpoint: 0,
+    failing: Failing::Stay { state: OperationState::Stuck, effect: Effect::TenantFailed },
+    stuck: Effect::TenantFailed,
+    done_action: "tenant.destroyed",
+    failed_action: "tenant.destroy-failed",
+};
+
+pub(crate) static RECIPE: Recipe = Recipe {
+    kind: &KIND,
+    steps: &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images],
+    leaves: Leaves::NoTenant,
 };
 
 const ENTRY: Entry = Entry { from: &[], to: Some(TenantStatus::Destroying), action: "tenant.destroy" };
@@ -31,11 +43,10 @@ impl Provisioner {
     /// # Errors
     /// [`RequestError`]; nothing was changed.
     pub async fn destroy(&self, scope: &Scope, caller: &Caller, env_id: EnvId) -> Result<Operation, RequestError> {
-        let deadline = Instant::now() + self.settings.operations.lease * 2;
+        let deadline = Instant::now() + self.operations.settings().lease * 2;
         loop {
-            let begun =
-                self.request(scope, env_id, OperationKind::Destroy, Input::default(), caller.name(), ENTRY).await;
-            let Err(RequestError::Store(StoreError::Conflict(Conflict::TenantBusy { operation }))) = &begun else {
+            let begun = self.request(scope, env_id, &KIND, &serde_json::json!({}), caller.name(), ENTRY).await;
+            let Err(RequestError::Store(StoreError::Conflict(Conflict::SubjectBusy { operation }))) = &begun else {
                 return begun;
             };
             if !self.gives_way(scope, caller, *operation, deadline).await? {
@@ -53,14 +64,14 @@ impl Provisioner {
         deadline: Instant,
     ) -> Result<bool, RequestError> {
         let Some(busy) = self.store.operation(scope, id).await? else { return Ok(true) };
-        if !matches!(busy.kind, OperationKind::Repair | OperationKind::Halt) {
+        if !recipe::kinds().any(|kind| kind.name == busy.kind && kind.yields) {
             return Ok(false);
         }
-        match self.cancel(scope, caller, id).await {
+        match self.operations.cancel(scope, caller.name(), id).await {
             Ok(_) | Err(RequestError::Absent | RequestError::Store(StoreError::Conflict(Conflict::Over { .. }))) => {}
             Err(error) => return Err(error),
         }
         let patience = deadline.saturating_duration_since(Instant::now());
-        Ok(self.outcome(id, patience).await?.state.is_final() && !patience.is_zero())
+        Ok(self.operations.outcome(id, patience).await?.state.is_final() && !patience.is_zero())
     }
 }

@@ -7,9 +7,6 @@ use convergence_store::{Conflict, StoreError};
 
 use crate::step::StepError;
 
-/// The code of an operation that somebody took back.
-pub(crate) const CANCELLED: &str = "cancelled";
-
 /// Lines of a log kept with a failure.
 const LOG_LINES: usize = 20;
 
@@ -39,7 +36,7 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "find them (`ss -ltnp`), or choose another range for `ports` in the configuration",
             log: Vec::new(),
         },
-        StepError::Store(StoreError::Conflict(conflict)) => Told {
+        StepError::Work(convergence_work::StepError::Store(StoreError::Conflict(conflict))) => Told {
             code: match conflict {
                 Conflict::PortsExhausted { .. } => "ports-exhausted",
                 Conflict::SubnetsExhausted { .. } => "subnets-exhausted",
@@ -57,25 +54,8 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "look at its last lines (`GET /api/v1/operations/{id}/events`), or raise `timeout-seconds` in [build]",
             log: Vec::new(),
         },
-        StepError::Hung { .. } => Told {
-            code: "engine-timeout",
-            cause: "the container engine hangs, or the machine is overloaded".to_owned(),
-            next: "look at the engine's log and at the load of the machine, then send the request again",
-            log: Vec::new(),
-        },
-        StepError::Crashed(_) => Told {
-            code: "gave-up",
-            cause: "the server was ended from outside again and again, or it crashes over this operation".to_owned(),
-            next: "look at the server's log for this operation, mend what it names, then retry it or destroy the tenant",
-            log: Vec::new(),
-        },
-        StepError::Cancelled => Told {
-            code: CANCELLED,
-            cause: "somebody asked for it".to_owned(),
-            next: "send the request again to have it after all",
-            log: Vec::new(),
-        },
-        StepError::Store(_) | StepError::Gone | StepError::LeaseLost | StepError::HandedOver => Told {
+        StepError::Work(error) => return error.explain(step),
+        StepError::Gone => Told {
             code: "store-failed",
             cause: "the platform's own database did not answer or lost rows".to_owned(),
             next: "look at the server's log and at `convergence doctor`, then send the request again",

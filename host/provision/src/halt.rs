@@ -1,20 +1,40 @@
 //! Stopping a tenant whose app ends again and again, so that it wears nobody out.
 
-use convergence_model::operation::OperationState;
+use convergence_model::operation::{Failure, Lane, OperationState};
 use convergence_model::tenant::TenantStatus;
-use convergence_store::{Entry, Fate};
+use convergence_store::Entry;
+use convergence_work::{Effect, Failing, Kind};
 
-use crate::operations::{Failing, Recipe};
+use crate::recipe::{Leaves, Recipe};
 use crate::step::removal;
 
 /// The container stays, stopped, with what it printed; the tenant has failed until somebody repairs or destroys it.
-pub(crate) const RECIPE: Recipe = Recipe {
-    steps: &[&removal::Stop],
-    done: (Fate::Failed, "tenant.halted"),
-    failing: Failing::Stay(OperationState::Stuck, Fate::Failed),
+pub static KIND: Kind = Kind {
+    name: "halt",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: true,
     cancellable: true,
-    failed: "tenant.halt-failed",
+    checkpoint: 0,
+    failing: Failing::Stay { state: OperationState::Stuck, effect: Effect::TenantFailed },
+    stuck: Effect::TenantFailed,
+    done_action: "tenant.halted",
+    failed_action: "tenant.halt-failed",
 };
+
+pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&removal::Stop], leaves: Leaves::Halted };
 
 /// Only what runs, or tries to, is stopped.
 pub(crate) const FOUND: Entry = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.halt" };
+
+/// Why a tenant is stopped, for whoever looks at it later.
+pub(crate) fn why(reason: &str, log: Vec<String>) -> Failure {
+    Failure {
+        step: "run".to_owned(),
+        code: "app-exited".to_owned(),
+        message: format!("the tenant was stopped: {reason}"),
+        likely_cause: "the app does not stay up; its last lines say why".to_owned(),
+        next: "fix the app or raise its limits, then repair the tenant (`convergence repair`) or destroy it".to_owned(),
+        log,
+    }
+}

@@ -167,6 +167,7 @@ impl Provisioner {
             spec,
             status: TenantStatus::Provisioning,
             current_revision: None,
+            failure: None,
             created_at: now,
             updated_at: now,
         };

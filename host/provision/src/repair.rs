@@ -1,24 +1,32 @@
 //! Bringing a tenant back to what its revision says.
 
 use convergence_access::Caller;
-use convergence_model::operation::{Input, Operation, OperationKind, OperationState};
+use convergence_model::operation::{Lane, Operation, OperationState, UpkeepInput};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, Scope};
-use convergence_store::{Entry, Fate};
+use convergence_store::Entry;
+use convergence_work::{Effect, Failing, Kind, RequestError};
 
-use crate::operations::{Failing, Recipe};
-use crate::{Provisioner, RequestError, spawn};
+use crate::recipe::{Leaves, Recipe};
+use crate::{Provisioner, spawn};
 
 /// What a spawn does, since each of its steps keeps what is as it should be. A tenant that ran once may hold data, so
 /// nothing of it is undone; one that does not come up is found again by the next look, and after a number of these it is
 /// halted.
-pub(crate) const RECIPE: Recipe = Recipe {
-    steps: spawn::RECIPE.steps,
-    done: (Fate::Runs, "tenant.repaired"),
-    failing: Failing::Stay(OperationState::Failed, Fate::Untouched),
+pub static KIND: Kind = Kind {
+    name: "repair",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: true,
     cancellable: true,
-    failed: "tenant.repair-failed",
+    checkpoint: 0,
+    failing: Failing::Stay { state: OperationState::Failed, effect: Effect::None },
+    stuck: Effect::TenantFailed,
+    done_action: "tenant.repaired",
+    failed_action: "tenant.repair-failed",
 };
+
+pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: spawn::RECIPE.steps, leaves: Leaves::Tenant };
 
 /// A tenant the platform itself finds in need of repair: one that should run.
 pub(crate) const FOUND: Entry = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.repair" };
@@ -36,9 +44,10 @@ impl Provisioner {
     /// # Errors
     /// [`RequestError`]; nothing was changed.
     pub async fn repair(&self, scope: &Scope, caller: &Caller, env_id: EnvId) -> Result<Operation, RequestError> {
-        let operation =
-            self.request(scope, env_id, OperationKind::Repair, Input::default(), caller.name(), ASKED).await?;
-        self.store.forgive_crashes(operation.tenant).await?;
+        let operation = self.request(scope, env_id, &KIND, &UpkeepInput::default(), caller.name(), ASKED).await?;
+        if let Some(tenant) = self.store.tenant(scope, env_id).await? {
+            self.store.forgive_crashes(tenant.id).await?;
+        }
         Ok(operation)
     }
 }

@@ -3,28 +3,39 @@
 use std::collections::BTreeSet;
 
 use convergence_access::Caller;
-use convergence_model::operation::{Input, Made, Operation, OperationKind};
+use convergence_model::operation::{Lane, Made, Operation, SpawnInput};
 use convergence_model::spec::TenantSpec;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::{OrgId, Scope, Secret, TenantId};
 use convergence_runtime::RuntimeError;
 use convergence_store::{
-    Conflict, Fate, Idempotency, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, StoreError,
+    Conflict, Idempotency, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, StoreError,
 };
+
+use convergence_work::{Effect, Failing, Kind};
 
 use crate::Provisioner;
-use crate::operations::{Failing, Recipe};
 use crate::planning::PlanError;
+use crate::recipe::{Leaves, Recipe};
+use crate::request::asked;
 use crate::step::{container::Container, image::Image, network::Network, probe::Probe, start::Start, volumes::Volumes};
 
-/// A tenant that never ran leaves nothing.
-pub(crate) const RECIPE: Recipe = Recipe {
-    steps: &[&Image, &Network, &Volumes, &Container, &Start, &Probe],
-    done: (Fate::Runs, "tenant.spawned"),
-    failing: Failing::Undo,
+/// Build and run a new tenant. One that never ran leaves nothing.
+pub static KIND: Kind = Kind {
+    name: "spawn",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: false,
     cancellable: true,
-    failed: "tenant.spawn-failed",
+    checkpoint: 0,
+    failing: Failing::Undo(Effect::TenantGone),
+    stuck: Effect::TenantFailed,
+    done_action: "tenant.spawned",
+    failed_action: "tenant.spawn-failed",
 };
+
+pub(crate) static RECIPE: Recipe =
+    Recipe { kind: &KIND, steps: &[&Image, &Network, &Volumes, &Container, &Start, &Probe], leaves: Leaves::NewTenant };
 
 /// Why a spawn was not accepted. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +66,7 @@ pub struct Accepted {
 }
 
 impl Provisioner {
-    /// Plans a tenant and accepts it. The work itself begins at once, elsewhere: see [`Provisioner::outcome`].
+    /// Plans a tenant and accepts it. The work itself begins at once, elsewhere: see [`Operations::outcome`](convergence_work::Operations::outcome).
     ///
     /// A request that was sent before with the same idempotency key changes nothing and answers the operation it began
     /// then. Only what is accepted uses a key up: a request that was refused may be sent again with the same one.
@@ -70,7 +81,7 @@ impl Provisioner {
         spec: TenantSpec,
         idempotency: Option<Idempotency>,
     ) -> Result<Accepted, SpawnError> {
-        if self.is_stopping() {
+        if self.operations.is_stopping() {
             return Err(SpawnError::Stopping);
         }
         if let Some(accepted) = self.begun_with(scope, org, idempotency.as_ref()).await? {
@@ -81,7 +92,7 @@ impl Provisioner {
 
         let tenant = TenantId(self.ids.uuid());
         let verifier = self.keys.tenant_key(tenant, 1).verifier;
-        let operation = self.new_operation(OperationKind::Spawn, Input::default(), caller.name());
+        let operation = self.operations.new_operation(&KIND, asked(&SpawnInput { tenant }), caller.name());
         let new = NewSpawn {
             tenant,
             org,
@@ -94,11 +105,11 @@ impl Provisioner {
             subnets: self.settings.subnets,
             key: KeyVerifier { version: verifier.version, lookup: verifier.lookup, verifier: verifier.mac },
             quota: self.settings.tenants_max,
-            backlog_max: self.settings.operations.backlog_max,
+            backlog_max: self.operations.settings().backlog_max,
         };
         match self.store.begin_spawn(scope, &new).await {
             Ok(spawned) => {
-                self.queued.notify_one();
+                self.operations.queued(KIND.lane);
                 let made = Some(made(&spawned.tenant, &spawned.binding));
                 Ok(Accepted { operation: spawned.operation, made, replayed: false })
             }
@@ -111,9 +122,10 @@ impl Provisioner {
         }
     }
 
-    /// What the tenant of a spawn presents to the platform.
-    pub fn api_key(&self, operation: &Operation, made: &Made) -> Secret {
-        self.keys.tenant_key(operation.tenant, made.key_version).secret
+    /// What the tenant of a spawn presents to the platform; none where the operation is no spawn.
+    pub fn api_key(&self, operation: &Operation, made: &Made) -> Option<Secret> {
+        let SpawnInput { tenant } = operation.asked().ok()?;
+        Some(self.keys.tenant_key(tenant, made.key_version).secret)
     }
 
     async fn begun_with(
@@ -124,13 +136,13 @@ impl Provisioner {
     ) -> Result<Option<Accepted>, StoreError> {
         let Some(idempotency) = idempotency else { return Ok(None) };
         let Some(operation) = self.store.begun_with(scope, org, idempotency).await? else { return Ok(None) };
-        let made = match &operation.result {
-            Some(made) => Some(made.clone()),
-            None => {
-                let tenant = self.store.tenant(scope, operation.env_id).await?;
-                let binding = self.store.binding(scope, operation.tenant).await?;
-                tenant.zip(binding).map(|(tenant, binding)| made(&tenant, &binding))
-            }
+        let made = match (&operation.result, operation.env_id()) {
+            (Some(result), _) => serde_json::from_value(result.clone()).ok(),
+            (None, Some(env_id)) => match self.store.tenant(scope, env_id).await? {
+                Some(tenant) => self.store.binding(scope, tenant.id).await?.map(|binding| made(&tenant, &binding)),
+                None => None,
+            },
+            (None, None) => None,
         };
         Ok(Some(Accepted { operation, made, replayed: true }))
     }

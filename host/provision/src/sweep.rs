@@ -1,16 +1,23 @@
 //! Removing what was left in the engine: by a reply that came too late, or by a server that was restored from a backup.
 
-use convergence_model::operation::OperationState;
-use convergence_store::Fate;
+use convergence_model::operation::{Lane, OperationState};
+use convergence_work::{Effect, Failing, Kind};
 
-use crate::operations::{Failing, Recipe};
+use crate::recipe::{Leaves, Recipe};
 use crate::step::leftovers::Leftovers;
 
 /// One step; what it could not remove is found again by the next scan.
-pub(crate) const RECIPE: Recipe = Recipe {
-    steps: &[&Leftovers],
-    done: (Fate::Untouched, "engine.swept"),
-    failing: Failing::Stay(OperationState::Failed, Fate::Untouched),
+pub static KIND: Kind = Kind {
+    name: "sweep",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: false,
     cancellable: false,
-    failed: "engine.sweep-failed",
+    checkpoint: 0,
+    failing: Failing::Stay { state: OperationState::Failed, effect: Effect::None },
+    stuck: Effect::None,
+    done_action: "engine.swept",
+    failed_action: "engine.sweep-failed",
 };
+
+pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&Leftovers], leaves: Leaves::Nothing };

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use convergence_model::Scope;
 use convergence_model::build::BuildLine;
 use convergence_model::operation::{EventKind, Operation};
 use convergence_model::tenant::{Binding, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
+use convergence_model::{EnvId, Scope};
 use convergence_render::{GuardedPlan, Projection, names};
 use convergence_runtime::{Owner, Runtime};
 use convergence_store::{NewEvent, Store};
+use convergence_work::{Class, Hold, StepFailure};
 
 use crate::Provisioner;
-use crate::hold::Hold;
 use crate::step::StepError;
 
 /// How long a port or a network that somebody else was found on is left alone.
@@ -39,7 +39,7 @@ impl Work<'_> {
         Ok(self.provisioner.runtime.as_ref())
     }
 
-    fn tenant(&self) -> Result<&Tenant, StepError> {
+    pub(crate) fn tenant(&self) -> Result<&Tenant, StepError> {
         self.target.as_ref().map(|(tenant, _)| tenant).ok_or(StepError::Gone)
     }
 
@@ -58,17 +58,22 @@ impl Work<'_> {
 
     /// Whose things in the engine this operation may remove.
     pub(crate) fn owner(&self) -> Owner<'_> {
-        Owner { instance: &self.provisioner.settings.instance, tenant: self.operation.env_id }
+        Owner { instance: &self.provisioner.settings.instance, tenant: self.env_id() }
+    }
+
+    /// The number of the tenant; 0 where the operation is about what no tenant has.
+    pub(crate) fn env_id(&self) -> EnvId {
+        self.operation.env_id().unwrap_or(EnvId(0))
     }
 
     /// The name of the tenant's container, and of its network.
     pub(crate) fn name(&self) -> String {
-        names::container(&self.provisioner.settings.name_prefix, self.operation.env_id)
+        names::container(&self.provisioner.settings.name_prefix, self.env_id())
     }
 
     /// The name of one of the tenant's volumes.
     pub(crate) fn volume_name(&self, volume: &str) -> String {
-        names::volume(&self.provisioner.settings.name_prefix, self.operation.env_id, volume)
+        names::volume(&self.provisioner.settings.name_prefix, self.env_id(), volume)
     }
 
     /// The plan, held against the rules once more: rules may have become stricter since it was accepted.
@@ -79,13 +84,13 @@ impl Work<'_> {
 
     /// What is bound to the tenant now; a port may have moved since the operation began.
     pub(crate) async fn binding(&self) -> Result<Binding, StepError> {
-        self.store().binding(&Self::scope(), self.operation.tenant).await?.ok_or(StepError::Gone)
+        self.store().binding(&Self::scope(), self.tenant()?.id).await?.ok_or(StepError::Gone)
     }
 
     /// The golden projection of the revision as it is built and bound now.
     pub(crate) async fn workload(&self) -> Result<Workload, StepError> {
         let binding = self.binding().await?;
-        let revision = self.store().revision(&Self::scope(), self.operation.tenant, self.revision()?.number).await?;
+        let revision = self.store().revision(&Self::scope(), self.tenant()?.id, self.revision()?.number).await?;
         let built = revision.and_then(|revision| revision.built).ok_or(StepError::Gone)?;
         let plan = self.plan()?;
         Ok(self.provisioner.project(self.tenant()?, &binding, self.revision()?, &plan, &built.tag, self.operation.id))
@@ -97,14 +102,14 @@ impl Work<'_> {
         let until = now.saturating_add(QUARANTINE).unwrap_or(now);
         let settings = &self.provisioner.settings;
         let ports = settings.ports.clone();
-        Ok(self.store().move_port(&self.hold.lease, until, ports, &BTreeSet::new(), now).await?)
+        Ok(self.store().move_port(self.hold.lease(), until, ports, &BTreeSet::new(), now).await?)
     }
 
     /// Leases another network because something outside uses addresses of the present one.
     pub(crate) async fn move_subnet(&self) -> Result<Subnet, StepError> {
         let now = self.provisioner.clock.now();
         let until = now.saturating_add(QUARANTINE).unwrap_or(now);
-        Ok(self.store().move_subnet(&self.hold.lease, until, self.provisioner.settings.subnets, now).await?)
+        Ok(self.store().move_subnet(self.hold.lease(), until, self.provisioner.settings.subnets, now).await?)
     }
 
     /// Appends to the operation's history and tells whoever watches.
@@ -113,11 +118,7 @@ impl Work<'_> {
     }
 
     async fn record_all(&self, events: &[NewEvent<'_>]) -> Result<(), StepError> {
-        let now = self.provisioner.clock.now();
-        self.store().record_events(&self.hold.lease, events, now).await?;
-        // Nobody watching is not an error.
-        let _ = self.provisioner.news.send(self.operation.id);
-        Ok(())
+        Ok(self.provisioner.operations.record_all(self.hold, events).await?)
     }
 
     /// Runs `work` while what it reports is appended to the history, in order. The history is bounded, so a
@@ -139,7 +140,7 @@ impl Work<'_> {
                 let lines = details.iter().map(|detail| NewEvent { step, event: EventKind::Line, detail });
                 let lines: Vec<_> = lines.collect();
                 match if lines.is_empty() { Ok(()) } else { self.record_all(&lines).await } {
-                    Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+                    Err(error) if error.class() == Class::Lost => return Err(error),
                     // Lines of progress are not worth a good build.
                     Err(error) => tracing::warn!(%error, "lines of progress are lost"),
                     Ok(()) => {}

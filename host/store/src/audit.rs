@@ -20,7 +20,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) at: Timestamp,
     pub(crate) actor: &'a str,
     pub(crate) action: &'static str,
-    pub(crate) env_id: EnvId,
+    pub(crate) env_id: Option<EnvId>,
     pub(crate) detail: serde_json::Value,
 }
 
@@ -41,7 +41,11 @@ impl Turn {
     pub(crate) async fn record(self, tx: &mut Tx, entry: Entry<'_>) -> Result<()> {
         let sql = "INSERT INTO audit (org, seq, at, actor, action, env_id, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let Entry { at, actor, action, env_id, detail } = entry;
-        tx.execute(sql, values![self.org, self.seq, at, actor, action, env_id, detail.to_string()]).await?;
+        tx.execute(
+            sql,
+            values![self.org, self.seq, at, actor, action, env_id.map(|env_id| env_id.0), detail.to_string()],
+        )
+        .await?;
         Ok(())
     }
 }

@@ -64,11 +64,12 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let held = lease::hold(&mut tx, lease).await?;
                 let turn = audit::turn_of_existing(&mut tx, held.org).await?;
+                let tenant = held.tenant(&mut tx).await?;
                 let sql = "SELECT node, port FROM bindings WHERE tenant = $1";
-                let (node, old): (String, i64) = tx.one(sql, values![held.tenant]).await?;
-                let new = lease_port(&mut tx, &node, held.tenant, ports, skip, now).await?;
+                let (node, old): (String, i64) = tx.one(sql, values![tenant]).await?;
+                let new = lease_port(&mut tx, &node, tenant, ports, skip, now).await?;
                 let sql = "UPDATE bindings SET port = $2 WHERE tenant = $1";
-                tx.execute(sql, values![held.tenant, new]).await?;
+                tx.execute(sql, values![tenant, new]).await?;
                 let sql = "UPDATE ports SET tenant = NULL, quarantine_until = $3 WHERE node = $1 AND port = $2";
                 tx.execute(sql, values![node, old, quarantine]).await?;
                 let detail = serde_json::json!({ "operation": lease.operation, "from": old, "to": new });
@@ -99,11 +100,12 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let held = lease::hold(&mut tx, lease).await?;
                 let turn = audit::turn(&mut tx, held.org).await?;
+                let tenant = held.tenant(&mut tx).await?;
                 let sql = "SELECT node, subnet FROM bindings WHERE tenant = $1";
-                let (node, old): (String, String) = tx.one(sql, values![held.tenant]).await?;
-                let new = lease_subnet(&mut tx, &node, held.tenant, pool, None, now).await?;
+                let (node, old): (String, String) = tx.one(sql, values![tenant]).await?;
+                let new = lease_subnet(&mut tx, &node, tenant, pool, None, now).await?;
                 let sql = "UPDATE bindings SET subnet = $2 WHERE tenant = $1";
-                tx.execute(sql, values![held.tenant, new.to_string()]).await?;
+                tx.execute(sql, values![tenant, new.to_string()]).await?;
                 let sql = "UPDATE subnets SET tenant = NULL, quarantine_until = $3 WHERE node = $1 AND subnet = $2";
                 tx.execute(sql, values![node, old.as_str(), quarantine_old_until]).await?;
                 if let Some(turn) = turn {

@@ -44,7 +44,8 @@ impl Store {
     pub async fn standings(&self) -> Result<BTreeMap<EnvId, Standing>> {
         let sql = "SELECT t.id, t.env_id, t.status, CAST(CASE WHEN o.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS busy, \
              COALESCE(c.crashes, 0) AS crashes, COALESCE(c.not_before, 0) AS not_before FROM tenants t \
-             LEFT JOIN operations o ON o.tenant = t.id AND o.state IN ('queued', 'running') \
+             LEFT JOIN operations o ON o.subject = 'tenant/' || t.env_id AND o.exclusive = 1 \
+             AND o.state IN ('queued', 'running', 'waiting') \
              LEFT JOIN crash_loops c ON c.tenant = t.id";
         let clock = {
             let mut tx = self.database.begin().await?;

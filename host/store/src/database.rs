@@ -142,6 +142,14 @@ impl Database {
         Ok(self.all(sql, values).await?.into_iter().next())
     }
 
+    /// The statement that finds operations that nobody would take.
+    pub(crate) fn unclaimable_statement(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => dialect::SQLITE_UNCLAIMABLE,
+            Self::Postgres(_) => dialect::POSTGRES_UNCLAIMABLE,
+        }
+    }
+
     /// Runs `work`, which begins a transaction and commits it, again when the engine asks for that.
     pub(crate) async fn retry<T, F>(&self, work: impl Fn() -> F) -> Result<T>
     where
@@ -222,6 +230,14 @@ impl Tx {
         match self {
             Self::Sqlite(_) => dialect::SQLITE_CLAIM,
             Self::Postgres(_) => dialect::POSTGRES_CLAIM,
+        }
+    }
+
+    /// The statement that renews the leases of a worker.
+    pub(crate) fn renew_statement(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => dialect::SQLITE_RENEW,
+            Self::Postgres(_) => dialect::POSTGRES_RENEW,
         }
     }
 }

@@ -32,18 +32,21 @@ pub(crate) const SQLITE_CLOCK: &str = "SELECT CAST(unixepoch('subsec') * 1000000
 /// The database's own clock, microseconds since 1970. What leases count on.
 pub(crate) const POSTGRES_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
-/// Takes the oldest operation that nobody works on and whose time has come, or the one named by `$5`. PostgreSQL's
+/// Takes the oldest operation of a lane, of the first organization between `$8` and `$9`, that nobody works on and whose time
+/// has come, or the one named by `$7`; only of kinds and checkpoints that the worker knows (`$6`). PostgreSQL's
 /// workers pass over rows that another one is taking; SQLite has one writer at a time. One that is taken while it is
 /// `running` has lost its worker.
 macro_rules! claim {
-    ($locking:literal) => {
+    ($known:literal, $locking:literal) => {
         concat!(
             "UPDATE operations SET state = 'running', lease_owner = $1, lease_epoch = lease_epoch + 1, ",
             "lease_until = $2, updated_at = $3, ",
-            "crashes = crashes + CASE WHEN state = 'running' THEN 1 ELSE 0 END WHERE id = (SELECT id FROM operations ",
-            "WHERE state IN ('queued', 'running') ",
-            "AND ((state = 'queued' AND not_before <= $4) OR (state = 'running' AND lease_until <= $4)) ",
-            "AND ($5 IS NULL OR id = $5) ORDER BY created_at, id LIMIT 1",
+            "crashes = crashes + CASE WHEN state = 'running' THEN 1 ELSE 0 END WHERE id = (SELECT o.id FROM operations o ",
+            "WHERE o.lane = $4 AND o.org > $8 AND o.org <= $9 AND o.state IN ('queued', 'running') ",
+            "AND ((o.state = 'queued' AND o.not_before <= $5) OR (o.state = 'running' AND o.lease_until <= $5)) ",
+            "AND ($7 IS NULL OR o.id = $7) AND EXISTS (SELECT 1 FROM ",
+            $known,
+            ") ORDER BY o.org, o.created_at, o.id LIMIT 1",
             $locking,
             ") RETURNING ",
             crate::operation::columns!(),
@@ -51,8 +54,44 @@ macro_rules! claim {
         )
     };
 }
-pub(crate) const SQLITE_CLAIM: &str = claim!("");
-pub(crate) const POSTGRES_CLAIM: &str = claim!(" FOR UPDATE SKIP LOCKED");
+pub(crate) const SQLITE_CLAIM: &str =
+    claim!("json_each($6) k WHERE k.key = o.kind AND o.checkpoint_version <= k.value", "");
+pub(crate) const POSTGRES_CLAIM: &str = claim!(
+    "jsonb_each_text(CAST($6 AS JSONB)) AS k(key, value) WHERE k.key = o.kind AND o.checkpoint_version <= CAST(k.value AS BIGINT)",
+    " FOR UPDATE OF o SKIP LOCKED"
+);
+
+/// Renews the leases of a worker that `$3` lists as `id:epoch`, all in one statement.
+macro_rules! renew {
+    ($list:literal) => {
+        concat!(
+            "UPDATE operations SET lease_until = $2 WHERE state = 'running' AND lease_owner = $1 ",
+            "AND (id || ':' || lease_epoch) IN (SELECT ",
+            $list,
+            ") RETURNING id, lease_epoch, cancel"
+        )
+    };
+}
+pub(crate) const SQLITE_RENEW: &str = renew!("value FROM json_each($3)");
+pub(crate) const POSTGRES_RENEW: &str = renew!("jsonb_array_elements_text(CAST($3 AS JSONB))");
+
+/// Unfinished operations that no worker with the kinds and checkpoints of `$1` would take: their kind, the version of their
+/// checkpoint, and how many.
+macro_rules! unclaimable {
+    ($known:literal) => {
+        concat!(
+            "SELECT o.kind, o.checkpoint_version, COUNT(*) FROM operations o ",
+            "WHERE o.state IN ('queued', 'running', 'waiting') AND NOT EXISTS (SELECT 1 FROM ",
+            $known,
+            ") GROUP BY o.kind, o.checkpoint_version ORDER BY o.kind, o.checkpoint_version"
+        )
+    };
+}
+pub(crate) const SQLITE_UNCLAIMABLE: &str =
+    unclaimable!("json_each($1) k WHERE k.key = o.kind AND o.checkpoint_version <= k.value");
+pub(crate) const POSTGRES_UNCLAIMABLE: &str = unclaimable!(
+    "jsonb_each_text(CAST($1 AS JSONB)) AS k(key, value) WHERE k.key = o.kind AND o.checkpoint_version <= CAST(k.value AS BIGINT)"
+);
 
 /// Every migration, oldest first: its number and the name of the file that each engine has.
 macro_rules! migrations {
@@ -61,6 +100,7 @@ macro_rules! migrations {
             migrations!($engine, 1, "0001_foundation"),
             migrations!($engine, 2, "0002_plugins"),
             migrations!($engine, 3, "0003_operations"),
+            migrations!($engine, 4, "0004_work"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

@@ -74,9 +74,9 @@ pub enum Conflict {
         /// How many it may have.
         limit: u32,
     },
-    /// Another operation on the tenant is not finished.
+    /// Another exclusive operation on the subject is not finished.
     #[error("operation {operation} on this tenant is not finished; wait for it, or cancel it")]
-    TenantBusy {
+    SubjectBusy {
         /// That operation.
         operation: OperationId,
     },
@@ -95,6 +95,12 @@ pub enum Conflict {
         /// That operation.
         operation: OperationId,
     },
+    /// There is no such operation within reach.
+    #[error("there is no operation {operation}")]
+    NoOperation {
+        /// What was asked for.
+        operation: OperationId,
+    },
     /// The operation is over.
     #[error("operation {operation} is over: it is {state}")]
     Over {
@@ -103,11 +109,11 @@ pub enum Conflict {
         /// How it ended.
         state: &'static str,
     },
-    /// What an operation of this kind does cannot be taken back.
-    #[error("a {kind} cannot be cancelled: what it does cannot be taken back")]
+    /// What an operation of this kind does cannot be undone.
+    #[error("a {kind} cannot be cancelled: what it does cannot be undone")]
     NotCancellable {
         /// Its kind.
-        kind: &'static str,
+        kind: String,
     },
     /// The operation is not one that can be tried again.
     #[error(

@@ -121,11 +121,19 @@ impl Store {
             .await
     }
 
-    /// Puts an operation back into the queue, to be taken again after `pause` on the database's clock.
+    /// Puts an operation back into the queue, to be taken again after `pause` on the database's clock. `progress` is how
+    /// many steps were begun, where that is known to be fewer than it was.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.
-    pub async fn put_back(&self, lease: &Lease, pause: Duration, why: NewEvent<'_>, now: Timestamp) -> Result<()> {
+    pub async fn put_back(
+        &self,
+        lease: &Lease,
+        pause: Duration,
+        progress: Option<usize>,
+        why: NewEvent<'_>,
+        now: Timestamp,
+    ) -> Result<()> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
@@ -133,8 +141,9 @@ impl Store {
                 let not_before = tx.clock().await?.saturating_add(micros(pause));
                 let counted = i64::from(why.event != EventKind::HandedOver);
                 let sql = "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_until = NULL, \
-                     not_before = $2, retries = retries + $3 WHERE id = $1";
-                tx.execute(sql, values![lease.operation, not_before, counted]).await?;
+                     not_before = $2, retries = retries + $3, progress = COALESCE($4, progress) WHERE id = $1";
+                let progress = progress.and_then(|progress| i64::try_from(progress).ok());
+                tx.execute(sql, values![lease.operation, not_before, counted, progress]).await?;
                 tx.commit().await
             })
             .await
@@ -148,12 +157,12 @@ pub struct NewEvent<'a> {
     pub step: &'a str,
     /// What happened.
     pub event: EventKind,
-    /// For people; empty where the kind says it all.
+    /// Human-readable; empty where the kind says it all.
     pub detail: &'a str,
 }
 
 /// Appends events, if the lease is still held.
-async fn append(tx: &mut Tx, lease: &Lease, events: &[NewEvent<'_>], now: Timestamp) -> Result<()> {
+pub(crate) async fn append(tx: &mut Tx, lease: &Lease, events: &[NewEvent<'_>], now: Timestamp) -> Result<()> {
     let sql = "UPDATE operations SET last_event = last_event + $4, updated_at = $3 \
          WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING last_event";
     let row: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, now, events.len()]).await?;

@@ -2,14 +2,15 @@
 //! with every claim, and every write of a worker carries it, so that a worker that was taken for dead and comes
 //! back changes nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use convergence_model::operation::Operation;
+use convergence_model::operation::{Lane, Operation, Subject};
 use convergence_model::{EnvId, OperationId, OrgId, TenantId};
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
-use crate::decode::At;
+use crate::decode::{At, to_json};
 use crate::operation::OperationRow;
 use crate::{Result, Store, StoreError, audit};
 
@@ -28,6 +29,23 @@ impl Lease {
     }
 }
 
+/// What a worker is looking for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Names the worker.
+    pub worker: &'a str,
+    /// For how long it takes what it finds, on the database's clock.
+    pub lease: Duration,
+    /// Only operations of this lane.
+    pub lane: Lane,
+    /// Only these kinds, each with the newest version of its checkpoint that the worker can read. Others are left alone.
+    pub kinds: &'a BTreeMap<&'static str, u32>,
+    /// The organization that was served last: the next one has its turn.
+    pub after: OrgId,
+    /// Only this operation.
+    pub only: Option<OperationId>,
+}
+
 /// An operation a worker now holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
@@ -39,16 +57,13 @@ pub struct Claimed {
     pub time_left: Duration,
 }
 
-/// What became of a renewal.
+/// A lease that is held for longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewed {
-    /// The lease is held for longer.
-    Held {
-        /// Somebody asked to take the operation back.
-        cancel: bool,
-    },
-    /// It is no longer ours: stop working at once.
-    Lost,
+pub struct Renewed {
+    /// The lease.
+    pub lease: Lease,
+    /// Somebody asked to cancel the operation.
+    pub cancel: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -68,44 +83,22 @@ enum Taken {
 }
 
 impl Store {
-    /// Takes the oldest operation whose time has come, or whose worker let its lease run out, for `lease` from now
-    /// on the database's clock. `worker` names the taker; `now` is what the row's change is dated.
+    /// Takes an operation whose time has come, or whose worker let its lease run out: of the organization after the one
+    /// that was served last, the oldest. `now` is what the row's change is dated.
     ///
     /// A row that cannot be read is marked stuck on the way and passed over.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn claim(&self, worker: &str, lease: Duration, now: Timestamp) -> Result<Option<Claimed>> {
-        self.take(None, worker, lease, now).await
-    }
-
-    /// [`Store::claim`] of one operation; `None` when another worker holds it, it is finished or absent.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn claim_one(
-        &self,
-        operation: OperationId,
-        worker: &str,
-        lease: Duration,
-        now: Timestamp,
-    ) -> Result<Option<Claimed>> {
-        self.take(Some(operation), worker, lease, now).await
-    }
-
-    async fn take(
-        &self,
-        only: Option<OperationId>,
-        worker: &str,
-        lease: Duration,
-        now: Timestamp,
-    ) -> Result<Option<Claimed>> {
+    pub async fn claim(&self, wanted: Wanted<'_>, now: Timestamp) -> Result<Option<Claimed>> {
+        let kinds = to_json(wanted.kinds)?;
+        let kinds = kinds.as_str();
         loop {
             let taken = self
                 .database
                 .retry(|| async move {
                     let mut tx = self.database.begin().await?;
-                    let taken = take(&mut tx, only, worker, lease, now).await?;
+                    let taken = take(&mut tx, wanted, kinds, now).await?;
                     tx.commit().await?;
                     Ok(taken)
                 })
@@ -128,8 +121,7 @@ impl Store {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let sql = "UPDATE operations SET lease_until = 0 \
-                     WHERE state IN ('queued', 'running') AND state = 'running' AND lease_owner = $1";
+                let sql = "UPDATE operations SET lease_until = 0 WHERE state = 'running' AND lease_owner = $1";
                 let ended = tx.execute(sql, values![worker]).await?;
                 tx.commit().await?;
                 Ok(ended)
@@ -137,31 +129,48 @@ impl Store {
             .await
     }
 
-    /// Holds a lease for `duration` from now on.
+    /// Holds all these leases of a worker for `duration` from now on, in one statement however many they are. Those that
+    /// are not in the answer are lost.
     ///
     /// # Errors
-    /// When the database does not answer; the lease then runs on as it was.
-    pub async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
+    /// When the database does not answer; the leases then run on as they were.
+    pub async fn renew(&self, worker: &str, leases: &[Lease], duration: Duration) -> Result<Vec<Renewed>> {
+        let held: Vec<String> = leases.iter().map(|lease| format!("{}:{}", lease.operation, lease.epoch)).collect();
+        let held = to_json(&held)?;
+        let held = held.as_str();
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let until = tx.clock().await?.saturating_add(micros(duration));
-                let sql = "UPDATE operations SET lease_until = $3 \
-                     WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING cancel";
-                let ours: Option<(i64,)> = tx.first(sql, values![lease.operation, lease.epoch, until]).await?;
+                let rows: Vec<(String, i64, i64)> = tx.all(tx.renew_statement(), values![worker, until, held]).await?;
                 tx.commit().await?;
-                Ok(ours.map_or(Renewed::Lost, |(cancel,)| Renewed::Held { cancel: cancel != 0 }))
+                rows.into_iter()
+                    .map(|(id, epoch, cancel)| {
+                        let operation = OperationId(At { table: "operations", id: &id }.parse("id", &id)?);
+                        Ok(Renewed { lease: Lease { operation, epoch }, cancel: cancel != 0 })
+                    })
+                    .collect()
             })
             .await
     }
 }
 
-async fn take(tx: &mut Tx, only: Option<OperationId>, worker: &str, lease: Duration, now: Timestamp) -> Result<Taken> {
+async fn take(tx: &mut Tx, wanted: Wanted<'_>, kinds: &str, now: Timestamp) -> Result<Taken> {
     let clock = tx.clock().await?;
-    let only = only.map(|id| id.to_string());
-    let values = values![worker, clock.saturating_add(micros(lease)), now, clock, only];
-    let Some(row) = tx.first::<ClaimedRow>(tx.claim_statement(), values).await? else { return Ok(Taken::Nothing) };
-    let id = row.operation.id.clone();
+    let until = clock.saturating_add(micros(wanted.lease));
+    let only = wanted.only.map(|id| id.to_string());
+    // The organizations after the one that was served last, then from the first one on.
+    for (from, to) in [(wanted.after.0, i64::MAX), (i64::MIN, wanted.after.0)] {
+        let values = values![wanted.worker, until, now, wanted.lane.as_str(), clock, kinds, only.clone(), from, to];
+        if let Some(row) = tx.first::<ClaimedRow>(tx.claim_statement(), values).await? {
+            return taken(tx, row, clock, now).await;
+        }
+    }
+    Ok(Taken::Nothing)
+}
+
+async fn taken(tx: &mut Tx, row: ClaimedRow, clock: i64, now: Timestamp) -> Result<Taken> {
+    let (id, subject) = (row.operation.id.clone(), Subject::stored(row.operation.subject.clone()));
     match row.operation.read() {
         Ok(operation) => {
             let lease = Lease { operation: operation.id, epoch: row.lease_epoch };
@@ -171,9 +180,10 @@ async fn take(tx: &mut Tx, only: Option<OperationId>, worker: &str, lease: Durat
         Err(error) => {
             let sql = "UPDATE operations SET state = 'stuck', lease_owner = NULL, lease_until = NULL WHERE id = $1";
             tx.execute(sql, values![id.as_str()]).await?;
-            let sql = "UPDATE tenants SET status = 'failed', updated_at = $2 \
-                 WHERE id = (SELECT tenant FROM operations WHERE id = $1)";
-            tx.execute(sql, values![id, now]).await?;
+            if let Some(env_id) = subject.env_id() {
+                let sql = "UPDATE tenants SET status = 'failed', updated_at = $2 WHERE env_id = $1";
+                tx.execute(sql, values![env_id, now]).await?;
+            }
             Ok(Taken::Unreadable(error))
         }
     }
@@ -186,24 +196,34 @@ pub(crate) fn micros(duration: Duration) -> i64 {
 /// An operation whose lease is proven for the rest of a transaction.
 pub(crate) struct Held {
     pub(crate) org: OrgId,
-    pub(crate) tenant: TenantId,
-    pub(crate) env_id: EnvId,
+    pub(crate) subject: Subject,
     actor: String,
 }
 
 impl Held {
-    /// An audit row about the tenant, in the name of whoever asked for the operation.
+    /// An audit row about the operation's subject, in the name of whoever asked for the operation.
     pub(crate) fn entry(&self, action: &'static str, detail: serde_json::Value, at: Timestamp) -> audit::Entry<'_> {
-        audit::Entry { at, actor: &self.actor, action, env_id: self.env_id, detail }
+        audit::Entry { at, actor: &self.actor, action, env_id: self.subject.env_id(), detail }
+    }
+
+    /// The row of the tenant that the operation is about.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it is about none, or the tenant is gone.
+    pub(crate) async fn tenant(&self, tx: &mut Tx) -> Result<TenantId> {
+        let sql = "SELECT id FROM tenants WHERE env_id = $1";
+        let env_id = self.subject.env_id().unwrap_or(EnvId(0));
+        let row: Option<(String,)> = tx.first(sql, values![env_id]).await?;
+        let (id,) = row.ok_or_else(|| StoreError::corrupt("tenants", &self.subject, "the row is gone"))?;
+        Ok(TenantId(At { table: "tenants", id: &env_id }.parse("id", &id)?))
     }
 }
 
 /// Proves a lease and keeps the operation's row locked, so that nobody can claim it before the transaction ends.
 pub(crate) async fn hold(tx: &mut Tx, lease: &Lease) -> Result<Held> {
     let sql = "UPDATE operations SET lease_epoch = lease_epoch \
-         WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING org, tenant, env_id, actor";
-    let row: Option<(i64, String, i64, String)> = tx.first(sql, values![lease.operation, lease.epoch]).await?;
-    let (org, tenant, env_id, actor) = row.ok_or_else(|| lease.lost())?;
-    let tenant = TenantId(At { table: "operations", id: &lease.operation }.parse("tenant", &tenant)?);
-    Ok(Held { org: OrgId(org), tenant, env_id: EnvId(env_id), actor })
+         WHERE id = $1 AND lease_epoch = $2 AND state = 'running' RETURNING org, subject, actor";
+    let row: Option<(i64, String, String)> = tx.first(sql, values![lease.operation, lease.epoch]).await?;
+    let (org, subject, actor) = row.ok_or_else(|| lease.lost())?;
+    Ok(Held { org: OrgId(org), subject: Subject::stored(subject), actor })
 }

@@ -18,6 +18,7 @@
 
 mod audit;
 mod binding;
+mod checkpoint;
 mod crash;
 mod database;
 mod decode;
@@ -36,21 +37,25 @@ mod plugin;
 mod prune;
 mod request;
 mod revision;
+mod schedule;
+mod signal;
 mod tenant;
 
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::{StepDone, Until};
 pub use crash::Standing;
 pub use error::{Cause, Conflict, StoreError};
 pub use event::NewEvent;
 pub use key::{KeyOwner, KeyVerifier};
-pub use lease::{Claimed, Lease, Renewed};
-pub use operation::{Backlog, Idempotency, NewOperation, OperationQuery};
+pub use lease::{Claimed, Lease, Renewed, Wanted};
+pub use operation::{Backlog, Idempotency, NewOperation, OperationQuery, Unclaimable};
 pub use organization::Organization;
-pub use outcome::{Ending, Fate};
+pub use outcome::{Effect, Ending};
 pub use request::{Entry, PLATFORM};
 pub use revision::NewRevision;
+pub use signal::{Signal, SignalKey, Woken};
 pub use tenant::{LOCAL_NODE, NewSpawn, Spawned, SubnetPool, TenantQuery};
 
 use database::{Database, values};

@@ -1,24 +1,28 @@
-//! How operations end. Each outcome is one transaction: the tenant, the operation and the audit change together.
+//! How operations end. Each outcome is one transaction: what the operation was about, the operation and the audit change
+//! together.
 
-use convergence_model::operation::{Failure, Made, OperationState};
+use convergence_model::operation::{Failure, OperationState};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::database::{Tx, values};
 use crate::decode::to_json;
 use crate::lease::{self, Held, Lease};
 use crate::{Result, Store, audit};
 
-/// What becomes of the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It runs its newest revision.
-    Runs,
-    /// It is gone: row, binding, port, network, revisions, keys. What it did stays in operations and audit.
-    Gone,
-    /// It stays as it is, for an operator to look at.
-    Failed,
-    /// The operation was not about a tenant there is.
-    Untouched,
+/// What becomes of an operation's subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// The tenant runs its newest revision, and nothing is wrong with it.
+    TenantRuns,
+    /// The tenant is gone: row, binding, port, network, revisions, keys. What it did stays in operations and audit.
+    TenantGone,
+    /// The tenant stays as it is and has failed, for an operator to look at. Its reason is that of the operation.
+    TenantFailed,
+    /// The tenant was stopped for this reason, and has failed until somebody repairs or destroys it.
+    TenantHalted(Option<Failure>),
 }
 
 /// How an operation ends.
@@ -28,10 +32,10 @@ pub struct Ending {
     pub state: OperationState,
     /// Why, unless it succeeded.
     pub failure: Option<Failure>,
-    /// What it made.
-    pub result: Option<Made>,
-    /// What becomes of the tenant.
-    pub fate: Fate,
+    /// What it made, in the kind's own form.
+    pub result: Option<Value>,
+    /// What becomes of its subject.
+    pub effect: Effect,
     /// As the audit names it, for example `tenant.spawned`.
     pub action: &'static str,
 }
@@ -49,7 +53,7 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let held = lease::hold(&mut tx, lease).await?;
                 let turn = audit::turn_of_existing(&mut tx, held.org).await?;
-                meet(&mut tx, &held, ending.fate, now).await?;
+                change(&mut tx, &held, ending, now).await?;
                 let sql = "UPDATE operations SET state = $2, failure = $3, result = $4, updated_at = $5, \
                      lease_owner = NULL, lease_until = NULL WHERE id = $1";
                 let values = values![lease.operation, ending.state.as_str(), text.clone(), result.clone(), now];
@@ -67,16 +71,24 @@ impl Store {
     }
 }
 
-async fn meet(tx: &mut Tx, held: &Held, fate: Fate, now: Timestamp) -> Result<()> {
-    let sql = match fate {
-        Fate::Runs => {
-            "UPDATE tenants SET status = 'running', updated_at = $2, observed_generation = generation, \
-             current_revision = (SELECT MAX(number) FROM revisions WHERE tenant = $1) WHERE id = $1"
-        }
+/// Changes what the operation was about. A tenant is found by its number, which is never used twice.
+async fn change(tx: &mut Tx, held: &Held, ending: &Ending, now: Timestamp) -> Result<()> {
+    let Some(env_id) = held.subject.env_id() else { return Ok(()) };
+    let failed = "UPDATE tenants SET status = 'failed', failure = $3, updated_at = $2 WHERE env_id = $1";
+    let (sql, reason) = match &ending.effect {
+        Effect::None => return Ok(()),
+        Effect::TenantRuns => (
+            "UPDATE tenants SET status = 'running', failure = $3, updated_at = $2, observed_generation = generation, \
+             current_revision = (SELECT MAX(r.number) FROM revisions r WHERE r.tenant = tenants.id) WHERE env_id = $1",
+            None,
+        ),
         // Everything that belongs to it is deleted by the tables' own references.
-        Fate::Gone => return tx.execute("DELETE FROM tenants WHERE id = $1", values![held.tenant]).await.map(drop),
-        Fate::Failed => "UPDATE tenants SET status = 'failed', updated_at = $2 WHERE id = $1",
-        Fate::Untouched => return Ok(()),
+        Effect::TenantGone => {
+            return tx.execute("DELETE FROM tenants WHERE env_id = $1", values![env_id]).await.map(drop);
+        }
+        Effect::TenantFailed => (failed, ending.failure.as_ref()),
+        Effect::TenantHalted(reason) => (failed, reason.as_ref().or(ending.failure.as_ref())),
     };
-    tx.execute(sql, values![held.tenant, now]).await.map(drop)
+    let reason = reason.map(to_json).transpose()?;
+    tx.execute(sql, values![env_id, now, reason]).await.map(drop)
 }

@@ -22,11 +22,11 @@ impl Store {
                 .retry(|| async move {
                     let mut tx = self.database.begin().await?;
                     let sql = "DELETE FROM operation_events WHERE operation IN (SELECT id FROM operations \
-                         WHERE state NOT IN ('queued', 'running') AND state <> 'stuck' AND updated_at < $1 \
+                         WHERE state NOT IN ('queued', 'running', 'waiting') AND state <> 'stuck' AND updated_at < $1 \
                          ORDER BY updated_at, id LIMIT $2)";
                     tx.execute(sql, values![before, AT_ONCE]).await?;
                     let sql = "DELETE FROM operations WHERE id IN (SELECT id FROM operations \
-                         WHERE state NOT IN ('queued', 'running') AND state <> 'stuck' AND updated_at < $1 \
+                         WHERE state NOT IN ('queued', 'running', 'waiting') AND state <> 'stuck' AND updated_at < $1 \
                          ORDER BY updated_at, id LIMIT $2)";
                     let some = tx.execute(sql, values![before, AT_ONCE]).await?;
                     tx.commit().await?;

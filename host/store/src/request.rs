@@ -1,16 +1,16 @@
-//! What can be asked about tenants there are: to do something to one, to take that back, to try it again.
+//! What can be asked about tenants there are: to do something to one, to cancel that, to retry it.
 
 use std::time::Duration;
 
-use convergence_model::operation::{Direction, Operation, OperationKind, OperationState};
+use convergence_model::operation::{Direction, Operation, OperationState, Subject};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::{EnvId, OperationId, OrgId, Scope, TenantId};
+use convergence_model::{EnvId, OperationId, OrgId, Scope};
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
 use crate::decode::At;
 use crate::lease::micros;
-use crate::operation::{self, NewOperation, OperationRow, Subject, columns};
+use crate::operation::{self, NewOperation, OperationRow, columns};
 use crate::{Conflict, Result, Store, StoreError, audit};
 
 /// What the audit says of who asked for something, when it is the platform itself.
@@ -31,10 +31,10 @@ impl Store {
     /// Accepts an operation on a tenant: operation, status and audit row, or none of them. `None` when there is no such
     /// tenant within reach, or it is not as `entry` wants it.
     ///
-    /// Whoever asks for a destroy need not wait for a repair that nobody works on: it is cancelled.
+    /// What yields and is not begun is cancelled instead of being waited for.
     ///
     /// # Errors
-    /// [`Conflict::TenantBusy`] while another operation on it is not finished; when the database does not
+    /// [`Conflict::SubjectBusy`] while another operation on it is not finished; when the database does not
     /// answer or a row cannot be read.
     pub async fn begin(
         &self,
@@ -49,29 +49,30 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 make_way(&mut tx, env_id, new).await?;
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
-                let sql = "SELECT id, status, name FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
-                let row: Option<(String, String, String)> = tx.first(sql, values![env_id, scope]).await?;
-                let Some((id, status, name)) = row else { return Ok(None) };
-                let (tenant, status) = read(env_id, &id, &status)?;
+                let sql = "SELECT status, name FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
+                let row: Option<(String, String)> = tx.first(sql, values![env_id, scope]).await?;
+                let Some((status, name)) = row else { return Ok(None) };
+                let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
                 if !entry.from.is_empty() && !entry.from.contains(&status) {
                     return Ok(None);
                 }
-                let subject = Subject { tenant, env_id, org };
+                let subject = Subject::tenant(env_id);
                 // Asked for before anything is written, so that this never waits for a worker that is
                 // finishing and wants the turn taken above.
-                refuse_busy(&mut tx, subject.tenant).await?;
+                refuse_busy(&mut tx, &subject).await?;
                 if let Some(to) = entry.to {
                     let desired = if to == TenantStatus::Destroying { "absent" } else { "running" };
                     let sql = "UPDATE tenants SET status = $2, desired = $3, generation = generation + 1, \
-                         updated_at = $4 WHERE env_id = $1";
+                         failure = NULL, updated_at = $4 WHERE env_id = $1";
                     tx.execute(sql, values![env_id, to.as_str(), desired, new.now]).await?;
                 }
-                let operation = operation::insert(&mut tx, subject, new).await?;
-                let detail = match new.input.reason.as_str() {
+                let operation = operation::insert(&mut tx, org, &subject, new).await?;
+                let detail = match operation.reason() {
                     "" => serde_json::json!({ "operation": operation.id, "name": name }),
                     reason => serde_json::json!({ "operation": operation.id, "name": name, "reason": reason }),
                 };
-                let told = audit::Entry { at: new.now, actor: &new.actor, action: entry.action, env_id, detail };
+                let told =
+                    audit::Entry { at: new.now, actor: &new.actor, action: entry.action, env_id: Some(env_id), detail };
                 turn.record(&mut tx, told).await?;
                 tx.commit().await?;
                 Ok(Some(operation))
@@ -85,22 +86,21 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn begin_sweep(&self, org: OrgId, env_id: EnvId, new: &NewOperation) -> Result<Option<Operation>> {
-        // Never the id of a tenant: theirs carry the time in their first half.
-        let number = u128::from(env_id.0.unsigned_abs());
-        let subject = Subject { tenant: TenantId(uuid::Uuid::from_u128(number)), env_id, org };
+        // Images carry no number: they are the platform's.
+        let subject = &if env_id == EnvId(0) { Subject::platform() } else { Subject::tenant(env_id) };
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
                 let sql = "SELECT (SELECT COUNT(*) FROM tenants WHERE env_id = $1) + (SELECT COUNT(*) FROM operations \
-                     WHERE env_id = $1 AND state IN ('queued', 'running'))";
-                let (known,): (i64,) = tx.one(sql, values![env_id]).await?;
+                     WHERE subject = $2 AND exclusive = 1 AND state IN ('queued', 'running', 'waiting'))";
+                let (known,): (i64,) = tx.one(sql, values![env_id, subject.as_str()]).await?;
                 if known > 0 {
                     return Ok(None);
                 }
-                let operation = operation::insert(&mut tx, subject, new).await?;
-                let detail = serde_json::json!({ "operation": operation.id, "leftovers": new.input.leftovers });
-                let (at, actor) = (new.now, new.actor.as_str());
+                let operation = operation::insert(&mut tx, org, subject, new).await?;
+                let detail = serde_json::json!({ "operation": operation.id, "input": new.input });
+                let (at, actor, env_id) = (new.now, new.actor.as_str(), subject.env_id());
                 turn.record(&mut tx, audit::Entry { at, actor, action: "engine.sweep", env_id, detail }).await?;
                 tx.commit().await?;
                 Ok(Some(operation))
@@ -127,7 +127,7 @@ impl Store {
     /// was going for as long as `patience`. `None` when there is no such operation within reach.
     ///
     /// # Errors
-    /// [`Conflict::NotRetryable`]; [`Conflict::TenantBusy`]; when the database does not answer or the row cannot be
+    /// [`Conflict::NotRetryable`]; [`Conflict::SubjectBusy`]; when the database does not answer or the row cannot be
     /// read.
     pub async fn request_retry(
         &self,
@@ -166,17 +166,12 @@ impl Store {
                     Change::Retry { patience } => try_again(&mut tx, &before, patience, now).await?,
                 };
                 let detail = serde_json::json!({ "operation": id, "state": before.state.as_str() });
-                turn.record(&mut tx, audit::Entry { at: now, actor, action, env_id: before.env_id, detail }).await?;
+                turn.record(&mut tx, audit::Entry { at: now, actor, action, env_id: before.env_id(), detail }).await?;
                 tx.commit().await?;
                 self.operation(scope, id).await
             })
             .await
     }
-}
-
-fn read(env_id: EnvId, id: &str, status: &str) -> Result<(TenantId, TenantStatus)> {
-    let at = At { table: "tenants", id: &env_id };
-    Ok((TenantId(at.parse("id", id)?), at.word("status", status, TenantStatus::parse)?))
 }
 
 /// What somebody wants of an operation.
@@ -190,19 +185,26 @@ async fn cancel(tx: &mut Tx, before: &Operation, now: Timestamp) -> Result<&'sta
     if before.state.is_final() {
         return Err(Conflict::Over { operation: before.id, state: before.state.as_str() }.into());
     }
-    // Waiting for something to pass is over, too: the way back begins at once.
-    let sql = "UPDATE operations SET cancel = 1, not_before = 0, updated_at = $2 WHERE id = $1";
+    // Waiting is over, too, whatever it is for: somebody takes it at once.
+    let sql = "UPDATE operations SET cancel = 1, not_before = 0, wake_at = NULL, awaits = NULL, \
+         state = CASE WHEN state = 'waiting' THEN 'queued' ELSE state END, updated_at = $2 WHERE id = $1";
     tx.execute(sql, values![before.id, now]).await?;
     Ok("operation.cancel")
 }
 
 async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Timestamp) -> Result<&'static str> {
-    let (tenants,): (i64,) = tx.one("SELECT COUNT(*) FROM tenants WHERE id = $1", values![before.tenant]).await?;
-    let has_something_left = tenants > 0 || before.kind == OperationKind::Sweep;
-    if !has_something_left || !matches!(before.state, OperationState::Stuck | OperationState::Failed) {
+    let gone = match before.env_id() {
+        // A sweep is about what no tenant has.
+        Some(env_id) if before.kind != "sweep" => {
+            let sql = "SELECT COUNT(*) FROM tenants WHERE env_id = $1";
+            tx.one::<(i64,)>(sql, values![env_id]).await?.0 == 0
+        }
+        _ => false,
+    };
+    if gone || !matches!(before.state, OperationState::Stuck | OperationState::Failed) {
         return Err(Conflict::NotRetryable { operation: before.id, state: before.state.as_str() }.into());
     }
-    refuse_busy(tx, before.tenant).await?;
+    refuse_busy(tx, &before.subject).await?;
     let deadline = tx.clock().await?.saturating_add(micros(patience));
     let keeps_failure = i64::from(before.direction == Direction::Back);
     let sql = "UPDATE operations SET state = 'queued', cancel = 0, retries = 0, crashes = 0, not_before = 0, \
@@ -211,24 +213,25 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
     Ok("operation.retry")
 }
 
-/// Lets a destroy past a repair that nobody works on. One that somebody works on has to be stopped first: what its worker
-/// has asked of the engine may happen after everything is removed.
+/// Cancels what yields and nobody works on. What somebody works on has to be stopped first: what its worker has asked of the
+/// engine may happen after the next operation is done.
 async fn make_way(tx: &mut Tx, env_id: EnvId, new: &NewOperation) -> Result<()> {
-    if new.kind == OperationKind::Destroy {
+    if new.exclusive && !new.yields {
         let sql = "UPDATE operations SET state = 'cancelled', updated_at = $2 \
-             WHERE env_id = $1 AND kind IN ('repair', 'halt') AND state = 'queued'";
-        tx.execute(sql, values![env_id, new.now]).await?;
+             WHERE subject = $1 AND yields = 1 AND state IN ('queued', 'waiting')";
+        tx.execute(sql, values![Subject::tenant(env_id).as_str(), new.now]).await?;
     }
     Ok(())
 }
 
-async fn refuse_busy(tx: &mut Tx, tenant: TenantId) -> Result<()> {
-    let sql = "SELECT id FROM operations WHERE tenant = $1 AND state IN ('queued', 'running')";
-    match tx.first::<(String,)>(sql, values![tenant]).await? {
+pub(crate) async fn refuse_busy(tx: &mut Tx, subject: &Subject) -> Result<()> {
+    let sql =
+        "SELECT id FROM operations WHERE subject = $1 AND exclusive = 1 AND state IN ('queued', 'running', 'waiting')";
+    match tx.first::<(String,)>(sql, values![subject.as_str()]).await? {
         None => Ok(()),
         Some((active,)) => {
             let operation = At { table: "operations", id: &active }.parse("id", &active)?;
-            Err(StoreError::from(Conflict::TenantBusy { operation }))
+            Err(StoreError::from(Conflict::SubjectBusy { operation }))
         }
     }
 }

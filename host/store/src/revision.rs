@@ -83,7 +83,7 @@ impl Store {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let tenant = lease::hold(&mut tx, lease).await?.tenant;
+                let tenant = lease::hold(&mut tx, lease).await?.tenant(&mut tx).await?;
                 let sql = "UPDATE revisions SET image_tag = $3 WHERE tenant = $1 AND number = $2 AND built IS NULL";
                 tx.execute(sql, values![tenant, number, tag]).await?;
                 tx.commit().await
@@ -102,7 +102,7 @@ impl Store {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let tenant = lease::hold(&mut tx, lease).await?.tenant;
+                let tenant = lease::hold(&mut tx, lease).await?.tenant(&mut tx).await?;
                 let sql = "UPDATE revisions SET image_tag = $3, built = $4 \
                      WHERE tenant = $1 AND number = $2 AND built IS NULL";
                 if tx.execute(sql, values![tenant, number, built.tag.as_str(), text]).await? == 0 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use convergence_model::operation::Operation;
+use convergence_model::operation::{Failure, Lane, Operation, Subject};
 use convergence_model::tenant::{Binding, Tenant, TenantStatus};
 use convergence_model::{EnvId, OrgId, RevisionNumber, Scope, TenantId, TenantName, TenantSpec};
 
@@ -12,7 +12,7 @@ use crate::binding::{self, BindingRow, Pools};
 use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
 use crate::key::{self, KeyVerifier};
-use crate::operation::{self, NewOperation, Subject};
+use crate::operation::{self, NewOperation};
 use crate::revision::{self, NewRevision};
 use crate::{Conflict, Result, Store, audit, idempotency};
 
@@ -87,6 +87,7 @@ struct TenantRow {
     spec: String,
     status: String,
     current_revision: Option<i64>,
+    failure: Option<String>,
     created_at: i64,
     updated_at: i64,
 }
@@ -101,6 +102,7 @@ impl TenantRow {
             spec: at.json("spec", &self.spec)?,
             status: at.word("status", &self.status, TenantStatus::parse)?,
             current_revision: self.current_revision.map(RevisionNumber),
+            failure: self.failure.map(|text| at.json::<Failure>("failure", &text)).transpose()?,
             created_at: at.time("created_at", self.created_at)?,
             updated_at: at.time("updated_at", self.updated_at)?,
         })
@@ -141,7 +143,7 @@ impl Store {
                 let turn = audit::turn(&mut tx, new.org).await?.ok_or(Conflict::NoOrganization(new.org))?;
                 let asked = &new.operation;
                 idempotency::refuse_begun(&mut tx, new.org, asked.idempotency.as_ref()).await?;
-                refuse_full_queue(&mut tx, new.backlog_max).await?;
+                refuse_full_queue(&mut tx, asked.lane, new.backlog_max).await?;
                 refuse_over_quota(&mut tx, new.org, new.quota).await?;
                 refuse_taken_name(&mut tx, new.org, &new.spec.name).await?;
                 let (tenant, now) = (insert(&mut tx, new).await?, asked.now);
@@ -149,11 +151,11 @@ impl Store {
                 let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, now).await?;
                 key::insert(&mut tx, tenant.id, &new.key, now).await?;
                 revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision, now).await?;
-                let subject = Subject { tenant: tenant.id, env_id: tenant.env_id, org: tenant.org };
-                let operation = operation::insert(&mut tx, subject, asked).await?;
+                let subject = Subject::tenant(tenant.env_id);
+                let operation = operation::insert(&mut tx, tenant.org, &subject, asked).await?;
                 let detail =
                     serde_json::json!({ "operation": operation.id, "name": new.spec.name, "port": binding.port });
-                let (actor, env_id) = (asked.actor.as_str(), tenant.env_id);
+                let (actor, env_id) = (asked.actor.as_str(), Some(tenant.env_id));
                 turn.record(&mut tx, audit::Entry { at: now, actor, action: "tenant.spawn", env_id, detail }).await?;
                 tx.commit().await?;
                 Ok(Spawned { tenant, binding, operation })
@@ -166,7 +168,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or the row cannot be read.
     pub async fn tenant(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Tenant>> {
-        let sql = "SELECT id, env_id, org, spec, status, current_revision, created_at, updated_at \
+        let sql = "SELECT id, env_id, org, spec, status, current_revision, failure, created_at, updated_at \
              FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
         let row: Option<TenantRow> = self.database.first(sql, values![env_id, scope]).await?;
         row.map(TenantRow::read).transpose()
@@ -177,7 +179,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or a row cannot be read.
     pub async fn tenants(&self, scope: &Scope, query: TenantQuery) -> Result<Vec<(Tenant, Binding)>> {
-        let sql = "SELECT t.id, t.env_id, t.org, t.spec, t.status, t.current_revision, t.created_at, t.updated_at, \
+        let sql = "SELECT t.id, t.env_id, t.org, t.spec, t.status, t.current_revision, t.failure, t.created_at, t.updated_at, \
              b.port, b.subnet, b.key_version FROM tenants t JOIN bindings b ON b.tenant = t.id \
              WHERE t.env_id > $1 AND ($2 IS NULL OR t.org = $2) AND ($3 IS NULL OR t.org = $3) \
              ORDER BY t.env_id LIMIT $4";
@@ -188,9 +190,9 @@ impl Store {
     }
 }
 
-async fn refuse_full_queue(tx: &mut Tx, limit: u32) -> Result<()> {
-    let sql = "SELECT COUNT(*) FROM operations WHERE state IN ('queued', 'running')";
-    let (unfinished,): (i64,) = tx.one(sql, Vec::new()).await?;
+async fn refuse_full_queue(tx: &mut Tx, lane: Lane, limit: u32) -> Result<()> {
+    let sql = "SELECT COUNT(*) FROM operations WHERE lane = $1 AND state IN ('queued', 'running')";
+    let (unfinished,): (i64,) = tx.one(sql, values![lane.as_str()]).await?;
     if unfinished >= i64::from(limit) { Err(Conflict::QueueFull { limit }.into()) } else { Ok(()) }
 }
 
@@ -210,7 +212,7 @@ async fn insert(tx: &mut Tx, new: &NewSpawn) -> Result<Tenant> {
     let sql = "INSERT INTO tenants \
          (id, org, name, spec, status, cpu_millis, memory_mb, disk_mb, replicas, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 'provisioning', $5, $6, $7, $8, $9, $9) \
-         RETURNING id, env_id, org, spec, status, current_revision, created_at, updated_at";
+         RETURNING id, env_id, org, spec, status, current_revision, failure, created_at, updated_at";
     let (name, spec, limits) = (new.spec.name.as_str(), to_json(&new.spec)?, new.revision.limits);
     let values = values![
         new.tenant,

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use convergence_model::operation::{EventKind, Failure, Input, Operation, OperationKind, OperationState};
+use convergence_model::operation::{EventKind, Failure, Lane, Operation, OperationState};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::{Built, PluginPin, TenantStatus};
 use convergence_model::{EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Claimed, Ending, Entry, Fate, KeyVerifier, LOCAL_NODE, Lease, NewEvent, NewOperation, NewRevision, NewSpawn,
-    Renewed, Store, SubnetPool,
+    Claimed, Effect, Ending, Entry, KeyVerifier, LOCAL_NODE, Lease, NewEvent, NewOperation, NewRevision, NewSpawn,
+    Store, SubnetPool, Wanted,
 };
 
 const ORG: OrgId = OrgId(1);
@@ -114,7 +114,7 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
         org: ORG,
         spec,
         revision: NewRevision { plan: plan(), plugins: BTreeMap::from([("node".into(), pin)]), limits },
-        operation: asked(n, OperationKind::Spawn, at(0)),
+        operation: asked(n, "spawn", at(0)),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },
         node: LOCAL_NODE.into(),
         ports: 3001..=3200,
@@ -126,11 +126,14 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
 }
 
 /// Somebody's request for an operation.
-fn asked(n: u128, kind: OperationKind, now: Timestamp) -> NewOperation {
+fn asked(n: u128, kind: &'static str, now: Timestamp) -> NewOperation {
     NewOperation {
         id: operation_id(n),
         kind,
-        input: Input::default(),
+        lane: Lane::Engine,
+        exclusive: true,
+        yields: matches!(kind, "repair" | "halt"),
+        input: serde_json::json!({}),
         actor: "tester".into(),
         patience: HELD,
         idempotency: None,
@@ -152,7 +155,7 @@ async fn destroy_asked(
     now: Timestamp,
 ) -> crate::Result<Option<Operation>> {
     let entry = Entry { from: &[], to: Some(TenantStatus::Destroying), action: "tenant.destroy" };
-    store.begin(scope, env_id, &asked(n, OperationKind::Destroy, now), entry).await
+    store.begin(scope, env_id, &asked(n, "destroy", now), entry).await
 }
 
 /// How an operation of the tests ends.
@@ -165,14 +168,14 @@ enum Ended {
 }
 
 async fn end(store: &Store, lease: &Lease, how: Ended, now: Timestamp) -> crate::Result<()> {
-    let (state, fate, action) = match how {
-        Ended::Spawned => (OperationState::Succeeded, Fate::Runs, "tenant.spawned"),
-        Ended::Destroyed => (OperationState::Succeeded, Fate::Gone, "tenant.destroyed"),
-        Ended::Undone => (OperationState::Failed, Fate::Gone, "tenant.spawn-failed"),
-        Ended::Stuck => (OperationState::Stuck, Fate::Failed, "tenant.destroy-failed"),
+    let (state, effect, action) = match how {
+        Ended::Spawned => (OperationState::Succeeded, Effect::TenantRuns, "tenant.spawned"),
+        Ended::Destroyed => (OperationState::Succeeded, Effect::TenantGone, "tenant.destroyed"),
+        Ended::Undone => (OperationState::Failed, Effect::TenantGone, "tenant.spawn-failed"),
+        Ended::Stuck => (OperationState::Stuck, Effect::TenantFailed, "tenant.destroy-failed"),
     };
     let failure = (state != OperationState::Succeeded).then(failure);
-    store.end(lease, &Ending { state, failure, result: None, fate, action }, now).await
+    store.end(lease, &Ending { state, failure, result: None, effect, action }, now).await
 }
 
 async fn tell(
@@ -225,5 +228,37 @@ async fn tamper(store: &Store, sql: &'static str) -> crate::Result<u64> {
 /// Spawns tenant number `n` and claims its operation.
 async fn spawned_and_claimed(store: &Store, n: u128, name: &str, lease: Duration) -> Claimed {
     store.begin_spawn(&own(), &new_spawn(n, name)).await.unwrap();
-    store.claim_one(operation_id(n), "worker", lease, at(1)).await.unwrap().unwrap()
+    claim_one(store, operation_id(n), "worker", lease, at(1)).await.unwrap().unwrap()
+}
+
+/// The kinds that the tests' workers know.
+fn known() -> BTreeMap<&'static str, u32> {
+    ["spawn", "destroy", "repair", "halt", "sweep"].into_iter().map(|kind| (kind, 0)).chain([("loop", 2)]).collect()
+}
+
+/// Claims whatever is next in the lane of the engine.
+async fn claim(store: &Store, worker: &str, lease: Duration, now: Timestamp) -> crate::Result<Option<Claimed>> {
+    let (kinds, after) = (known(), OrgId(0));
+    let wanted = Wanted { worker, lease, lane: Lane::Engine, kinds: &kinds, after, only: None };
+    store.claim(wanted, now).await
+}
+
+/// Claims one operation.
+async fn claim_one(
+    store: &Store,
+    id: OperationId,
+    worker: &str,
+    lease: Duration,
+    now: Timestamp,
+) -> crate::Result<Option<Claimed>> {
+    let (kinds, after) = (known(), OrgId(0));
+    let wanted = Wanted { worker, lease, lane: Lane::Engine, kinds: &kinds, after, only: Some(id) };
+    store.claim(wanted, now).await
+}
+
+/// Renews a lease of the worker "worker": whether somebody asked to cancel the operation, or `None` where it is lost.
+async fn renew(store: &Store, lease: &Lease) -> Option<bool> {
+    let renewed = store.renew("worker", &[*lease], HELD).await.unwrap().pop()?;
+    assert_eq!(renewed.lease, *lease);
+    Some(renewed.cancel)
 }

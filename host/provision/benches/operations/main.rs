@@ -11,19 +11,21 @@
 
 #[path = "../../tests/provision/bench.rs"]
 mod bench;
+#[path = "../../tests/provision/rehearsal.rs"]
+mod rehearsal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use convergence_access::development::HOME;
-use convergence_model::operation::{Input, OperationKind, OperationState};
+use convergence_model::operation::{Lane, OperationState};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::PluginPin;
 use convergence_model::{EnvId, Limits, OperationId, Scope, TenantId};
 use convergence_runtime::{Owner, Runtime};
 use convergence_store::{
-    Ending, Fate, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, Store, SubnetPool,
+    Claimed, Effect, Ending, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, Store, SubnetPool, Wanted,
 };
 use convergence_test_database::Fresh;
 
@@ -85,11 +87,11 @@ async fn overhead(engine: &str) {
         let operation = bench.spawn(&format!("app-{number}")).await;
         ours.push(begun.elapsed());
         assert_eq!(operation.state, OperationState::Succeeded);
-        direct.push(steps_alone(&bench, operation.env_id).await);
+        direct.push(steps_alone(&bench, operation.env_id().unwrap()).await);
         let begun = Instant::now();
         bench.store.take_duty("bench", "bench", LEASE).await.unwrap();
         commits.push(begun.elapsed());
-        bench.destroy(operation.env_id).await;
+        bench.destroy(operation.env_id().unwrap()).await;
     }
     let (ours, direct, commit) = (Percentiles::of(ours), Percentiles::of(direct), Percentiles::of(commits));
     // Acceptance, claim, image twice, six steps and their events, the end.
@@ -132,7 +134,7 @@ async fn steps_alone(bench: &Bench, env_id: EnvId) -> Duration {
 /// Many operations at the same time.
 async fn throughput(engine: &str) {
     let mut site = Site::on(fresh(engine).await).await;
-    site.settings.operations.concurrency = 8;
+    site.work.concurrency = 8;
     site.settings.ports = 3001..=60_000;
     site.settings.subnets = SubnetPool { first: Ipv4Addr::new(10, 0, 0, 0), count: 1 << 20 };
     let bench = Bench::of(site);
@@ -141,7 +143,7 @@ async fn throughput(engine: &str) {
     let spawned = futures_util::future::join_all(names.iter().map(|name| bench.spawn(name))).await;
     let spawning = begun.elapsed();
     let begun = Instant::now();
-    futures_util::future::join_all(spawned.iter().map(|operation| bench.destroy(operation.env_id))).await;
+    futures_util::future::join_all(spawned.iter().map(|operation| bench.destroy(operation.env_id().unwrap()))).await;
     let destroying = begun.elapsed();
     let per_second = |time: Duration| names.len() as f64 / time.as_secs_f64();
     println!(
@@ -161,12 +163,12 @@ async fn recovery(engine: &str) {
         while done < size {
             done += 1;
             begin(&store, done).await;
-            let claimed = store.claim("bench", LEASE, now()).await.unwrap().unwrap();
+            let claimed = claim(&store, "bench").await;
             let ending = Ending {
                 state: OperationState::Succeeded,
                 failure: None,
                 result: None,
-                fate: Fate::Untouched,
+                effect: Effect::None,
                 action: "engine.swept",
             };
             store.end(&claimed.lease, &ending, now()).await.unwrap();
@@ -174,18 +176,18 @@ async fn recovery(engine: &str) {
         let mut times = Vec::new();
         for cut_off in 0..20 {
             begin(&store, 1_000_000 + size * 100 + cut_off).await;
-            let held = store.claim("dead", LEASE, now()).await.unwrap().unwrap();
+            let held = claim(&store, "dead").await;
             let begun = Instant::now();
             let after = Store::open(fresh.location()).await.unwrap();
             assert_eq!(after.end_leases("dead").await.unwrap(), 1);
-            let claimed = after.claim("bench", LEASE, now()).await.unwrap().unwrap();
+            let claimed = claim(&after, "bench").await;
             times.push(begun.elapsed());
             assert_eq!(claimed.operation.id, held.operation.id);
             let ending = Ending {
                 state: OperationState::Succeeded,
                 failure: None,
                 result: None,
-                fate: Fate::Untouched,
+                effect: Effect::None,
                 action: "engine.swept",
             };
             after.end(&claimed.lease, &ending, now()).await.unwrap();
@@ -203,8 +205,14 @@ async fn recovery(engine: &str) {
     }
 }
 
+async fn claim(store: &Store, worker: &str) -> Claimed {
+    let (kinds, lane) = (BTreeMap::from([("sweep", 0)]), Lane::Engine);
+    let wanted = Wanted { worker, lease: LEASE, lane, kinds: &kinds, after: HOME, only: None };
+    store.claim(wanted, now()).await.unwrap().unwrap()
+}
+
 async fn begin(store: &Store, number: u64) {
-    let new = operation(OperationKind::Sweep, number);
+    let new = operation("sweep", number);
     store.begin_sweep(HOME, EnvId(i64::try_from(number).unwrap()), &new).await.unwrap().unwrap();
 }
 
@@ -217,7 +225,7 @@ async fn status(engine: &str) {
         for number in 1..=size {
             site.store.begin_spawn(&Scope::platform(), &tenant(number)).await.unwrap();
         }
-        let provisioner = site.provisioner(std::sync::Arc::clone(&site.store));
+        let provisioner = site.front(std::sync::Arc::clone(&site.store)).provisioner;
         asked.push((size, site, provisioner, Vec::new()));
     }
     // In turns, so that whatever else the machine does meets all of them.
@@ -259,7 +267,7 @@ fn tenant(number: u64) -> NewSpawn {
             )]),
             limits: Limits::DEFAULT,
         },
-        operation: operation(OperationKind::Spawn, number),
+        operation: operation("spawn", number),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{number}"), verifier: vec![0; 32] },
         node: LOCAL_NODE.to_owned(),
         ports: 1025..=65_535,
@@ -296,11 +304,14 @@ fn small_plan() -> BuildPlan {
     BuildPlan { files: Vec::new(), stages: vec![stage], service, notes: Vec::new(), extra: Vec::new() }
 }
 
-fn operation(kind: OperationKind, number: u64) -> NewOperation {
+fn operation(kind: &'static str, number: u64) -> NewOperation {
     NewOperation {
         id: OperationId(uuid::Uuid::from_u128(0x0b_0000_0000 + u128::from(number))),
         kind,
-        input: Input::default(),
+        lane: Lane::Engine,
+        exclusive: true,
+        yields: false,
+        input: serde_json::json!({}),
         actor: "bench".to_owned(),
         patience: Duration::from_secs(3600),
         idempotency: None,

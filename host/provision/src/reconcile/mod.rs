@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use convergence_model::operation::{Input, Leftover, OperationKind};
+use convergence_model::operation::{Leftover, SweepInput, UpkeepInput};
 use convergence_model::{EnvId, OrgId, Scope};
 use convergence_runtime::{ChangeStream, LogQuery, RuntimeError};
 use convergence_store::{Conflict, PLATFORM, StoreError};
@@ -21,7 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use plan::ReconcileSettings;
 
-use crate::{Provisioner, RequestError, halt, repair};
+use convergence_work::RequestError;
+
+use crate::request::asked;
+use crate::{Provisioner, halt, repair, sweep};
 use plan::Action;
 
 /// The duty of the server that reconciles.
@@ -32,6 +35,8 @@ const SOON: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_millis(200);
 /// Who owns what no organization's label is on: the platform's own.
 const PLATFORM_ORG: OrgId = OrgId(1);
+/// Characters of such a line.
+const LINE_MAX: usize = 500;
 /// Lines of an app kept with the reason for which it is stopped.
 const LAST_LINES: u32 = 20;
 
@@ -124,7 +129,7 @@ impl Provisioner {
     ) -> Result<BTreeSet<EnvId>, LookError> {
         let settings = self.settings.reconcile;
         // Kept for longer than it is between two looks: it moves only when this server is gone.
-        if !self.store.take_duty(DUTY, &self.settings.worker, settings.interval * 3).await? {
+        if !self.store.take_duty(DUTY, &self.operations.settings().worker, settings.interval * 3).await? {
             return Ok(BTreeSet::new());
         }
         if whom.is_none() {
@@ -138,7 +143,7 @@ impl Provisioner {
         for action in plan::plan(&desired, &observed, &settings) {
             match self.ask_for(&action, &standings).await {
                 Ok(()) | Err(RequestError::Absent | RequestError::Stopping) => {}
-                Err(RequestError::Store(StoreError::Conflict(Conflict::TenantBusy { .. }))) => {}
+                Err(RequestError::Store(StoreError::Conflict(Conflict::SubjectBusy { .. }))) => {}
                 Err(RequestError::Store(error)) => return Err(error.into()),
             }
         }
@@ -150,17 +155,17 @@ impl Provisioner {
         match action {
             Action::Repair { tenant, reason, crash } => {
                 tracing::warn!(tenant = tenant.0, reason, "repairing");
-                let input = Input { reason: reason.clone(), ..Input::default() };
-                self.request(&scope, *tenant, OperationKind::Repair, input, PLATFORM, repair::FOUND).await?;
+                let input = UpkeepInput { reason: reason.clone(), failure: None };
+                self.request(&scope, *tenant, &repair::KIND, &input, PLATFORM, repair::FOUND).await?;
                 if let (Some(pause), Some(standing)) = (crash, standings.get(tenant)) {
                     self.store.count_crash(standing.tenant, *pause).await?;
                 }
             }
             Action::Halt { tenant, reason } => {
                 tracing::error!(tenant = tenant.0, reason, "stopping a tenant that does not stay up");
-                let reason = format!("{reason}{}", self.last_lines(*tenant).await);
-                let input = Input { reason, ..Input::default() };
-                self.request(&scope, *tenant, OperationKind::Halt, input, PLATFORM, halt::FOUND).await?;
+                let failure = Some(halt::why(reason, self.last_lines(*tenant).await));
+                let input = UpkeepInput { reason: reason.clone(), failure };
+                self.request(&scope, *tenant, &halt::KIND, &input, PLATFORM, halt::FOUND).await?;
             }
             Action::Forgive { tenant } => {
                 if let Some(standing) = standings.get(tenant) {
@@ -170,22 +175,31 @@ impl Provisioner {
             Action::Sweep { tenant, leftovers } => {
                 let names = leftovers.iter().map(|leftover| leftover.name.as_str()).collect::<Vec<_>>().join(", ");
                 tracing::warn!(tenant = tenant.0, names, "removing what belongs to nobody");
-                let input = Input { leftovers: leftovers.clone(), ..Input::default() };
-                let new = self.new_operation(OperationKind::Sweep, input, PLATFORM);
+                let input = asked(&SweepInput { leftovers: leftovers.clone() });
+                let new = self.operations.new_operation(&sweep::KIND, input, PLATFORM);
                 self.store.begin_sweep(PLATFORM_ORG, *tenant, &new).await?;
-                self.queued.notify_one();
+                self.operations.queued(sweep::KIND.lane);
             }
         }
         Ok(())
     }
 
-    /// The last lines an app printed, told after why it is stopped.
-    async fn last_lines(&self, tenant: EnvId) -> String {
+    /// The last lines an app printed, told with why it is stopped.
+    async fn last_lines(&self, tenant: EnvId) -> Vec<String> {
         let name = convergence_render::names::container(&self.settings.name_prefix, tenant);
         let query = LogQuery { tail: Some(LAST_LINES), ..LogQuery::default() };
         let lines = self.runtime.logs(&name, &query).await.unwrap_or_default();
-        lines.iter().map(|line| format!("\n{}", line.text)).collect()
+        lines.into_iter().map(|line| bounded(line.text)).collect()
     }
+}
+
+/// A line that is kept with a reason: an app may print megabytes without a line break.
+fn bounded(mut line: String) -> String {
+    if let Some((cut, _)) = line.char_indices().nth(LINE_MAX) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
 }
 
 /// Hears of the tenants that something happened to, once something does; false when that is not known any more.

@@ -11,6 +11,8 @@ use convergence_render::{Bases, GuardedPlan};
 use convergence_runtime::RuntimeError;
 
 use super::{Step, StepError};
+use convergence_work::WorkSettings;
+
 use crate::Settings;
 use crate::work::Work;
 
@@ -24,7 +26,7 @@ impl Step for Image {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         // Read again: this step may be done once more within the same operation.
-        let revision = work.store().revision(&Work::scope(), work.operation.tenant, work.revision()?.number).await?;
+        let revision = work.store().revision(&Work::scope(), work.tenant()?.id, work.revision()?.number).await?;
         if let Some(built) = revision.and_then(|revision| revision.built) {
             // Cut off after the build; or the image was removed by hand, and is made again from the same text.
             if work.runtime()?.image_id(&built.tag).await?.is_none() {
@@ -39,13 +41,13 @@ impl Step for Image {
         let context = convergence_render::context(&plan, settings.ca_bundle.as_deref());
         let org = work.operation.org;
         let tag = convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, bases.values());
-        work.store().revision_building(&work.hold.lease, work.revision()?.number, &tag).await?;
+        work.store().revision_building(work.hold.lease(), work.revision()?.number, &tag).await?;
         let image_id = match work.runtime()?.image_id(&tag).await? {
             Some(id) => id,
             None => self.build(work, &tag, &dockerfile).await?,
         };
         let built = Built { tag, image_id, dockerfile, bases: bases.into_values().collect() };
-        Ok(work.store().revision_built(&work.hold.lease, work.revision()?.number, &built).await?)
+        Ok(work.store().revision_built(work.hold.lease(), work.revision()?.number, &built).await?)
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
@@ -53,8 +55,8 @@ impl Step for Image {
     }
 
     /// The runtime bounds the build and what is pulled before it.
-    fn limit(&self, settings: &Settings) -> Duration {
-        settings.build_limit + settings.pull_limit + settings.operations.step_limit
+    fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
+        settings.build_limit + settings.pull_limit + work.step_limit
     }
 
     /// Dropping a build cancels it, and the engine keeps the layers that are done.

@@ -1,11 +1,15 @@
 //! Removes from the engine what carries our label and belongs to nothing we know.
 
 use async_trait::async_trait;
-use convergence_model::operation::LeftoverKind;
+use convergence_model::TenantId;
+use convergence_model::operation::{LeftoverKind, SweepInput};
 use convergence_runtime::{ImageRemoval, Removal};
 
 use super::{Step, StepError, removal};
 use crate::work::Work;
+
+/// The id of no tenant: theirs carry the time in their first half.
+const NO_TENANT: TenantId = TenantId(uuid::Uuid::nil());
 
 pub(crate) struct Leftovers;
 
@@ -17,11 +21,11 @@ impl Step for Leftovers {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         // Looked at again: between the scan and this, a tenant of that number may have come to be known.
-        if work.store().tenant(&Work::scope(), work.operation.env_id).await?.is_some() {
+        if work.store().tenant(&Work::scope(), work.env_id()).await?.is_some() {
             return Ok(());
         }
         // Containers sort before what they use.
-        let mut leftovers = work.operation.input.leftovers.clone();
+        let SweepInput { mut leftovers } = work.operation.asked()?;
         leftovers.sort();
         for leftover in &leftovers {
             let (runtime, name, owner) = (work.runtime()?, leftover.name.as_str(), work.owner());
@@ -44,7 +48,7 @@ impl Step for Leftovers {
 }
 
 async fn remove_image(work: &Work<'_>, tag: &str) -> Result<Removal, StepError> {
-    if work.store().image_in_use(tag, work.operation.tenant).await? {
+    if work.store().image_in_use(tag, NO_TENANT).await? {
         return Ok(Removal::Absent);
     }
     Ok(match work.runtime()?.remove_image(tag, work.owner().instance).await? {

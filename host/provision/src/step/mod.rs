@@ -13,10 +13,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use convergence_model::Violation;
+use convergence_model::operation::Failure;
 use convergence_runtime::{Deviation, RuntimeError};
 use convergence_store::StoreError;
 
+use convergence_work::{Class, StepFailure, WorkSettings};
+
 use crate::Settings;
+use crate::failure;
 use crate::work::Work;
 
 /// One step of an operation. Both halves are safe to run twice, and `undo` also after half an `act`.
@@ -33,8 +37,8 @@ pub(crate) trait Step: Send + Sync {
 
     /// How long either half may take before it is taken for hanging. Every call of the runtime has a limit of its own;
     /// this is the one behind them.
-    fn limit(&self, settings: &Settings) -> Duration {
-        settings.operations.step_limit
+    fn limit(&self, _settings: &Settings, work: &WorkSettings) -> Duration {
+        work.step_limit
     }
 
     /// Whether `act` may be dropped in the middle when somebody cancels the operation or the server stops. What is asked of
@@ -50,9 +54,6 @@ pub(crate) enum StepError {
     /// The engine refused or does not answer.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The store refused or does not answer.
-    #[error(transparent)]
-    Store(StoreError),
     /// The plan was accepted once and is not allowed any more.
     #[error("the plan is not allowed any more: {}", .0.iter().map(|v| v.message.as_str()).collect::<Vec<_>>().join("; "))]
     PlanRefused(Vec<Violation>),
@@ -68,31 +69,38 @@ pub(crate) enum StepError {
     /// A build took all the time it may have.
     #[error("the build did not finish in {} s", .limit.as_secs())]
     BuildTooLong { limit: Duration },
-    /// Nothing came back. Whether anything happened is not known.
-    #[error("nothing came back for {} s", .after.as_secs_f32())]
-    Hung { after: Duration },
-    /// It was begun again and again, and each time the server ended over it.
-    #[error("{0} servers ended while they worked on it")]
-    Crashed(u32),
-    /// Somebody took the operation back.
-    #[error("it was cancelled")]
-    Cancelled,
-    /// The server stops; the next one goes on.
-    #[error("the server stops")]
-    HandedOver,
     /// What the operation works on is not in the store any more.
     #[error("what this operation works on is gone from the store")]
     Gone,
-    /// Another worker has the operation now: stop, and change nothing more.
-    #[error("another worker has this operation now")]
-    LeaseLost,
+    /// The room of durable work says so: the lease is lost, what was asked cannot be read, …
+    #[error(transparent)]
+    Work(#[from] convergence_work::StepError),
 }
 
 impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::LeaseLost { .. } => Self::LeaseLost,
-            other => Self::Store(other),
+        Self::Work(error.into())
+    }
+}
+
+impl From<serde_json::Error> for StepError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+impl StepFailure for StepError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Work(error) => error.class(),
+            Self::Runtime(RuntimeError::Unreachable { .. }) => Class::Away,
+            Self::Runtime(RuntimeError::Timeout { .. }) => Class::Silent,
+            Self::Runtime(RuntimeError::Engine { status: 0 | 500.., .. }) => Class::Doubtful,
+            _ => Class::Final,
         }
+    }
+
+    fn explain(&self, step: &str) -> Failure {
+        failure::explain(step, self)
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Step, StepError};
+use convergence_work::WorkSettings;
+
 use crate::Settings;
 use crate::work::Work;
 
@@ -26,8 +28,8 @@ impl Step for Probe {
         Ok(())
     }
 
-    fn limit(&self, settings: &Settings) -> Duration {
-        settings.ready_patience + settings.operations.step_limit
+    fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
+        settings.ready_patience + work.step_limit
     }
 
     /// It changes nothing.

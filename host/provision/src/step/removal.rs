@@ -140,9 +140,10 @@ pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
 /// Removes the tenant's image unless another tenant of the organization runs the same.
 pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
     // Read again: the step that builds may have set it since the operation began.
-    let revision = work.store().latest_revision(&Work::scope(), work.operation.tenant).await?;
+    let tenant = work.tenant()?.id;
+    let revision = work.store().latest_revision(&Work::scope(), tenant).await?;
     if let Some(tag) = revision.and_then(|revision| revision.image_tag)
-        && !work.store().image_in_use(&tag, work.operation.tenant).await?
+        && !work.store().image_in_use(&tag, tenant).await?
     {
         let removal = work.runtime()?.remove_image(&tag, work.owner().instance).await?;
         if removal == ImageRemoval::Foreign {

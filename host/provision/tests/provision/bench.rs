@@ -12,20 +12,24 @@ use convergence_access::{Caller, KeyRing};
 use convergence_model::ids::{Clock, Ids};
 use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant};
+use convergence_model::workload::label;
 use convergence_model::{EnvId, Limits, Scope, TenantName, TenantSpec};
 use convergence_plugin::oci::RegistrySettings;
 use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{Accepted, OperationSettings, Provisioner, ReconcileSettings, Settings, SpawnError};
+use convergence_provision::{Accepted, Provisioner, ReconcileSettings, Settings, SpawnError};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::Runtime;
 use convergence_runtime::fake::FakeRuntime;
 use convergence_sandbox::{Sandbox, SandboxConfig};
 use convergence_store::{Store, SubnetPool, TenantQuery};
 use convergence_test_database::Fresh;
+use convergence_work::{Operations, Registry, WorkSettings};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+use crate::rehearsal::{self, Rehearsal};
 
 pub(crate) const INSTANCE: &str = "test";
 pub(crate) const PORTS: RangeInclusive<u16> = 3001..=3030;
@@ -57,6 +61,7 @@ pub(crate) struct Site {
     pub(crate) store: Arc<Store>,
     pub(crate) caller: Caller,
     pub(crate) settings: Settings,
+    pub(crate) work: WorkSettings,
     catalogue: Arc<Catalogue>,
     ids: Arc<Counter>,
     database: Fresh,
@@ -95,6 +100,7 @@ impl Site {
             store,
             caller: authenticate(Provenance { peer, host: Some("localhost"), origin: None }).unwrap(),
             settings: settings(),
+            work: work(),
             catalogue: Arc::new(catalogue),
             ids: Arc::default(),
             database,
@@ -107,14 +113,14 @@ impl Site {
         self.database.location()
     }
 
-    /// A provisioner of this site, on connections of its own where `store` is.
-    pub(crate) fn provisioner(&self, store: Arc<Store>) -> Arc<Provisioner> {
+    /// A server of this site that does not work, on connections of its own where `store` is.
+    pub(crate) fn front(&self, store: Arc<Store>) -> Front {
         self.server()(store)
     }
 
     /// Another server of this site.
     pub(crate) fn live(&self) -> Life {
-        let (worker, server) = (self.settings.worker.clone(), self.server());
+        let (worker, server) = (self.work.worker.clone(), self.server());
         let location = self.database.location().to_owned();
         let (kill, killed) = tokio::sync::oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -134,13 +140,44 @@ impl Site {
         Life { kill: Some(kill), thread: Some(thread) }
     }
 
-    /// What makes a provisioner of this site out of a store, wherever that is opened.
-    fn server(&self) -> impl FnOnce(Arc<Store>) -> Arc<Provisioner> + Send + 'static {
+    /// What makes a server of this site out of a store, wherever that is opened.
+    fn server(&self) -> impl FnOnce(Arc<Store>) -> Front + Send + 'static {
         let (catalogue, ids) = (Arc::clone(&self.catalogue), Arc::clone(&self.ids) as Arc<dyn Ids>);
-        let (runtime, settings) = (Arc::clone(&self.runtime) as Arc<dyn Runtime>, self.settings.clone());
+        let (runtime, settings, work) = (Arc::clone(&self.runtime), self.settings.clone(), self.work.clone());
         let clock: Arc<dyn Clock> = Arc::new(Fixed);
-        move |store| Arc::new(Provisioner::new(store, catalogue, runtime, KeyRing::new(&[7; 32]), clock, ids, settings))
+        move |store| {
+            let kinds = convergence_provision::kinds().chain([&rehearsal::KIND]);
+            let (clock, ids) = (Arc::clone(&clock), Arc::clone(&ids));
+            let operations = Operations::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids), work, kinds);
+            let operations = Arc::new(operations);
+            let keys = KeyRing::new(&[7; 32]);
+            let engine = Arc::clone(&runtime) as Arc<dyn Runtime>;
+            let done = Arc::clone(&operations);
+            let provisioner = Provisioner::new(store, done, catalogue, engine, keys, clock, ids, settings);
+            Front { provisioner: Arc::new(provisioner), operations, runtime }
+        }
     }
+}
+
+/// A server's two faces.
+pub(crate) struct Front {
+    pub(crate) provisioner: Arc<Provisioner>,
+    pub(crate) operations: Arc<Operations>,
+    runtime: Arc<FakeRuntime>,
+}
+
+impl Front {
+    /// Carries out every kind there is, and the loop made for the tests.
+    pub(crate) async fn work(&self, stop: CancellationToken, tasks: TaskTracker) {
+        let registry = self.provisioner.register(Registry::default());
+        let registry = registry.looping(Rehearsal { runtime: Arc::clone(&self.runtime) });
+        Arc::clone(&self.operations).work(registry, stop, tasks).await;
+    }
+}
+
+/// The labels of something of this site's.
+pub(crate) fn labels(tenant: i64) -> BTreeMap<String, String> {
+    BTreeMap::from([(label::INSTANCE.to_owned(), INSTANCE.to_owned()), (label::TENANT.to_owned(), tenant.to_string())])
 }
 
 /// A server process, as far as tests can have one without starting it: threads and connections of its own, all of which
@@ -163,6 +200,7 @@ impl Life {
 /// A site with one server that works.
 pub(crate) struct Bench {
     pub(crate) provisioner: Arc<Provisioner>,
+    pub(crate) operations: Arc<Operations>,
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) store: Arc<Store>,
     pub(crate) site: Site,
@@ -175,11 +213,15 @@ impl Bench {
     }
 
     pub(crate) fn of(site: Site) -> Self {
-        let provisioner = site.provisioner(Arc::clone(&site.store));
+        let front = site.front(Arc::clone(&site.store));
+        let (provisioner, operations) = (Arc::clone(&front.provisioner), Arc::clone(&front.operations));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(Arc::clone(&provisioner).work(stop.clone(), tasks.clone()));
+        tasks.spawn({
+            let (stop, tasks) = (stop.clone(), tasks.clone());
+            async move { front.work(stop, tasks).await }
+        });
         let (runtime, store) = (Arc::clone(&site.runtime), Arc::clone(&site.store));
-        Self { provisioner, runtime, store, site, _stop: stop.drop_guard() }
+        Self { provisioner, operations, runtime, store, site, _stop: stop.drop_guard() }
     }
 
     /// Asks for a tenant.
@@ -190,13 +232,13 @@ impl Bench {
     /// Asks for a tenant and waits for the outcome.
     pub(crate) async fn spawn(&self, name: &str) -> Operation {
         let accepted = self.accept(name).await.unwrap();
-        self.provisioner.outcome(accepted.operation.id, PATIENCE).await.unwrap()
+        self.operations.outcome(accepted.operation.id, PATIENCE).await.unwrap()
     }
 
     /// Asks for a tenant's end and waits for it.
     pub(crate) async fn destroy(&self, env_id: EnvId) -> Operation {
         let operation = self.provisioner.destroy(&Scope::platform(), &self.site.caller, env_id).await.unwrap();
-        self.provisioner.outcome(operation.id, PATIENCE).await.unwrap()
+        self.operations.outcome(operation.id, PATIENCE).await.unwrap()
     }
 
     /// Every tenant in the store.
@@ -222,7 +264,6 @@ pub(crate) fn spec(name: &str) -> TenantSpec {
 fn settings() -> Settings {
     Settings {
         instance: INSTANCE.to_owned(),
-        worker: "worker".to_owned(),
         name_prefix: "t".to_owned(),
         ports: PORTS,
         subnets: SubnetPool { first: Ipv4Addr::new(10, 9, 0, 0), count: 64 },
@@ -238,13 +279,17 @@ fn settings() -> Settings {
         ready_patience: Duration::from_millis(50),
         build_limit: Duration::from_secs(60),
         pull_limit: Duration::from_secs(60),
-        operations: OperationSettings {
-            concurrency: 4,
-            pause: Duration::from_millis(1),
-            idle: Duration::from_millis(5),
-            ..OperationSettings::default()
-        },
         reconcile: ReconcileSettings::default(),
+    }
+}
+
+fn work() -> WorkSettings {
+    WorkSettings {
+        worker: "worker".to_owned(),
+        concurrency: 4,
+        pause: Duration::from_millis(1),
+        idle: Duration::from_millis(5),
+        ..WorkSettings::default()
     }
 }
 

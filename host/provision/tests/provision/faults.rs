@@ -11,15 +11,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use convergence_access::development::HOME;
-use convergence_model::operation::{Input, Leftover, LeftoverKind, Operation, OperationKind, OperationState};
+use convergence_model::operation::{Leftover, LeftoverKind, Operation, OperationState, Subject, SweepInput};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::workload::label;
 use convergence_model::{EnvId, OperationId, Scope};
+use convergence_provision::kind;
 use convergence_runtime::fake::{Call, Fault, Readiness};
 use convergence_runtime::{Runtime, RuntimeError};
-use convergence_store::{Entry, NewOperation, TenantQuery};
+use convergence_store::{Entry, TenantQuery};
+use convergence_work::Kind;
 
-use crate::bench::{INSTANCE, Life, Site, spec};
+use crate::bench::{INSTANCE, Life, Site, labels, spec};
+use crate::rehearsal::{self, Asked, Far};
 
 /// Longer than any case takes; a case that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,7 +91,7 @@ enum Scene {
 /// run that recovers.
 #[derive(Debug, Clone, Copy)]
 struct Case {
-    kind: OperationKind,
+    kind: &'static Kind,
     scene: Scene,
     first: Option<(usize, Trouble)>,
     second: Option<(usize, Trouble)>,
@@ -98,7 +100,7 @@ struct Case {
 }
 
 impl Case {
-    fn clean(kind: OperationKind, scene: Scene) -> Self {
+    fn clean(kind: &'static Kind, scene: Scene) -> Self {
         Self { kind, scene, first: None, second: None, on_the_way_back: false }
     }
 }
@@ -120,7 +122,7 @@ impl Table {
     async fn new() -> Self {
         let mut site = Site::new().await;
         // A call that hangs is taken for hanging soon.
-        site.settings.operations.step_limit = Duration::from_millis(400);
+        site.work.step_limit = Duration::from_millis(400);
         site.settings.ready_patience = Duration::ZERO;
         site.settings.build_limit = Duration::ZERO;
         site.settings.pull_limit = Duration::ZERO;
@@ -167,52 +169,48 @@ impl Table {
 
     /// A tenant that runs, for what is done to tenants there are, broken as the operation expects it.
     async fn prepare(&self, case: Case) -> EnvId {
-        match case.kind {
-            OperationKind::Spawn => EnvId(0),
-            OperationKind::Sweep => {
-                let labels = BTreeMap::from([
-                    (label::INSTANCE.to_owned(), INSTANCE.to_owned()),
-                    (label::TENANT.to_owned(), NOBODY.to_string()),
-                ]);
-                self.site.runtime.ensure_volume("left-behind", &labels).await.unwrap();
+        match case.kind.name {
+            "spawn" | "rehearsal" => EnvId(0),
+            "sweep" => {
+                self.site.runtime.ensure_volume("left-behind", &labels(NOBODY.0)).await.unwrap();
                 NOBODY
             }
-            kind => {
+            name_of_kind => {
                 let life = self.site.live();
-                let spawned = self.ask(OperationKind::Spawn, EnvId(0)).await;
+                let spawned = self.ask(&kind::SPAWN, EnvId(0)).await;
                 let spawned = self.ended(&life, spawned, case).await;
                 assert_eq!(spawned.state, OperationState::Succeeded, "{case:?}: {:?}", spawned.failure);
                 life.kill().await;
-                if kind == OperationKind::Repair {
-                    self.site.runtime.lose(&name(spawned.env_id));
+                if name_of_kind == "repair" {
+                    self.site.runtime.lose(&name(spawned.env_id().unwrap()));
                 }
-                spawned.env_id
+                spawned.env_id().unwrap()
             }
         }
     }
 
-    async fn ask(&self, kind: OperationKind, env_id: EnvId) -> OperationId {
-        let front = self.site.provisioner(std::sync::Arc::clone(&self.site.store));
+    async fn ask(&self, kind: &'static Kind, env_id: EnvId) -> OperationId {
+        let front = self.site.front(std::sync::Arc::clone(&self.site.store));
         let scope = Scope::platform();
-        if kind == OperationKind::Spawn {
+        if kind.name == "spawn" {
             let spec = spec(&format!("app-{}", self.number));
-            let accepted = front.spawn(&scope, &self.site.caller, HOME, spec, None).await.unwrap();
+            let accepted = front.provisioner.spawn(&scope, &self.site.caller, HOME, spec, None).await.unwrap();
             return accepted.operation.id;
         }
-        let mut new = NewOperation {
-            id: OperationId(uuid::Uuid::from_u128(0xfa_0000_0000 + u128::from(self.number))),
-            kind,
-            input: Input::default(),
-            actor: "table".to_owned(),
-            patience: Duration::from_secs(3600),
-            idempotency: None,
-            now: jiff::Timestamp::UNIX_EPOCH,
-        };
-        if kind == OperationKind::Sweep {
-            new.input.leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "left-behind".to_owned() }];
+        if kind.name == "rehearsal" {
+            let (subject, asked) =
+                (Subject::of("rehearsal", self.number), Asked { rounds: 2, signal: false, rest_millis: 0 });
+            let asked = serde_json::to_value(asked).unwrap();
+            let begun = front.operations.begin(HOME, &subject, kind, asked, "table", None, "rehearsal.asked").await;
+            return begun.unwrap().id;
+        }
+        let mut new = front.operations.new_operation(kind, serde_json::json!({}), "table");
+        if kind.name == "sweep" {
+            let leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "left-behind".to_owned() }];
+            new.input = serde_json::to_value(SweepInput { leftovers }).unwrap();
             return self.site.store.begin_sweep(HOME, env_id, &new).await.unwrap().unwrap().id;
         }
-        let to = (kind == OperationKind::Destroy).then_some(TenantStatus::Destroying);
+        let to = (kind.name == "destroy").then_some(TenantStatus::Destroying);
         let entry = Entry { from: &[], to, action: "tenant.tried" };
         self.site.store.begin(&scope, env_id, &new, entry).await.unwrap().unwrap().id
     }
@@ -258,10 +256,11 @@ impl Table {
         let expected: Vec<String> = tenants.iter().map(|(tenant, _)| name(tenant.env_id)).collect();
         let has = |items: &[convergence_runtime::OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
         let refused = operation.state == OperationState::Failed;
-        match case.kind {
-            OperationKind::Sweep if refused => {}
+        match case.kind.name {
+            "sweep" if refused => {}
+            "rehearsal" => self.check_loop(operation, case).await,
             // A repair that was refused leaves the tenant as it was: without a container.
-            OperationKind::Repair if refused => assert_eq!(has(&owned.networks), expected, "{}", told()),
+            "repair" if refused => assert_eq!(has(&owned.networks), expected, "{}", told()),
             _ => {
                 assert_eq!(has(&owned.containers), expected, "{}", told());
                 assert_eq!(has(&owned.networks), expected, "{}", told());
@@ -273,20 +272,34 @@ impl Table {
                 assert_eq!(workload.published.port, binding.port, "{}", told());
             }
         }
-        let wanted = match (case.kind, case.scene, case.first) {
+        let wanted = match (case.kind.name, case.scene, case.first) {
             // What is refused for good goes back; what nothing can stand in for is tried again.
-            (OperationKind::Spawn, Scene::AppFails, _) => vec![OperationState::Failed],
+            ("spawn", Scene::AppFails, _) => vec![OperationState::Failed],
             (_, _, Some((_, Trouble::Fails))) => vec![OperationState::Failed, OperationState::Succeeded],
             _ => vec![OperationState::Succeeded],
         };
         assert!(wanted.contains(&operation.state), "{}", told());
-        let runs = match (case.kind, operation.state) {
-            (OperationKind::Spawn | OperationKind::Repair, OperationState::Succeeded) => Some(TenantStatus::Running),
-            (OperationKind::Halt, OperationState::Succeeded) => Some(TenantStatus::Failed),
-            (OperationKind::Repair | OperationKind::Halt, _) => return,
+        let runs = match (case.kind.name, operation.state) {
+            ("spawn" | "repair", OperationState::Succeeded) => Some(TenantStatus::Running),
+            ("halt", OperationState::Succeeded) => Some(TenantStatus::Failed),
+            ("repair" | "halt", _) => return,
             _ => None,
         };
         assert_eq!(tenants.first().map(|(tenant, _)| tenant.status), runs, "{}", told());
+    }
+
+    /// What holds after every loop: nothing it made is left, and what is to be done once was done once a round, and once
+    /// more for each time that nobody knows whether it was.
+    async fn check_loop(&self, operation: &Operation, case: Case) {
+        let told = || format!("{case:?}: {operation:?}");
+        assert!(self.site.runtime.owned(INSTANCE).await.unwrap().volumes.is_empty(), "{}", told());
+        if operation.state == OperationState::Succeeded {
+            let far: Far = serde_json::from_value(operation.result.clone().unwrap()).unwrap();
+            let deaths = [case.first, case.second].into_iter().flatten();
+            let unknown =
+                deaths.filter(|(_, trouble)| !matches!(trouble, Trouble::Fails | Trouble::Away | Trouble::ReplyLost));
+            assert!(far.repeated as usize <= unknown.count(), "{far:?}: {}", told());
+        }
     }
 
     /// Leaves nothing for the next row.
@@ -294,7 +307,7 @@ impl Table {
         let query = TenantQuery { org: None, after: None, limit: 10 };
         for (tenant, _) in self.site.store.tenants(&Scope::platform(), query).await.unwrap() {
             self.number += 1;
-            let destroyed = self.ask(OperationKind::Destroy, tenant.env_id).await;
+            let destroyed = self.ask(&kind::DESTROY, tenant.env_id).await;
             let destroyed = self.ended(life, destroyed, case).await;
             assert_eq!(destroyed.state, OperationState::Succeeded, "{case:?}");
         }
@@ -322,11 +335,11 @@ const EVEN: Share = Share { part: 0, of: 2 };
 const ODD: Share = Share { part: 1, of: 2 };
 
 /// Every row of one operation, each at a place its run comes to, as far as this share goes.
-async fn try_all(kind: OperationKind, scene: Scene, share: Share) {
+async fn try_all(kind: &'static Kind, scene: Scene, share: Share) {
     let mut table = Box::pin(Table::new()).await;
     let clean = Box::pin(table.run(Case::clean(kind, scene))).await;
     let expected = if scene == Scene::AppFails { OperationState::Failed } else { OperationState::Succeeded };
-    assert_eq!(clean.operation.state, expected, "{kind:?} without any trouble: {:?}", clean.operation.failure);
+    assert_eq!(clean.operation.state, expected, "{} without any trouble: {:?}", kind.name, clean.operation.failure);
     let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
     let mine = clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call));
     for (at, call) in mine.filter(|(at, _)| at % share.of == share.part) {
@@ -349,16 +362,21 @@ async fn try_all(kind: OperationKind, scene: Scene, share: Share) {
     let engine = if convergence_test_database::is_postgres() { "postgres" } else { "sqlite" };
     println!(
         "{} {scene:?} {share:?} on {engine}: steps {}, {cases} cases, by the call of the first fault: {by_call:?}",
-        kind.as_str(),
-        convergence_provision::steps(kind).join(" → "),
+        kind.name,
+        convergence_provision::steps(kind.name).join(" → "),
     );
-    assert!(cases > 0, "{kind:?} makes no call that could go wrong");
+    assert!(cases > 0, "{} makes no call that could go wrong", kind.name);
+}
+
+/// Every kind that is registered, and the loop made for the tests.
+fn all_kinds() -> Vec<&'static Kind> {
+    convergence_provision::kinds().chain([&rehearsal::KIND]).collect()
 }
 
 /// The rows of every operation there is, by their place in the list; the last of these tests takes all that were added
 /// since.
 async fn nth_kind(place: usize, share: Share) {
-    try_all(OperationKind::ALL[place], Scene::Sound, share).await;
+    try_all(all_kinds()[place], Scene::Sound, share).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,17 +406,17 @@ async fn faults_of_the_third_operation_at_the_calls_between() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_all_other_operations() {
-    for place in 3..OperationKind::ALL.len() {
+    for place in 3..all_kinds().len() {
         nth_kind(place, ALL).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_on_the_way_back_at_every_other_call() {
-    try_all(OperationKind::Spawn, Scene::AppFails, EVEN).await;
+    try_all(&kind::SPAWN, Scene::AppFails, EVEN).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_on_the_way_back_at_the_calls_between() {
-    try_all(OperationKind::Spawn, Scene::AppFails, ODD).await;
+    try_all(&kind::SPAWN, Scene::AppFails, ODD).await;
 }

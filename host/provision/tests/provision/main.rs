@@ -6,6 +6,7 @@
 mod bench;
 mod cuts;
 mod faults;
+mod rehearsal;
 
 use std::time::Duration;
 
@@ -67,10 +68,10 @@ async fn whatever_call_of_a_destroy_fails_it_can_be_asked_for_again() {
             let told = format!("{call} {fault:?}");
             let spawned = bench.spawn("app").await;
             (0..TRIES).for_each(|_| bench.runtime.next(call, fault.clone()));
-            let failed = bench.destroy(spawned.env_id).await;
+            let failed = bench.destroy(spawned.env_id().unwrap()).await;
             assert_eq!(failed.state, OperationState::Stuck, "{told}");
             assert_eq!(bench.tenants().await[0].0.status, TenantStatus::Failed, "{told}");
-            assert_eq!(bench.destroy(spawned.env_id).await.state, OperationState::Succeeded, "{told}");
+            assert_eq!(bench.destroy(spawned.env_id().unwrap()).await.state, OperationState::Succeeded, "{told}");
             assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{told}");
             assert_eq!(bench.tenants().await, [], "{told}");
         }
@@ -87,7 +88,7 @@ async fn an_undo_that_fails_is_seen_and_a_destroy_cleans_up() {
     assert_eq!(bench.tenants().await[0].0.status, TenantStatus::Failed);
     let events = bench.store.events(&Scope::platform(), operation.id, 0, 100).await.unwrap();
     assert!(events.iter().any(|event| (event.step.as_str(), event.event) == ("container", EventKind::UndoFailed)));
-    assert_eq!(bench.destroy(operation.env_id).await.state, OperationState::Succeeded);
+    assert_eq!(bench.destroy(operation.env_id().unwrap()).await.state, OperationState::Succeeded);
     assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
 }
 
@@ -126,9 +127,9 @@ async fn two_tenants_of_one_image_share_it_and_the_last_one_takes_it_along() {
     let (one, two) = (bench.spawn("one").await, bench.spawn("two").await);
     let builds = bench.runtime.journal().iter().filter(|call| call.method == "build").count();
     assert_eq!(builds, 1);
-    bench.destroy(one.env_id).await;
+    bench.destroy(one.env_id().unwrap()).await;
     assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().images.len(), 1);
-    bench.destroy(two.env_id).await;
+    bench.destroy(two.env_id().unwrap()).await;
     assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
 }
 
@@ -170,7 +171,7 @@ async fn a_hundred_requests_with_one_key_make_one_tenant() {
     let first = all[0].operation.id;
     assert!(all.iter().all(|accepted| accepted.operation.id == first), "all are told of one operation");
     assert_eq!(all.iter().filter(|accepted| !accepted.replayed).count(), 1);
-    let operation = bench.provisioner.outcome(first, Duration::from_secs(60)).await.unwrap();
+    let operation = bench.operations.outcome(first, Duration::from_secs(60)).await.unwrap();
     assert_eq!(operation.state, OperationState::Succeeded);
     assert_eq!(bench.tenants().await.len(), 1);
 }
@@ -182,13 +183,13 @@ async fn a_spawn_that_is_cancelled_while_it_hangs_is_undone_at_once() {
     let accepted = bench.accept("app").await.unwrap();
     bench.runtime.called("wait_ready").await;
     let id = accepted.operation.id;
-    bench.provisioner.cancel(&Scope::platform(), &bench.site.caller, id).await.unwrap();
-    let operation = bench.provisioner.outcome(id, Duration::from_secs(60)).await.unwrap();
+    bench.operations.cancel(&Scope::platform(), "tester", id).await.unwrap();
+    let operation = bench.operations.outcome(id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(operation.state, OperationState::Cancelled);
     assert_eq!(operation.failure.unwrap().code, "cancelled");
     assert_eq!(bench.tenants().await, []);
     assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
-    let again = bench.provisioner.cancel(&Scope::platform(), &bench.site.caller, id).await.unwrap_err();
+    let again = bench.operations.cancel(&Scope::platform(), "tester", id).await.unwrap_err();
     assert!(again.to_string().contains("is over"), "{again}");
 }
 
@@ -198,13 +199,13 @@ async fn a_destroy_lets_a_repair_finish_its_step_and_begins_only_then() {
     // Slow, so that the destroy is asked for in the middle of the call, and the next one has not been made.
     bench.runtime.latency(Duration::from_millis(200));
     for call in ["ensure_network", "ensure_container", "start", "wait_ready"] {
-        let env_id = bench.spawn("app").await.env_id;
+        let env_id = bench.spawn("app").await.env_id().unwrap();
         bench.runtime.lose(&faults::name(env_id));
         bench.runtime.forget_journal();
         let repair = bench.provisioner.repair(&Scope::platform(), &bench.site.caller, env_id).await.unwrap();
         bench.runtime.called(call).await;
         assert_eq!(bench.destroy(env_id).await.state, OperationState::Succeeded, "{call}");
-        let repair = bench.provisioner.outcome(repair.id, Duration::ZERO).await.unwrap();
+        let repair = bench.operations.outcome(repair.id, Duration::ZERO).await.unwrap();
         assert_eq!(repair.state, OperationState::Cancelled, "{call}");
         let calls: Vec<_> = bench.runtime.journal().into_iter().map(|call| call.method).collect();
         let first = calls.iter().position(|made| made.starts_with("remove")).expect("a removal");
@@ -220,13 +221,13 @@ async fn what_is_stuck_is_tried_again_the_way_it_was_going() {
     (0..TRIES).for_each(|_| bench.runtime.next("remove_network", Fault::Before(refused())));
     let stuck = bench.spawn("app").await;
     assert_eq!((stuck.state, stuck.direction), (OperationState::Stuck, Direction::Back));
-    let retried = bench.provisioner.retry(&Scope::platform(), &bench.site.caller, stuck.id).await.unwrap();
-    let operation = bench.provisioner.outcome(retried.id, Duration::from_secs(60)).await.unwrap();
+    let retried = bench.operations.retry(&Scope::platform(), "tester", stuck.id).await.unwrap();
+    let operation = bench.operations.outcome(retried.id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(operation.state, OperationState::Failed, "it is undone, not begun again");
     assert_eq!(operation.failure.unwrap().step, "probe", "for the reason it was turned back for");
     assert_eq!(bench.tenants().await, []);
     assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
-    assert!(bench.provisioner.retry(&Scope::platform(), &bench.site.caller, stuck.id).await.is_err());
+    assert!(bench.operations.retry(&Scope::platform(), "tester", stuck.id).await.is_err());
 }
 
 #[tokio::test]
@@ -260,7 +261,7 @@ async fn a_step_that_hangs_does_not_keep_others_from_going_on() {
     let hanging = bench.accept("hangs").await.unwrap();
     bench.runtime.called("start").await;
     assert_eq!(bench.spawn("goes-on").await.state, OperationState::Succeeded);
-    let still = bench.provisioner.outcome(hanging.operation.id, Duration::ZERO).await.unwrap();
+    let still = bench.operations.outcome(hanging.operation.id, Duration::ZERO).await.unwrap();
     assert_eq!(still.state, OperationState::Running);
 }
 

@@ -18,7 +18,9 @@ pub(super) async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static s
         ("turn_back", store.turn_back(lease, &failure(), at(9)).await),
         (
             "put_back",
-            store.put_back(lease, HELD, NewEvent { step: "image", event: EventKind::Waiting, detail: "" }, at(9)).await,
+            store
+                .put_back(lease, HELD, None, NewEvent { step: "image", event: EventKind::Waiting, detail: "" }, at(9))
+                .await,
         ),
         ("revision_building", store.revision_building(lease, one, "late").await),
         ("revision_built", store.revision_built(lease, one, &built("late")).await),
@@ -35,11 +37,11 @@ pub(super) async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static s
 async fn a_worker_that_lost_its_lease_changes_nothing() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let early = spawned_and_claimed(&store, 1, "app", OVER).await;
-    let late = store.claim("second", HELD, at(2)).await.unwrap().expect("the first lease has run out");
+    let late = claim(&store, "second", HELD, at(2)).await.unwrap().expect("the first lease has run out");
     assert_eq!((early.lease.epoch, late.lease.epoch), (1, 2));
-    assert_eq!(store.renew(&early.lease, HELD).await.unwrap(), Renewed::Lost);
+    assert_eq!(renew(&store, &early.lease).await, None);
 
-    let env_id = early.operation.env_id;
+    let env_id = early.operation.env_id().unwrap();
     let before = (
         store.tenant(&own(), env_id).await.unwrap(),
         store.binding(&own(), tenant_id(1)).await.unwrap(),
@@ -65,11 +67,11 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
 async fn a_lease_that_ran_out_is_still_good_until_somebody_takes_it() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let claimed = spawned_and_claimed(&store, 1, "app", OVER).await;
-    assert_eq!(store.renew(&claimed.lease, HELD).await.unwrap(), Renewed::Held { cancel: false });
-    assert_eq!(store.claim("second", HELD, at(2)).await.unwrap(), None);
-    assert_eq!(store.claim_one(operation_id(1), "second", HELD, at(2)).await.unwrap(), None);
+    assert_eq!(renew(&store, &claimed.lease).await, Some(false));
+    assert_eq!(claim(&store, "second", HELD, at(2)).await.unwrap(), None);
+    assert_eq!(claim_one(&store, operation_id(1), "second", HELD, at(2)).await.unwrap(), None);
     end(&store, &claimed.lease, Ended::Spawned, at(3)).await.unwrap();
-    assert_eq!(store.claim_one(operation_id(1), "second", HELD, at(4)).await.unwrap(), None);
+    assert_eq!(claim_one(&store, operation_id(1), "second", HELD, at(4)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -77,6 +79,6 @@ async fn the_oldest_operation_is_claimed_first() {
     let Fixture { store, database: _database } = Fixture::new().await;
     store.begin_spawn(&own(), &at_time(new_spawn(1, "younger"), at(5))).await.unwrap();
     store.begin_spawn(&own(), &at_time(new_spawn(2, "older"), at(4))).await.unwrap();
-    let first = store.claim("worker", HELD, at(6)).await.unwrap().unwrap();
+    let first = claim(&store, "worker", HELD, at(6)).await.unwrap().unwrap();
     assert_eq!(first.operation.id, operation_id(2));
 }

@@ -15,31 +15,31 @@ async fn operation(store: &Store, n: u128) -> Operation {
 }
 
 async fn take(store: &Store) -> Option<Claimed> {
-    store.claim("worker", HELD, at(5)).await.unwrap()
+    claim(&store, "worker", HELD, at(5)).await.unwrap()
 }
 
 /// Claims operation 1 whose worker let its lease run out.
 async fn take_over(store: &Store, lease: Duration) -> Claimed {
-    store.claim_one(operation_id(1), "another", lease, at(6)).await.unwrap().unwrap()
+    claim_one(&store, operation_id(1), "another", lease, at(6)).await.unwrap().unwrap()
 }
 
 #[tokio::test]
 async fn what_was_put_back_is_not_taken_before_its_time() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
-    store.put_back(&lease, HELD, waiting("image"), at(2)).await.unwrap();
+    store.put_back(&lease, HELD, None, waiting("image"), at(2)).await.unwrap();
     let waits = operation(&store, 1).await;
     assert_eq!((waits.state, waits.retries), (OperationState::Queued, 1));
     assert_eq!(take(&store).await, None);
-    assert_eq!(store.claim_one(operation_id(1), "worker", HELD, at(3)).await.unwrap(), None);
-    assert_eq!(store.renew(&lease, HELD).await.unwrap(), Renewed::Lost, "whoever put it back has it no more");
+    assert_eq!(claim_one(&store, operation_id(1), "worker", HELD, at(3)).await.unwrap(), None);
+    assert_eq!(renew(&store, &lease).await, None, "whoever put it back has it no more");
     let told = store.events(&own(), operation_id(1), 0, 10).await.unwrap();
     assert_eq!((told[0].event, told[0].detail.as_str()), (EventKind::Waiting, "the engine is away"));
 
     // One that has waited stands in nobody's way, and is taken as soon as its time has come.
     let other = spawned_and_claimed(&store, 2, "other", HELD).await.lease;
     let (asked, pause) = (Instant::now(), Duration::from_millis(300));
-    store.put_back(&other, pause, waiting("image"), at(4)).await.unwrap();
+    store.put_back(&other, pause, None, waiting("image"), at(4)).await.unwrap();
     let taken = loop {
         if let Some(taken) = take(&store).await {
             break taken;
@@ -56,7 +56,7 @@ async fn what_is_handed_over_is_taken_at_once_and_nothing_is_held_against_it() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
     let event = NewEvent { step: "image", event: EventKind::HandedOver, detail: "the server stops" };
-    store.put_back(&lease, Duration::ZERO, event, at(2)).await.unwrap();
+    store.put_back(&lease, Duration::ZERO, None, event, at(2)).await.unwrap();
     let taken = take(&store).await.unwrap().operation;
     assert_eq!((taken.retries, taken.crashes), (0, 0));
 }
@@ -94,14 +94,14 @@ async fn a_worker_that_died_is_counted_until_the_operation_gets_further() {
     assert_eq!(take_over(&store, OVER).await.operation.crashes, 1);
     let held = take_over(&store, HELD).await;
     assert_eq!(held.operation.crashes, 2);
-    store.put_back(&held.lease, Duration::ZERO, waiting("image"), at(7)).await.unwrap();
+    store.put_back(&held.lease, Duration::ZERO, None, waiting("image"), at(7)).await.unwrap();
     let held = take_over(&store, HELD).await;
     assert_eq!((held.operation.crashes, held.operation.retries), (2, 1), "it was put back, not dropped");
 
     store.advance(&held.lease, 1, &[], at(8)).await.unwrap();
     let now = operation(&store, 1).await;
     assert_eq!((now.progress, now.crashes, now.retries), (1, 0, 0), "further than ever before");
-    store.put_back(&held.lease, Duration::ZERO, waiting("image"), at(9)).await.unwrap();
+    store.put_back(&held.lease, Duration::ZERO, None, waiting("image"), at(9)).await.unwrap();
     let held = take_over(&store, OVER).await;
     store.advance(&held.lease, 1, &[], at(10)).await.unwrap();
     assert_eq!(operation(&store, 1).await.retries, 1, "no further than before: nothing is forgiven");
@@ -110,7 +110,7 @@ async fn a_worker_that_died_is_counted_until_the_operation_gets_further() {
     store.turn_back(&held.lease, &failure(), at(11)).await.unwrap();
     let now = operation(&store, 1).await;
     assert_eq!((now.crashes, now.retries), (0, 0), "the way back begins with a clean slate");
-    store.put_back(&held.lease, Duration::ZERO, waiting("image"), at(12)).await.unwrap();
+    store.put_back(&held.lease, Duration::ZERO, None, waiting("image"), at(12)).await.unwrap();
     take_over(&store, OVER).await;
     let held = take_over(&store, HELD).await;
     assert_eq!((held.operation.crashes, held.operation.retries), (1, 1));
@@ -144,7 +144,7 @@ async fn the_time_that_is_left_is_counted_from_the_request_over_all_attempts() {
         NewSpawn { operation: NewOperation { patience, ..spawn.operation }, ..spawn }
     };
     store.begin_spawn(&own(), &patient(1, "app", HELD)).await.unwrap();
-    let first = store.claim_one(operation_id(1), "worker", OVER, at(1)).await.unwrap().unwrap().time_left;
+    let first = claim_one(&store, operation_id(1), "worker", OVER, at(1)).await.unwrap().unwrap().time_left;
     // SQLite's clock counts whole milliseconds, so some attempts may pass within one.
     let asked = Instant::now();
     let second = loop {

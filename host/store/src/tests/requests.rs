@@ -1,7 +1,7 @@
 //! What can be asked of operations: to begin one once, to take it back, to try it again.
 
 use convergence_model::EnvId;
-use convergence_model::operation::{Direction, EventKind, Leftover, LeftoverKind};
+use convergence_model::operation::{Direction, EventKind, Leftover, LeftoverKind, SweepInput};
 
 use super::queue::waiting;
 use super::spawning::{all_at_once, refusal};
@@ -29,7 +29,7 @@ async fn retry(store: &Store, n: u128) -> crate::Result<Option<Operation>> {
 async fn next(store: &Store, when: i64) -> Claimed {
     let asked = std::time::Instant::now();
     loop {
-        if let Some(claimed) = store.claim("worker", HELD, at(when)).await.unwrap() {
+        if let Some(claimed) = claim(&store, "worker", HELD, at(when)).await.unwrap() {
             return claimed;
         }
         assert!(asked.elapsed() < Duration::from_secs(10), "nothing is to be claimed");
@@ -45,9 +45,9 @@ async fn audit(store: &Store) -> Vec<(String, String)> {
 async fn with_repair(store: &Store, n: u128, name: &str, m: u128) -> EnvId {
     let spawned = spawned_and_claimed(store, n, name, HELD).await;
     end(store, &spawned.lease, Ended::Spawned, at(2)).await.unwrap();
-    let env_id = spawned.operation.env_id;
+    let env_id = spawned.operation.env_id().unwrap();
     let found = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.repair" };
-    store.begin(&own(), env_id, &asked(m, OperationKind::Repair, at(3)), found).await.unwrap().unwrap();
+    store.begin(&own(), env_id, &asked(m, "repair", at(3)), found).await.unwrap().unwrap();
     env_id
 }
 
@@ -63,15 +63,15 @@ async fn a_cancel_reaches_whoever_works_on_the_operation_or_takes_it_next() {
     assert!(queued.operation.cancel);
 
     let running = spawned_and_claimed(&store, 2, "running", HELD).await;
-    assert_eq!(store.renew(&running.lease, HELD).await.unwrap(), Renewed::Held { cancel: false });
+    assert_eq!(renew(&store, &running.lease).await, Some(false));
     assert_eq!(cancel(&store, 2).await.unwrap().unwrap().state, OperationState::Running);
-    assert_eq!(store.renew(&running.lease, HELD).await.unwrap(), Renewed::Held { cancel: true });
+    assert_eq!(renew(&store, &running.lease).await, Some(true));
 
     // What waits for something to pass is taken back at once.
     let waiting = spawned_and_claimed(&store, 3, "waiting", HELD).await;
     let event = NewEvent { step: "image", event: EventKind::Waiting, detail: "" };
-    store.put_back(&waiting.lease, HELD, event, at(4)).await.unwrap();
-    assert_eq!(store.claim("worker", HELD, at(5)).await.unwrap(), None);
+    store.put_back(&waiting.lease, HELD, None, event, at(4)).await.unwrap();
+    assert_eq!(claim(&store, "worker", HELD, at(5)).await.unwrap(), None);
     cancel(&store, 3).await.unwrap().unwrap();
     let waiting = next(&store, 52).await;
     assert_eq!((waiting.operation.id, waiting.operation.cancel), (operation_id(3), true));
@@ -121,8 +121,8 @@ async fn what_failed_and_left_its_tenant_is_tried_again_and_nothing_else_is() {
     let repair = next(&store, 4).await;
     assert_eq!(conflict(retry(&store, 2).await), refused("running"));
     let action = "tenant.repair-failed";
-    let (state, fate) = (OperationState::Failed, Fate::Untouched);
-    let ending = Ending { state, failure: Some(failure()), result: None, fate, action };
+    let (state, effect) = (OperationState::Failed, Effect::None);
+    let ending = Ending { state, failure: Some(failure()), result: None, effect, action };
     store.end(&repair.lease, &ending, at(5)).await.unwrap();
 
     let foreign = store.request_retry(&foreign(), operation_id(2), HELD, "stranger", at(6)).await.unwrap();
@@ -134,7 +134,7 @@ async fn what_failed_and_left_its_tenant_is_tried_again_and_nothing_else_is() {
 
     // While something else is done to the tenant it has to wait.
     destroy_asked(&store, &own(), env_id, 3, at(9)).await.unwrap().unwrap();
-    assert_eq!(conflict(retry(&store, 2).await), Conflict::TenantBusy { operation: operation_id(3) });
+    assert_eq!(conflict(retry(&store, 2).await), Conflict::SubjectBusy { operation: operation_id(3) });
     let destroy = next(&store, 10).await;
     end(&store, &destroy.lease, Ended::Destroyed, at(11)).await.unwrap();
     let done = Conflict::NotRetryable { operation: operation_id(3), state: "succeeded" };
@@ -146,10 +146,10 @@ async fn a_destroy_gets_past_a_repair_that_nobody_works_on() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let env_id = with_repair(&store, 1, "app", 2).await;
     let repair = next(&store, 4).await;
-    assert_eq!(repair.operation.kind, OperationKind::Repair);
-    let busy = Conflict::TenantBusy { operation: operation_id(2) };
+    assert_eq!(repair.operation.kind, "repair");
+    let busy = Conflict::SubjectBusy { operation: operation_id(2) };
     assert_eq!(conflict(destroy_asked(&store, &own(), env_id, 3, at(5)).await), busy, "its worker has to stop first");
-    store.put_back(&repair.lease, HELD, waiting("image"), at(5)).await.unwrap();
+    store.put_back(&repair.lease, HELD, None, waiting("image"), at(5)).await.unwrap();
     let destroy = destroy_asked(&store, &own(), env_id, 3, at(5)).await.unwrap().unwrap();
     let passed = store.operation(&own(), operation_id(2)).await.unwrap().unwrap();
     assert_eq!(passed.state, OperationState::Cancelled);
@@ -158,11 +158,11 @@ async fn a_destroy_gets_past_a_repair_that_nobody_works_on() {
     // But not past another destroy, nor does a repair get past a destroy.
     assert_eq!(
         conflict(destroy_asked(&store, &own(), env_id, 4, at(7)).await),
-        Conflict::TenantBusy { operation: destroy.id }
+        Conflict::SubjectBusy { operation: destroy.id }
     );
     let any = Entry { from: &[], to: None, action: "tenant.repair" };
-    let repair = store.begin(&own(), env_id, &asked(5, OperationKind::Repair, at(8)), any).await;
-    assert_eq!(conflict(repair), Conflict::TenantBusy { operation: destroy.id });
+    let repair = store.begin(&own(), env_id, &asked(5, "repair", at(8)), any).await;
+    assert_eq!(conflict(repair), Conflict::SubjectBusy { operation: destroy.id });
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_destroy_that_is_refused_leaves_the_repair_alone() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let env_id = with_repair(&store, 1, "app", 2).await;
     let entry = Entry { from: &[TenantStatus::Failed], to: None, action: "tenant.destroy" };
-    let refused = store.begin(&own(), env_id, &asked(3, OperationKind::Destroy, at(4)), entry).await.unwrap();
+    let refused = store.begin(&own(), env_id, &asked(3, "destroy", at(4)), entry).await.unwrap();
     assert_eq!(refused, None);
     assert_eq!(destroy_asked(&store, &foreign(), env_id, 3, at(4)).await.unwrap(), None);
     let repair = store.operation(&own(), operation_id(2)).await.unwrap().unwrap();
@@ -183,20 +183,25 @@ async fn what_no_tenant_has_is_swept_once_at_a_time() {
     let known = spawned_and_claimed(&store, 1, "app", HELD).await;
     let leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "t-900-data".to_owned() }];
     let sweep = |n| NewOperation {
-        input: Input { leftovers: leftovers.clone(), ..Input::default() },
-        ..asked(n, OperationKind::Sweep, at(3))
+        input: serde_json::to_value(SweepInput { leftovers: leftovers.clone() }).unwrap(),
+        ..asked(n, "sweep", at(3))
     };
     let nobodys = EnvId(900);
-    assert_eq!(store.begin_sweep(ORG, known.operation.env_id, &sweep(2)).await.unwrap(), None, "somebody has it");
+    assert_eq!(
+        store.begin_sweep(ORG, known.operation.env_id().unwrap(), &sweep(2)).await.unwrap(),
+        None,
+        "somebody has it"
+    );
     assert_eq!(store.begin_sweep(OrgId(77), nobodys, &sweep(2)).await.unwrap(), None);
     let begun = store.begin_sweep(ORG, nobodys, &sweep(2)).await.unwrap().unwrap();
-    assert_eq!((begun.env_id, &begun.input.leftovers), (nobodys, &leftovers));
+    let asked = SweepInput { leftovers: leftovers.clone() };
+    assert_eq!((begun.env_id(), begun.asked::<SweepInput>().unwrap()), (Some(nobodys), asked.clone()));
     assert_eq!(store.begin_sweep(ORG, nobodys, &sweep(3)).await.unwrap(), None, "it is being done already");
 
     let claimed = next(&store, 4).await;
-    assert_eq!(claimed.operation.input.leftovers, leftovers);
-    let (state, fate, action) = (OperationState::Failed, Fate::Untouched, "engine.sweep-failed");
-    let ending = Ending { state, failure: Some(failure()), result: None, fate, action };
+    assert_eq!(claimed.operation.asked::<SweepInput>().unwrap(), asked);
+    let (state, effect, action) = (OperationState::Failed, Effect::None, "engine.sweep-failed");
+    let ending = Ending { state, failure: Some(failure()), result: None, effect, action };
     store.end(&claimed.lease, &ending, at(5)).await.unwrap();
     assert!(retry(&store, 2).await.unwrap().is_some(), "a sweep needs no tenant to be tried again");
     let claimed = next(&store, 6).await;

@@ -87,7 +87,7 @@ async fn what_a_destroyed_tenant_had_is_free_and_its_public_id_is_not() {
     let again = NewSpawn { key: new_spawn(1, "app").key, ..new_spawn(2, "app") };
     let again = store.begin_spawn(&own(), &again).await.unwrap();
     assert_eq!((again.binding.port, again.binding.subnet.to_string().as_str()), (3001, "10.213.0.0/28"));
-    assert!(again.tenant.env_id > one.operation.env_id);
+    assert!(again.tenant.env_id > one.operation.env_id().unwrap());
 }
 
 #[tokio::test]

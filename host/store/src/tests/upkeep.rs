@@ -13,7 +13,7 @@ async fn how_a_tenant_stands_tells_what_it_does_and_how_often_it_crashed() {
     let one = spawned_and_claimed(&store, 1, "one", HELD).await;
     let two = spawned_and_claimed(&store, 2, "two", HELD).await;
     end(&store, &two.lease, Ended::Spawned, at(2)).await.unwrap();
-    let standing = async |claimed: &Claimed| store.standings().await.unwrap()[&claimed.operation.env_id];
+    let standing = async |claimed: &Claimed| store.standings().await.unwrap()[&claimed.operation.env_id().unwrap()];
     assert_eq!(store.standings().await.unwrap().len(), 2);
     let busy = standing(&one).await;
     assert_eq!((busy.tenant, busy.status, busy.busy), (tenant_id(1), TenantStatus::Provisioning, true));
@@ -31,8 +31,8 @@ async fn how_a_tenant_stands_tells_what_it_does_and_how_often_it_crashed() {
 
     // A tenant that goes takes its crashes along, and one that is gone has none.
     store.count_crash(tenant_id(2), HELD).await.unwrap();
-    destroy_asked(&store, &own(), two.operation.env_id, 3, at(3)).await.unwrap().unwrap();
-    let destroy = store.claim("worker", HELD, at(4)).await.unwrap().unwrap();
+    destroy_asked(&store, &own(), two.operation.env_id().unwrap(), 3, at(3)).await.unwrap().unwrap();
+    let destroy = claim(&store, "worker", HELD, at(4)).await.unwrap().unwrap();
     end(&store, &destroy.lease, Ended::Destroyed, at(5)).await.unwrap();
     store.count_crash(tenant_id(2), HELD).await.unwrap();
     assert_eq!(store.standings().await.unwrap().len(), 1);
@@ -72,7 +72,7 @@ async fn ended(store: &Store, n: u128, name: &str, how: Ended, when: i64) -> Env
     tell(store, &claimed.lease, "image", EventKind::Started, "", at(when)).await.unwrap();
     tell(store, &claimed.lease, "image", EventKind::Done, "", at(when)).await.unwrap();
     end(store, &claimed.lease, how, at(when)).await.unwrap();
-    claimed.operation.env_id
+    claimed.operation.env_id().unwrap()
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn histories_end_but_not_those_that_somebody_has_to_look_at() {
         ..new_spawn(1, "keyed")
     };
     store.begin_spawn(&own(), &with_key).await.unwrap();
-    let lease = store.claim("worker", HELD, at(1)).await.unwrap().unwrap().lease;
+    let lease = claim(&store, "worker", HELD, at(1)).await.unwrap().unwrap().lease;
     end(&store, &lease, Ended::Spawned, at(10)).await.unwrap();
     ended(&store, 2, "undone", Ended::Undone, 11).await;
     ended(&store, 3, "stuck", Ended::Stuck, 12).await;
@@ -108,9 +108,9 @@ async fn histories_end_but_not_those_that_somebody_has_to_look_at() {
 #[tokio::test]
 async fn a_long_history_ends_a_bit_at_a_time() {
     let Fixture { store, database: _database } = Fixture::new().await;
-    let sql = "INSERT INTO operations (id, org, tenant, env_id, kind, state, actor, created_at, updated_at) \
+    let sql = "INSERT INTO operations (id, org, subject, kind, state, actor, deadline, patience, created_at, updated_at) \
          WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1201) \
-         SELECT 'operation-' || n, 1, 'tenant-' || n, n, 'spawn', 'succeeded', 'tester', 0, n FROM numbers";
+         SELECT 'operation-' || n, 1, 'tenant/' || n, 'spawn', 'succeeded', 'tester', 0, 0, 0, n FROM numbers";
     assert_eq!(tamper(&store, sql).await.unwrap(), 1201);
     assert_eq!(store.prune(at(0)).await.unwrap(), 1201);
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use convergence_store::Backlog;
+use convergence_store::{Backlog, Unclaimable};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,17 +67,26 @@ async fn engine(app: &App) -> Check {
 
 /// A full queue accepts nothing more; what is stuck needs an operator, and does not keep others from working.
 async fn queue(app: &App) -> Check {
-    let answer = tokio::time::timeout(PATIENCE, app.store.backlog()).await;
+    let known = app.operations.known();
+    let both = async { tokio::try_join!(app.store.backlog(), app.store.unclaimable(&known)) };
+    let answer = tokio::time::timeout(PATIENCE, both).await;
     let (ok, detail) = match answer {
-        Ok(Ok(Backlog { queued, running, stuck, oldest })) => {
-            let limit = app.provisioner.backlog_max();
-            let mut detail = format!("{queued} waiting, {running} under way, {limit} may be");
+        Ok(Ok((Backlog { queued, running, waiting, stuck, oldest }, unclaimable))) => {
+            let limit = app.operations.settings().backlog_max;
+            let mut detail =
+                format!("{queued} queued, {running} running, {limit} may be; {waiting} waiting for a time or a signal");
             if let Some(oldest) = oldest {
                 detail.push_str(&format!("; the oldest was accepted {oldest}"));
             }
             if stuck > 0 {
                 detail.push_str(&format!(
-                    "; {stuck} stuck: look at `GET /api/v1/operations?state=stuck`, mend what it names, then retry it"
+                    "; {stuck} stuck: look at `GET /api/v1/operations?state=stuck`, fix the cause it reports, then retry it"
+                ));
+            }
+            for Unclaimable { kind, checkpoint_version, count } in unclaimable {
+                detail.push_str(&format!(
+                    "; {count} of kind {kind} (checkpoint version {checkpoint_version}) are left alone: this server does \
+                     not know them; run the version that wrote them"
                 ));
             }
             (queued + running < u64::from(limit), detail)

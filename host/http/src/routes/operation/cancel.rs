@@ -9,18 +9,18 @@ use crate::App;
 use crate::extract::{Authenticated, OperationPath};
 use crate::problem::{Problem, ProblemDocument};
 
-/// Take an operation back.
+/// Cancel an operation.
 ///
 /// What it is doing is dropped, or finishes where dropping it would leave something behind; then everything a spawn did is
 /// undone, and it ends `cancelled`. Asking again changes nothing. A repair or a halt ends where it is. A destroy
-/// cannot be taken back.
+/// cannot be cancelled.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/cancel", tag = "operation",
     params(("id" = String, Path, description = "The operation's id.")),
     responses(
         (status = 202, body = OperationView, description = "It is accepted; watch the operation."),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such operation."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is over, or it cannot be taken back."),
+        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is over, or it cannot be cancelled."),
     )
 )]
 pub(crate) async fn cancel(
@@ -28,7 +28,7 @@ pub(crate) async fn cancel(
     Authenticated(caller): Authenticated,
     OperationPath(id): OperationPath,
 ) -> Result<(StatusCode, Json<OperationView>), Problem> {
-    let operation = app.provisioner.cancel(&caller.scope(), &caller, id).await;
+    let operation = app.operations.cancel(&caller.scope(), caller.name(), id).await;
     let operation = operation.map_err(|error| Problem::of_request("operation", error))?;
     Ok((StatusCode::ACCEPTED, Json(operation.into())))
 }

@@ -41,11 +41,11 @@ pub(crate) async fn events(
     }
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0);
     let draining = app.draining.clone();
-    let news = app.provisioner.watch(scope, id, last);
+    let news = std::sync::Arc::clone(&app.operations).watch(scope, id, last);
     let events = news.map(|news| {
         Ok::<_, Infallible>(match news {
-            convergence_provision::News::Event(event) => step(&event),
-            convergence_provision::News::Outcome(operation) => json("outcome", &OperationView::from(*operation)),
+            convergence_work::News::Event(event) => step(&event),
+            convergence_work::News::Outcome(operation) => json("outcome", &OperationView::from(*operation)),
         })
     });
     let events = events.take_until(draining.cancelled_owned());

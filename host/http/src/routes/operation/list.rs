@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use convergence_model::operation::OperationState;
+use convergence_model::operation::{OperationState, Subject};
 use convergence_model::{EnvId, OperationId, Violation};
 use convergence_store::OperationQuery;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,8 @@ pub(crate) async fn list(
     let before = parameters.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = parameters.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     // One more than asked for tells whether there are more.
-    let query = OperationQuery { env_id: parameters.env_id.map(EnvId), state, before, limit: limit + 1 };
+    let subject = parameters.env_id.map(|env_id| Subject::tenant(EnvId(env_id)));
+    let query = OperationQuery { subject, state, before, limit: limit + 1 };
     let mut page = app.store.operations(&caller.scope(), query).await?;
     let more = page.len() > limit as usize;
     page.truncate(limit as usize);
@@ -67,7 +68,7 @@ pub(crate) async fn list(
 
 fn read_state(text: &str) -> Result<OperationState, Problem> {
     OperationState::parse(text).ok_or_else(|| {
-        let message = "use queued, running, succeeded, failed, cancelled or stuck";
+        let message = "use queued, running, waiting, succeeded, failed, cancelled or stuck";
         Problem::invalid(&[Violation::deny("state", "unknown", message)])
     })
 }

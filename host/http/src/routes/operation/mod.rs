@@ -1,4 +1,4 @@
-//! Durable pieces of work on tenants.
+//! Durable pieces of work.
 
 mod cancel;
 mod events;

@@ -11,7 +11,7 @@ use crate::problem::{Problem, ProblemDocument};
 
 /// Try an operation again that is stuck, or that failed and left its tenant.
 ///
-/// It goes on the way it was going: forward, or with undoing what it did.
+/// It continues the way it was going: forward, or undoing what it did.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/retry", tag = "operation",
     params(("id" = String, Path, description = "The operation's id.")),
@@ -26,7 +26,7 @@ pub(crate) async fn retry(
     Authenticated(caller): Authenticated,
     OperationPath(id): OperationPath,
 ) -> Result<(StatusCode, Json<OperationView>), Problem> {
-    let operation = app.provisioner.retry(&caller.scope(), &caller, id).await;
+    let operation = app.operations.retry(&caller.scope(), caller.name(), id).await;
     let operation = operation.map_err(|error| Problem::of_request("operation", error))?;
     Ok((StatusCode::ACCEPTED, Json(operation.into())))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use convergence_model::operation::Operation;
+use convergence_model::operation::{Failure, Operation};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,19 +16,23 @@ use crate::problem::{Problem, ProblemDocument};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationView {
     id: String,
-    /// `spawn`, `destroy`, `repair`, `halt` or `sweep`.
+    /// `spawn`, `destroy`, `repair`, `halt`, `sweep`; a later version may know more.
     kind: String,
-    env_id: i64,
+    /// What it is about: `tenant/7`, `platform`.
+    subject: String,
+    /// The tenant it is about; absent where it is about something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env_id: Option<i64>,
     /// Why the platform does it of its own accord.
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
-    /// `queued`, `running`, `succeeded`, `failed`, `cancelled` or `stuck`.
+    /// `queued`, `running`, `waiting`, `succeeded`, `failed`, `cancelled` or `stuck`.
     state: String,
     /// `forward`, or `back` while what it did is being undone.
     direction: String,
     /// How often it was put back because of something that may pass, since it last got further.
     retries: u32,
-    /// Whether somebody asked to take it back.
+    /// Whether somebody asked to cancel it.
     cancelling: bool,
     /// Why it failed, once it has.
     failure: Option<FailureView>,
@@ -51,25 +55,32 @@ pub(crate) struct FailureView {
     log: Vec<String>,
 }
 
+impl From<Failure> for FailureView {
+    fn from(failure: Failure) -> Self {
+        Self {
+            step: failure.step,
+            code: failure.code,
+            message: failure.message,
+            likely_cause: failure.likely_cause,
+            next: failure.next,
+            log: failure.log,
+        }
+    }
+}
+
 impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
         Self {
             id: operation.id.to_string(),
-            kind: operation.kind.as_str().to_owned(),
-            env_id: operation.env_id.0,
-            reason: operation.input.reason,
+            reason: operation.reason().to_owned(),
+            subject: operation.subject.to_string(),
+            env_id: operation.env_id().map(|env_id| env_id.0),
+            kind: operation.kind,
             state: operation.state.as_str().to_owned(),
             direction: operation.direction.as_str().to_owned(),
             retries: operation.retries,
             cancelling: operation.cancel && !operation.state.is_final(),
-            failure: operation.failure.map(|failure| FailureView {
-                step: failure.step,
-                code: failure.code,
-                message: failure.message,
-                likely_cause: failure.likely_cause,
-                next: failure.next,
-                log: failure.log,
-            }),
+            failure: operation.failure.map(FailureView::from),
             created_at: operation.created_at,
             updated_at: operation.updated_at,
         }

@@ -50,7 +50,7 @@ pub(crate) async fn destroy(
 ) -> Result<Response, Problem> {
     let begun = app.provisioner.destroy(&caller.scope(), &caller, env_id).await;
     let id = begun.map_err(|error| Problem::of_request("tenant", error))?.id;
-    let operation = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await?;
+    let operation = app.operations.outcome(id, patience(&headers, parameters.wait, app.wait)).await?;
     match (operation.state, &operation.failure) {
         (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Problem::failed(id, failure)),
         (OperationState::Succeeded, _) => Ok(Json(Destroyed {

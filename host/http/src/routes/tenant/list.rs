@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use convergence_model::operation::Failure;
 use convergence_model::{EnvId, Violation};
 use convergence_store::TenantQuery;
 use jiff::Timestamp;
@@ -14,6 +15,8 @@ use crate::problem::{Problem, ProblemDocument};
 
 const PAGE_DEFAULT: u32 = 100;
 const PAGE_MAX: u32 = 1000;
+/// Characters of a reason in a list.
+const REASON_MAX: usize = 199;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +48,30 @@ pub(crate) struct Entry {
     name: String,
     status: String,
     port: u16,
+    /// Why it failed or was halted; absent while it is as it should be. All of it is in the tenant's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+}
+
+/// The short form of why a tenant failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Reason {
+    code: String,
+    /// At most 200 characters.
+    message: String,
+}
+
+impl From<Failure> for Reason {
+    fn from(failure: Failure) -> Self {
+        let mut message = failure.message;
+        if let Some((cut, _)) = message.char_indices().nth(REASON_MAX) {
+            message.truncate(cut);
+            message.push('…');
+        }
+        Self { code: failure.code, message }
+    }
 }
 
 /// The tenants of an organization, oldest first.
@@ -80,6 +105,7 @@ pub(crate) async fn list(
             name: tenant.spec.name.to_string(),
             status: tenant.status.as_str().to_owned(),
             port: binding.port,
+            reason: tenant.failure.map(Reason::from),
             created_at: tenant.created_at,
         })
         .collect();

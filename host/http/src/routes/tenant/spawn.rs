@@ -93,15 +93,15 @@ pub(crate) async fn spawn(
     let id = operation.id;
     // From here on the tenant exists, and this answer is the first that carries its key: whatever goes wrong with the
     // waiting, it is given.
-    let waited = app.provisioner.outcome(id, patience(&headers, parameters.wait, app.wait)).await;
+    let waited = app.operations.outcome(id, patience(&headers, parameters.wait, app.wait)).await;
     let operation = waited.unwrap_or_else(|error| {
         tracing::error!(%error, "cannot wait for the outcome of a spawn");
         operation
     });
-    let mut response = match (&operation.failure, operation.result.clone().or(made)) {
+    let mut response = match (&operation.failure, made_by(&operation).or(made)) {
         (Some(failure), _) if operation.state.is_final() => Problem::failed(id, failure).into_response(),
         (_, Some(made)) => {
-            let key = app.provisioner.api_key(&operation, &made);
+            let key = app.provisioner.api_key(&operation, &made).ok_or_else(|| Problem::no_such("tenant"))?;
             answer(&operation, made, key)
         }
         // Sent again, and between the two looks its tenant came to its end.
@@ -113,6 +113,11 @@ pub(crate) async fn spawn(
     Ok(response)
 }
 
+/// What a spawn that is over made.
+fn made_by(operation: &Operation) -> Option<Made> {
+    serde_json::from_value(operation.result.clone()?).ok()
+}
+
 /// 201 once the tenant runs, 202 before.
 fn answer(operation: &Operation, made: Made, api_key: Secret) -> Response {
     let runs = operation.state == OperationState::Succeeded;
@@ -122,11 +127,12 @@ fn answer(operation: &Operation, made: Made, api_key: Secret) -> Response {
         (StatusCode::ACCEPTED, TenantStatus::Provisioning)
     };
     let watch = operation_url(operation.id);
-    let location = if runs { format!("/api/v1/tenant/{}/status", operation.env_id) } else { watch.clone() };
+    let env_id = operation.env_id().map_or(0, |env_id| env_id.0);
+    let location = if runs { format!("/api/v1/tenant/{env_id}/status") } else { watch.clone() };
     let body = Spawned {
         success: true,
         tenant: TenantView {
-            env_id: operation.env_id.0,
+            env_id,
             name: made.name,
             org_id: operation.org.0,
             status: status.as_str().to_owned(),

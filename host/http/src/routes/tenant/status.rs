@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::extract::{Authenticated, EnvPath};
 use crate::problem::{Problem, ProblemDocument};
+use crate::routes::operation::show::FailureView;
 
 /// How a tenant is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +29,9 @@ pub(crate) struct Status {
     /// For example `128MB`; absent while none runs.
     #[schema(example = "128MB")]
     memory_usage: Option<String>,
+    /// Why it failed or was halted; absent while it is as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
 }
 
 /// How a tenant is.
@@ -53,6 +57,7 @@ pub(crate) async fn status(
         port: report.port,
         uptime: report.uptime.map(|uptime| uptime.as_secs()),
         cpu_usage: report.usage.as_ref().map(|usage| format!("{:.1}%", usage.cpu_percent)),
+        failure: report.tenant.failure.map(FailureView::from),
         memory_usage: report.usage.as_ref().map(|usage| format!("{}MB", usage.memory_bytes / (1024 * 1024))),
     }))
 }

@@ -1,11 +1,8 @@
-//! Which errors may pass, how often it is worth asking again, and when.
+//! How often it is worth trying again, and when.
 
 use std::time::Duration;
 
-use convergence_runtime::RuntimeError;
-use convergence_store::StoreError;
-
-use crate::step::StepError;
+use crate::error::{Class, StepError};
 
 /// How often something doubtful is tried again, and how often an effect that nothing can stand in for.
 const DOUBTFUL: u32 = 3;
@@ -14,41 +11,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Workers that may die over an operation without it getting any further.
 pub(crate) const CRASHES: u32 = 8;
 
-/// What an error says about the next attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Something that everything needs is away: the engine, the database. It is waited for.
-    Away,
-    /// It may pass, or not: a time-out, an error of the engine's own.
-    Doubtful,
-    /// The same will happen again.
-    Final,
-}
-
-/// What an error says about the next attempt.
-pub(crate) fn classify(error: &StepError) -> Class {
-    match error {
-        StepError::Runtime(RuntimeError::Unreachable { .. })
-        | StepError::Store(StoreError::Busy(_) | StoreError::Unavailable(_)) => Class::Away,
-        StepError::Runtime(RuntimeError::Timeout { .. } | RuntimeError::Engine { status: 0 | 500.., .. })
-        | StepError::Hung { .. } => Class::Doubtful,
-        _ => Class::Final,
-    }
-}
-
 /// Whether an error is worth another attempt after `retries` of them. `last_resort` says that giving up means that
-/// somebody has to look; then an engine that does not answer at all is waited for like one that is away.
+/// somebody has to look; then another side that does not answer at all is waited for like one that is away.
 pub(crate) fn is_worth_it(error: &StepError, retries: u32, last_resort: bool) -> bool {
-    match classify(error) {
+    match error.class() {
+        Class::Lost => false,
         Class::Away => true,
-        Class::Doubtful => retries < DOUBTFUL || (last_resort && is_silence(error)),
+        Class::Silent => retries < DOUBTFUL || last_resort,
+        Class::Doubtful => retries < DOUBTFUL,
         Class::Final => last_resort && retries < DOUBTFUL,
     }
-}
-
-/// Whether there was no answer, which says nothing about what was asked.
-fn is_silence(error: &StepError) -> bool {
-    matches!(error, StepError::Runtime(RuntimeError::Timeout { .. }) | StepError::Hung { .. })
 }
 
 /// How long to wait before the next attempt after `retries` of them: `first`, then twice as long each time. Operations that
@@ -62,6 +34,8 @@ pub(crate) fn pause(first: Duration, retries: u32, salt: u128) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use convergence_store::StoreError;
+
     use super::*;
 
     #[test]
@@ -76,17 +50,14 @@ mod tests {
 
     #[test]
     fn what_is_away_is_waited_for_and_what_is_wrong_is_not() {
-        let away = StepError::Runtime(RuntimeError::Unreachable {
-            socket: String::new(),
-            cause: String::new(),
-            hint: String::new(),
-        });
+        let away = StepError::Store(StoreError::Unavailable("gone".into()));
         assert!(is_worth_it(&away, 1000, false));
         let slow = StepError::Hung { after: Duration::from_secs(1) };
         assert!(is_worth_it(&slow, 0, false) && !is_worth_it(&slow, DOUBTFUL, false));
-        assert!(is_worth_it(&slow, 1000, true), "an undo waits until the engine answers again");
-        let wrong = StepError::PortsTaken(vec![1]);
+        assert!(is_worth_it(&slow, 1000, true), "an undo waits until the other side answers again");
+        let wrong = StepError::Panicked(String::new());
         assert!(!is_worth_it(&wrong, 0, false));
         assert!(is_worth_it(&wrong, 0, true) && !is_worth_it(&wrong, DOUBTFUL, true));
+        assert!(!is_worth_it(&StepError::LeaseLost, 0, true));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 
-use crate::Provisioner;
+use crate::Operations;
 
 /// Another server may be the one that works on an operation, and its news do not come here: look now and then.
 const LOOK: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub enum News {
     Outcome(Box<Operation>),
 }
 
-impl Provisioner {
+impl Operations {
     /// The operation once it is over, or as it is when `patience` has run out.
     ///
     /// # Errors
@@ -53,14 +53,14 @@ impl Provisioner {
     /// Everything that happens to an operation after event number `after`, until it is over.
     pub fn watch(self: Arc<Self>, scope: Scope, id: OperationId, after: i64) -> BoxStream<'static, News> {
         let news = self.news.subscribe();
-        let follower = Follower { provisioner: self, scope, id, after, news, ready: VecDeque::new(), over: false };
+        let follower = Follower { operations: self, scope, id, after, news, ready: VecDeque::new(), over: false };
         stream::unfold(follower, |mut follower| async move { follower.next().await.map(|news| (news, follower)) })
             .boxed()
     }
 }
 
 struct Follower {
-    provisioner: Arc<Provisioner>,
+    operations: Arc<Operations>,
     scope: Scope,
     id: OperationId,
     after: i64,
@@ -76,7 +76,7 @@ impl Follower {
                 self.after = event.seq;
                 return Some(News::Event(event));
             }
-            let store = &self.provisioner.store;
+            let store = &self.operations.store;
             // The state is read before the events: an operation found over has no event that is not read then.
             let operation = store.operation(&self.scope, self.id).await.ok().flatten()?;
             self.ready = store.events(&self.scope, self.id, self.after, PAGE).await.ok()?.into();
@@ -100,7 +100,7 @@ async fn heard(news: &mut broadcast::Receiver<OperationId>, id: OperationId, dea
         match tokio::time::timeout_at(look, news.recv()).await {
             Ok(Ok(other)) if other != id => {}
             Ok(Ok(_) | Err(RecvError::Lagged(_))) => return true,
-            // The sender lives as long as the provisioner; without it only the clock is left.
+            // The sender lives as long as the operations do; without it only the clock is left.
             Ok(Err(RecvError::Closed)) => tokio::time::sleep_until(look).await,
             Err(_elapsed) => return Instant::now() < deadline,
         }
