@@ -7,6 +7,7 @@
 
 mod compare;
 mod dice;
+mod rehearsal;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use convergence_store::{OperationQuery, Store};
 
 use crate::harness::{Options, Server, told};
 use dice::Dice;
+use rehearsal::Rehearsals;
 use workload::Workload;
 
 /// How long a server lives before it is killed, in milliseconds.
@@ -37,6 +39,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
     .await;
     workload::warm_up(&server).await;
 
+    let rehearsals = Rehearsals::begin(&server, kills).await;
     let workload = Workload::start(&server.http, seed);
     let mut dice = Dice::new(seed);
     let (mut active, mut by_step, mut recoveries) = (0, BTreeMap::<String, u64>::new(), Vec::new());
@@ -53,6 +56,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
         recoveries.push(began.elapsed());
     }
     let done = workload.stop().await;
+    rehearsals.compare(&server).await;
     compare::settle(&server, SETTLING).await;
     compare::everything(&server, &done).await;
 

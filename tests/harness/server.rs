@@ -332,6 +332,11 @@ impl Server {
         self.database.as_ref().map_or_else(file, |database| database.location().to_owned())
     }
 
+    /// A file of the server's data folder.
+    pub(crate) fn data_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("data").join(name)
+    }
+
     /// The installation's id, on the label of everything it has in the engine.
     pub(crate) fn installation(&self) -> Option<String> {
         let bytes = fs::read(self.folder.path().join("data/installation")).ok()?;

@@ -59,7 +59,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         command.env("CONVERGENCE_TEST_DATABASE_URL", cluster.url());
     }
     if with_engine || with_examples {
-        let server = steps.run("server, in release", || up::build_server(workspace))?;
+        let server = steps.run("server, in release", || up::build_server(workspace, &[]))?;
         if with_examples {
             steps.run("tools for example plugins", || authoring::ensure_tools(workspace))?;
             steps.run("example plugins", || authoring::build(workspace, &server).map(drop))?;

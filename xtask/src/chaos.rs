@@ -25,7 +25,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     steps.run("container engine", || engine::ensure(workspace))?;
     steps.run("base images", || images::ensure(workspace).map(drop))?;
     steps.run("components", || guests::build(workspace, Which::Product))?;
-    let server = steps.run("server, in release", || up::build_server(workspace))?;
+    let server = steps.run("server, in release", || up::build_server(workspace, &["--features", "rehearsal"]))?;
     steps.run("cargo-nextest", || test::nextest_is_here(workspace))?;
     steps.run("chaos", || {
         let mut command = workspace.cargo();

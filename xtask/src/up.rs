@@ -27,7 +27,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     steps.run("container engine", || engine::ensure(workspace))?;
     steps.run("base images", || images::ensure(workspace).map(drop))?;
     steps.run("plugins, as WebAssembly components", || guests::build(workspace, Which::Product))?;
-    let binary = steps.run("server, in release (the first build takes minutes)", || build_server(workspace))?;
+    let binary = steps.run("server, in release (the first build takes minutes)", || build_server(workspace, &[]))?;
     let settings = steps.run("configuration", || settings::prepare(workspace, options.port))?;
     steps.summary();
 
@@ -38,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// Builds the server in release and says where it is.
-pub(crate) fn build_server(workspace: &Workspace) -> Result<PathBuf> {
-    command::run(workspace.cargo().args(["build", "--release", "--package", "convergence"]))?;
+pub(crate) fn build_server(workspace: &Workspace, arguments: &[&str]) -> Result<PathBuf> {
+    command::run(workspace.cargo().args(["build", "--release", "--package", "convergence"]).args(arguments))?;
     Ok(workspace.target().join("release").join("convergence"))
 }

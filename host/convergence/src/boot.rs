@@ -17,7 +17,7 @@ use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
 use convergence_sandbox::{Compiler, Sandbox, SandboxConfig};
 use convergence_store::Store;
-use convergence_work::{Operations, Registry};
+use convergence_work::{Kind, Operations, Registry};
 use tokio::net::TcpListener;
 
 use crate::cli::compile_component;
@@ -146,7 +146,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         Arc::clone(&clock),
         Arc::clone(&ids),
         config.operations.settings(worker),
-        convergence_provision::kinds(),
+        kinds(),
     ));
     let provisioner = Arc::new(Provisioner::new(
         Arc::clone(&store),
@@ -217,13 +217,31 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
             Ok(())
         }
     });
-    let registry = provisioner.register(Registry::default());
+    let registry = registry(config, &provisioner);
     let tasks = lifecycle.operations();
     lifecycle.run("operations", async move {
         operations.work(registry, stop, tasks).await;
         Ok(())
     });
     Ok(lifecycle)
+}
+
+/// Every kind of operation that this program has.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    let kinds = convergence_provision::kinds();
+    #[cfg(any(debug_assertions, feature = "rehearsal"))]
+    let kinds = kinds.chain([&crate::rehearsal::KIND]);
+    kinds
+}
+
+/// What carries them out.
+fn registry(config: &Config, provisioner: &Arc<Provisioner>) -> Registry {
+    let registry = provisioner.register(Registry::default());
+    #[cfg(any(debug_assertions, feature = "rehearsal"))]
+    let registry = registry.looping(crate::rehearsal::Rehearsal { notes: config.data_dir.join("rehearsal.notes") });
+    #[cfg(not(any(debug_assertions, feature = "rehearsal")))]
+    let _ = config;
+    registry
 }
 
 /// A database's location without its password.

@@ -6,6 +6,8 @@ mod cli;
 mod config;
 mod installation;
 mod lifecycle;
+#[cfg(any(debug_assertions, feature = "rehearsal"))]
+mod rehearsal;
 mod telemetry;
 
 use std::process::ExitCode;

@@ -10,12 +10,13 @@ mod scenario;
 mod scopes;
 mod spawning;
 mod upkeep;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use convergence_model::operation::{EventKind, Failure, Lane, Operation, OperationState};
+use convergence_model::operation::{EventKind, Failure, Lane, Operation, OperationState, Subject};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::{Built, PluginPin, TenantStatus};
 use convergence_model::{EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};

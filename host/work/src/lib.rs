@@ -35,7 +35,7 @@ pub use convergence_store::{Effect, Signal, SignalKey};
 pub use error::{Class, StepError, StepFailure};
 pub use hold::Hold;
 pub use kind::{Done, Failing, Kind, Registry};
-pub use looping::{Came, End, Loop, LoopStep, Next, Recovery, Turn, Wait};
+pub use looping::{Came, End, Inbox, Loop, LoopStep, Next, Recovery, Turn, Wait};
 pub use request::RequestError;
 pub use schedule::{Cadence, Schedule};
 pub use sequence::{Run, Sequence, StepInfo};

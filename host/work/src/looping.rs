@@ -4,6 +4,8 @@
 //! it ends. It may wait for a time or a signal, and then nobody holds it. A step whose effect cannot be repeated for free is
 //! *once*: when a server ends in the middle of it, the loop is asked what to do about an outcome that is not known.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -98,10 +100,36 @@ pub struct Turn<'a, L: Loop + ?Sized> {
     pub input: &'a L::Input,
     /// How far it is.
     pub state: &'a L::State,
-    /// What it was told since the last step. Once this step is done, it counts as noted.
-    pub signals: &'a [Signal],
+    /// What it was told and has not taken yet.
+    pub inbox: &'a Inbox,
     /// The right to work on it: ask [`Hold::check`] before each effect on the world outside.
     pub hold: &'a Hold,
+}
+
+/// What an operation was told and has not taken yet.
+#[derive(Debug)]
+pub struct Inbox {
+    signals: Vec<Signal>,
+    taken: Mutex<BTreeSet<SignalKey>>,
+}
+
+impl Inbox {
+    fn new(signals: Vec<Signal>) -> Self {
+        Self { signals, taken: Mutex::default() }
+    }
+
+    /// Takes the signals of this name, in the order in which they were told. They are gone once the step is done; a step that
+    /// fails finds them again.
+    pub fn take(&self, name: &str) -> Vec<Signal> {
+        let found: Vec<Signal> = self.signals.iter().filter(|signal| signal.key.name == name).cloned().collect();
+        let keys = found.iter().map(|signal| signal.key.clone());
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
+        found
+    }
+
+    fn taken(self) -> Vec<SignalKey> {
+        self.taken.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
+    }
 }
 
 impl<L: Loop + ?Sized> Clone for Turn<'_, L> {
@@ -207,7 +235,14 @@ impl<L: Loop> Course<'_, L> {
         if operation.crashes > retry::CRASHES {
             return self.give_up(&state, StepError::Crashed(operation.crashes).explain("start")).await;
         }
+        if self.is_cancelled() {
+            return self.give_up(&state, StepError::Cancelled.explain("start")).await;
+        }
         self.forward(state, steps, deadline).await
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.kind.cancellable && self.hold.cancel().is_cancelled()
     }
 
     async fn forward(&self, mut state: L::State, mut steps: usize, mut deadline: Instant) -> Result<(), StepError> {
@@ -219,7 +254,7 @@ impl<L: Loop> Course<'_, L> {
             let Next::Step(step) = self.looping.next(self.input, &state) else {
                 return self.close(&state, None).await;
             };
-            if self.kind.cancellable && self.hold.cancel().is_cancelled() {
+            if self.is_cancelled() {
                 return self.give_up(&state, StepError::Cancelled.explain(step.name)).await;
             }
             if self.operations.is_handing_over() {
@@ -229,8 +264,8 @@ impl<L: Loop> Course<'_, L> {
             if !begun {
                 self.begin(steps + 1, step.name).await?;
             }
-            let signals = self.operations.store.signals(self.operation.id).await?;
-            match self.step(step, &state, &signals, unknown).await {
+            let inbox = Inbox::new(self.operations.store.signals(self.operation.id).await?);
+            match self.step(step, &state, &inbox, unknown).await {
                 Ok(Outcome::Repeat(other)) => {
                     // Written before it is done again, so that the loss is counted whatever happens then.
                     state = other;
@@ -238,7 +273,7 @@ impl<L: Loop> Course<'_, L> {
                     self.keep(&state, steps, None, &[], Some(step.name)).await?;
                 }
                 Ok(Outcome::Came(came)) => {
-                    let seen: Vec<SignalKey> = signals.into_iter().map(|signal| signal.key).collect();
+                    let seen = inbox.taken();
                     steps += 1;
                     match came {
                         Came::Waits(after, wait) => return self.suspend(&after, steps, step.name, &seen, &wait).await,
@@ -275,10 +310,10 @@ impl<L: Loop> Course<'_, L> {
         &self,
         step: LoopStep,
         state: &L::State,
-        signals: &[Signal],
+        inbox: &Inbox,
         unknown: bool,
     ) -> Result<Outcome<L::State>, StepError> {
-        let turn = self.turn(state, signals);
+        let turn = self.turn(state, inbox);
         let bounds = Bounds {
             limit: step.limit,
             cancel: step.can_be_interrupted && self.kind.cancellable,
@@ -313,12 +348,12 @@ impl<L: Loop> Course<'_, L> {
             Some(failure) if was_cancelled(failure) => End::Cancelled,
             Some(failure) => End::Failed(failure),
         };
-        let signals = operations.store.signals(self.operation.id).await?;
+        let inbox = Inbox::new(operations.store.signals(self.operation.id).await?);
         let bounds = Bounds { limit: operations.settings.step_limit, cancel: false, hand_over: false };
         let closed = if turned && self.operation.crashes > retry::CRASHES {
             Err(StepError::Crashed(self.operation.crashes))
         } else {
-            operations.attempt(self.hold, bounds, self.looping.close(end, self.turn(state, &signals))).await
+            operations.attempt(self.hold, bounds, self.looping.close(end, self.turn(state, &inbox))).await
         };
         match (closed, failure) {
             (Ok(done), None) => operations.end_well(self.hold, kind, done).await,
@@ -345,8 +380,8 @@ impl<L: Loop> Course<'_, L> {
         }
     }
 
-    fn turn<'t>(&'t self, state: &'t L::State, signals: &'t [Signal]) -> Turn<'t, L> {
-        Turn { operation: self.operation, input: self.input, state, signals, hold: self.hold }
+    fn turn<'t>(&'t self, state: &'t L::State, inbox: &'t Inbox) -> Turn<'t, L> {
+        Turn { operation: self.operation, input: self.input, state, inbox, hold: self.hold }
     }
 
     /// Records that a step begins, before it does.

@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("convergence-render", &["convergence-model"]),
     ("convergence-runtime", &["convergence-model"]),
     ("convergence-store", &["convergence-model"]),
+    ("convergence-work", &["convergence-model", "convergence-store"]),
     ("convergence-billing", &["convergence-model", "convergence-sandbox"]),
     ("convergence-plugin", &["convergence-model", "convergence-sandbox", "convergence-store"]),
     ("convergence-access", &["convergence-model", "convergence-store"]),
@@ -44,6 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "convergence-runtime",
             "convergence-sandbox",
             "convergence-store",
+            "convergence-work",
         ],
     ),
     (
@@ -57,6 +59,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "convergence-runtime",
             "convergence-sandbox",
             "convergence-store",
+            "convergence-work",
         ],
     ),
     (
@@ -72,6 +75,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "convergence-runtime",
             "convergence-sandbox",
             "convergence-store",
+            "convergence-work",
         ],
     ),
 ];

@@ -102,7 +102,7 @@ impl Loop for Rehearsal {
     async fn act(&self, step: LoopStep, turn: Turn<'_, Self>) -> Result<Came<Far>, StepError> {
         let mut far = turn.state.clone();
         far.steps += 1;
-        far.told.extend(turn.signals.iter().map(|signal| signal.key.key.clone()));
+        far.told.extend(turn.inbox.take("go").into_iter().map(|signal| signal.key.key));
         turn.hold.check()?;
         match step.name {
             "make" => {

@@ -253,6 +253,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         },
         status: TenantStatus::Provisioning,
         current_revision: None,
+        failure: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,
         updated_at: jiff::Timestamp::UNIX_EPOCH,
     };
