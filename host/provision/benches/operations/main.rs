@@ -3,7 +3,7 @@
 //! The engine of containers is the fake one, which takes no time of its own, so what is measured is what this program adds: the
 //! queue, leases, events and commits. The bare thing are the same calls of the same engine with nothing around them, and as
 //! many bare commits as the operation makes. `CONVERGENCE_TEST_DATABASE_URL` adds PostgreSQL; `OPERATIONS_BENCH_N` is how many
-//! operations are measured; arguments choose parts (`overhead`, `throughput`, `recovery`, `status`).
+//! operations are measured; arguments choose parts (`overhead`, `throughput`, `recovery`, `status`, `waiting`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "a program of its own: it reads its environment and its clock")]
@@ -13,6 +13,7 @@
 mod bench;
 #[path = "../../tests/provision/rehearsal.rs"]
 mod rehearsal;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -31,7 +32,7 @@ use convergence_test_database::Fresh;
 
 use bench::{Bench, INSTANCE, Site, spec};
 
-const PARTS: [&str; 4] = ["overhead", "throughput", "recovery", "status"];
+const PARTS: [&str; 5] = ["overhead", "throughput", "recovery", "status", "waiting"];
 const HISTORY: [u64; 3] = [1, 100, 10_000];
 const TENANTS: [u64; 3] = [10, 1_000, 10_000];
 /// Turns of each size, and questions of a turn.
@@ -57,6 +58,9 @@ fn main() {
             }
             if wanted("status") {
                 status(engine).await;
+            }
+            if wanted("waiting") {
+                waiting::run(engine).await;
             }
         }
     });
