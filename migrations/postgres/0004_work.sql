@@ -16,6 +16,8 @@ ALTER TABLE operations DROP COLUMN tenant;
 ALTER TABLE operations DROP COLUMN env_id;
 -- Whether no other exclusive operation on the subject may be unfinished.
 ALTER TABLE operations ADD COLUMN exclusive BIGINT NOT NULL DEFAULT 1 CHECK (exclusive IN (0, 1));
+-- A tenant may have got the number that a sweep is about since that was queued.
+UPDATE operations SET exclusive = 0 WHERE kind = 'sweep';
 -- Whether an exclusive operation that somebody asks for may cancel it instead of waiting for it.
 ALTER TABLE operations ADD COLUMN yields BIGINT NOT NULL DEFAULT 0 CHECK (yields IN (0, 1));
 UPDATE operations SET yields = 1 WHERE kind IN ('repair', 'halt');

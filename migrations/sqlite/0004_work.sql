@@ -54,10 +54,12 @@ CREATE TABLE operations_new (
 
 -- A tenant's key is derived from its internal id, which a repeated answer about a spawn needs when the tenant is gone.
 INSERT INTO operations_new
-    (id, org, kind, subject, yields, input, state, direction, progress, crashes, retries, not_before, deadline, patience, failure,
-     result, actor, idempotency_key, request_hash, cancel, lease_owner, lease_epoch, lease_until, last_event, created_at,
+    (id, org, kind, subject, exclusive, yields, input, state, direction, progress, crashes, retries, not_before, deadline, patience,
+     failure, result, actor, idempotency_key, request_hash, cancel, lease_owner, lease_epoch, lease_until, last_event, created_at,
      updated_at)
 SELECT id, org, kind, CASE WHEN env_id = 0 THEN 'platform' ELSE 'tenant/' || env_id END,
+    -- A tenant may have got the number that a sweep is about since that was queued.
+    CASE WHEN kind = 'sweep' THEN 0 ELSE 1 END,
     CASE WHEN kind IN ('repair', 'halt') THEN 1 ELSE 0 END,
     CASE WHEN kind = 'spawn' THEN '{"tenant":"' || tenant || '"}' ELSE input END,
     state, direction, progress, crashes, retries, not_before, deadline, 3600000000, failure,

@@ -10,7 +10,8 @@ use crate::step::leftovers::Leftovers;
 pub static KIND: Kind = Kind {
     name: "sweep",
     lane: Lane::Engine,
-    exclusive: true,
+    // The next tenant may get the number it is about. Its step looks whether one has, so a spawn need not wait for it.
+    exclusive: false,
     yields: false,
     cancellable: false,
     checkpoint: 0,

@@ -81,7 +81,8 @@ impl Store {
     }
 
     /// Accepts an operation on what no tenant in the store has, under the number it carries in the engine. `None` when
-    /// there is such a tenant after all, or something is being done about that number already.
+    /// there is such a tenant after all, or something is being done about that number already. It is not exclusive: a tenant
+    /// that gets the number while it is queued is spawned all the same.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -93,8 +94,8 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
                 let sql = "SELECT (SELECT COUNT(*) FROM tenants WHERE env_id = $1) + (SELECT COUNT(*) FROM operations \
-                     WHERE subject = $2 AND exclusive = 1 AND state IN ('queued', 'running', 'waiting'))";
-                let (known,): (i64,) = tx.one(sql, values![env_id, subject.as_str()]).await?;
+                     WHERE subject = $2 AND (exclusive = 1 OR kind = $3) AND state IN ('queued', 'running', 'waiting'))";
+                let (known,): (i64,) = tx.one(sql, values![env_id, subject.as_str(), new.kind]).await?;
                 if known > 0 {
                     return Ok(None);
                 }

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "nobody else can tell a test which database it is about")]
 
 mod cutter;
+mod dump;
 mod file;
 
 use std::path::Path;

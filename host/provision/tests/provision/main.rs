@@ -7,6 +7,7 @@ mod bench;
 mod cuts;
 mod faults;
 mod rehearsal;
+mod upgrade;
 
 use std::time::Duration;
 

@@ -184,6 +184,7 @@ async fn what_no_tenant_has_is_swept_once_at_a_time() {
     let leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "t-900-data".to_owned() }];
     let sweep = |n| NewOperation {
         input: serde_json::to_value(SweepInput { leftovers: leftovers.clone() }).unwrap(),
+        exclusive: false,
         ..asked(n, "sweep", at(3))
     };
     let nobodys = EnvId(900);
@@ -209,6 +210,20 @@ async fn what_no_tenant_has_is_swept_once_at_a_time() {
     store.end(&claimed.lease, &swept, at(7)).await.unwrap();
     assert!(store.begin_sweep(ORG, nobodys, &sweep(3)).await.unwrap().is_some());
     assert_eq!(store.usage(&own(), ORG).await.unwrap().tenants, 1);
+}
+
+#[tokio::test]
+async fn a_tenant_gets_a_number_that_a_sweep_is_queued_for() {
+    let Fixture { store, database: _database } = Fixture::new().await;
+    // The engine has something of tenant 1, the database was restored from a backup that has no tenant yet.
+    let sweep = NewOperation { exclusive: false, ..asked(1, "sweep", at(1)) };
+    let number = EnvId(1);
+    assert!(store.begin_sweep(ORG, number, &sweep).await.unwrap().is_some());
+    let spawned = store.begin_spawn(&own(), &new_spawn(2, "app")).await.unwrap();
+    assert_eq!(spawned.tenant.env_id, number);
+    let active = store.active_operation(&own(), number).await.unwrap().unwrap();
+    assert_eq!(active.id, spawned.operation.id, "what is done to the tenant is its spawn");
+    assert_eq!(store.unfinished().await.unwrap(), 2);
 }
 
 fn keyed(n: u128, name: &str, key: &str, request: &[u8]) -> NewSpawn {
