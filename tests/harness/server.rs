@@ -1,7 +1,8 @@
 //! The real server as a child process, with a folder, ports, networks and names of its own.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -110,7 +111,7 @@ impl Server {
     pub(crate) async fn beside(&self, options: Options) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let data = folder.path().join("data");
-        fs::create_dir(&data).expect("the test's folder is writable");
+        DirBuilder::new().mode(0o700).create(&data).expect("the test's folder is writable");
         for name in ["master.key", "installation"] {
             fs::copy(self.folder.path().join("data").join(name), data.join(name)).expect("the first server made it");
         }
@@ -225,6 +226,11 @@ impl Server {
     /// What the server wrote to its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// The plugins folder.

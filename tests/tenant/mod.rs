@@ -2,10 +2,12 @@
 
 mod docker_compose;
 mod docker_database;
+mod docker_doubt;
 mod docker_engine;
 mod docker_failures;
 mod docker_keys;
 mod docker_languages;
+mod docker_leftovers;
 mod docker_literal;
 mod docker_operations;
 mod docker_proxy;

@@ -1,6 +1,5 @@
 //! The only place that joins the rooms.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::compile_component;
 use crate::config::Config;
-use crate::installation::{self, Installation};
+use crate::installation::{self, Found, Installation, Lock, shown};
 use crate::lifecycle::{self, Lifecycle};
 
 /// The machine's clock.
@@ -63,14 +62,20 @@ pub(crate) fn images(config: &Config) -> ImagePolicy {
     ImagePolicy { allow: std::iter::once(Pattern::Official).chain(own).collect(), map: config.images.clone() }
 }
 
-/// The installed plugins and those of the folder; a bad one among them is listed as rejected, never an error.
+/// The installed plugins and those of the folder; a bad one among them is listed as rejected, never an error. Without keys
+/// nothing of what is compiled is kept.
 ///
 /// # Errors
 /// No sandbox can be made on this machine, or the database does not answer.
-pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, server: String) -> Result<Catalogue> {
+pub(crate) async fn catalogue(
+    config: &Config,
+    keys: Option<&KeyRing>,
+    shelf: Shelf,
+    server: String,
+) -> Result<Catalogue> {
     let sandbox = Sandbox::new(SandboxConfig {
-        cache_dir: Some(config.data_dir.join("cache")),
-        cache_key: keys.purpose("component-cache"),
+        cache_dir: keys.map(|_| config.data_dir.join("cache")),
+        cache_key: keys.map_or([0; 32], |keys| keys.purpose("component-cache")),
         compiler: Compiler::Child(compile_component::compiler()),
         ..SandboxConfig::default()
     })
@@ -93,6 +98,34 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, ser
         .context("cannot read which plugins are installed")
 }
 
+/// A data folder and a database that belong together, and to nobody else.
+struct Claim {
+    installation: Installation,
+    lock: Lock,
+}
+
+/// Looks at the data folder and the database, decides, and writes nothing before that.
+async fn claim(config: &Config, location: &str) -> Result<Claim> {
+    let data = &config.data_dir;
+    let guarded = installation::guarded(data, location)?;
+    let mut lock = Lock::of_earlier_start(&guarded)?;
+    loop {
+        let found = Found::read(data, location).await;
+        let start = match installation::decide(&found) {
+            Ok(start) => start,
+            Err(refusal) => bail!("{}", refusal.explain(data, &shown(location))),
+        };
+        match lock {
+            Some(lock) => return Ok(Claim { installation: Installation::open(data, start)?, lock }),
+            // The first start here: what another server did until the lock is taken is looked at once more.
+            None => {
+                installation::make_folder(data)?;
+                lock = Some(Lock::make(&guarded)?);
+            }
+        }
+    }
+}
+
 /// Starts everything. The server answers when this returns.
 ///
 /// # Errors
@@ -100,28 +133,24 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, ser
 pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     lifecycle::allow_open_files();
     let location = config.database();
-    // An SQLite file has one server; what several share is PostgreSQL, and then each has a data folder of its own.
-    let file = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(&location);
-    let guarded = if file.contains("://") { config.data_dir.join("server") } else { PathBuf::from(file) };
-    installation::prepare(&config.data_dir)?;
-    let alone = installation::lock(&guarded)?;
-    let installation = Installation::open(&config.data_dir)?;
+    let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);
     let store = Arc::new(
         Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?,
     );
-    let check = data_encoding::HEXLOWER.encode(&keys.purpose("installation-check"));
+    let check = installation::key_check(&installation.master);
+    // Asked before; but of several servers that begin with one empty database, another one may have been faster.
     if let Some(other) =
         store.adopt_installation(&installation.id, &check).await.context("cannot read whose database this is")?
     {
         bail!(
-            "the database {} belongs to installation {other}, and the data folder {} to {}: its `master.key` would derive \
-             other keys than the tenants have. Restore `master.key` and `installation` beside the database from a backup",
+            "the database {} was taken by installation {other} a moment ago, and the data folder {} belongs to {}. For several              servers of one installation, copy `master.key` and `installation` of the first one into the data folders of the              others before they start",
             shown(&location),
             config.data_dir.display(),
             installation.id
         );
     }
+    Installation::settled(&config.data_dir)?;
     // The lock above says that no other server has this one's name: whoever held leases under it is dead.
     let worker = installation.server.clone();
     let cut_off = store.end_leases(&worker).await.context("cannot take over what the last server was doing")?;
@@ -129,7 +158,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         tracing::info!(cut_off, "going on with operations that were cut off");
     }
     let shelf = Shelf::Database(Store::clone(&store));
-    let catalogue = Arc::new(catalogue(config, &keys, shelf, installation.server).await?);
+    let catalogue = Arc::new(catalogue(config, Some(&keys), shelf, installation.server).await?);
     let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
     let ca_bundle = config
         .build
@@ -180,7 +209,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
-    let mut lifecycle = Lifecycle::owning(alone);
+    let mut lifecycle = Lifecycle::owning(lock);
     let stop = lifecycle.stop();
     let app = App {
         provisioner: Arc::clone(&provisioner),
@@ -224,14 +253,4 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         Ok(())
     });
     Ok(lifecycle)
-}
-
-/// A database's location without its password.
-fn shown(location: &str) -> String {
-    match (location.find("://"), location.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}://…{}", location.get(..scheme).unwrap_or(""), location.get(at..).unwrap_or(""))
-        }
-        _ => location.to_owned(),
-    }
 }

@@ -4,7 +4,6 @@
 //! new is accepted, requests and steps under way finish. A second one, or [`DRAIN`] running out, ends at once;
 //! operations cut off then go on at the next start.
 
-use std::fs::File;
 use std::future::Future;
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::installation::Lock;
+
 /// How long a drain may take: shorter than the 90 s that service managers wait before they kill.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -21,7 +22,7 @@ const DRAIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     /// Let go of when the last task has ended, and not before.
-    _lock: File,
+    _lock: Lock,
     stop: CancellationToken,
     background: JoinSet<(&'static str, Result<()>)>,
     operations: TaskTracker,
@@ -29,7 +30,7 @@ pub(crate) struct Lifecycle {
 
 impl Lifecycle {
     /// Of a server that holds the lock on its data folder.
-    pub(crate) fn owning(lock: File) -> Self {
+    pub(crate) fn owning(lock: Lock) -> Self {
         Self { _lock: lock, stop: CancellationToken::new(), background: JoinSet::new(), operations: TaskTracker::new() }
     }
 
@@ -122,9 +123,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn lock() -> Lock {
+        let folder = tempfile::tempdir().unwrap();
+        Lock::make(&folder.path().join("server")).unwrap()
+    }
+
     /// A lifecycle with one task that stays until it is told to end, and this one.
     async fn beside(task: impl Future<Output = Result<()>> + Send + 'static) -> (Result<()>, bool) {
-        let mut lifecycle = Lifecycle::owning(tempfile::tempfile().unwrap());
+        let mut lifecycle = Lifecycle::owning(lock());
         let (stop, (tell, told)) = (lifecycle.stop(), tokio::sync::oneshot::channel());
         lifecycle.run("steady", async move {
             stop.cancelled().await;
@@ -154,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_crashes_while_the_others_drain_is_told_of_as_well() {
-        let mut lifecycle = Lifecycle::owning(tempfile::tempfile().unwrap());
+        let mut lifecycle = Lifecycle::owning(lock());
         let stop = lifecycle.stop();
         lifecycle.run("late", async move {
             stop.cancelled().await;

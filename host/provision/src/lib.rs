@@ -34,7 +34,7 @@ use convergence_work::Operations;
 
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
-pub use reconcile::{ReconcileSettings, Stray};
+pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
 pub use settings::Settings;
 pub use spawn::{Accepted, SpawnError};
 pub use view::Report;

@@ -6,7 +6,6 @@ use convergence_model::tenant::Built;
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
-use crate::decode::At;
 use crate::{Result, Store};
 
 impl Store {
@@ -40,16 +39,18 @@ pub(crate) async fn remember_images(tx: &mut Tx, tenant: EnvId, now: Timestamp) 
          WHERE t.env_id = $1 AND r.image_tag IS NOT NULL";
     let rows: Vec<(String, Option<String>)> = tx.all(sql, values![tenant]).await?;
     for (tag, built) in rows {
-        // What cannot be read proves nothing; that must not keep the tenant from going.
-        let at = At { table: "revisions", id: &tenant };
-        let id = built.and_then(|built| at.json::<Built>("built", &built).ok()).map(|built| built.image_id);
-        for name in std::iter::once(tag).chain(id) {
+        for name in std::iter::once(tag).chain(built.as_deref().and_then(image_id)) {
             let sql = "INSERT INTO images_let_go (name, at) VALUES ($1, $2) \
                  ON CONFLICT (name) DO UPDATE SET at = excluded.at";
             tx.execute(sql, values![name, now]).await?;
         }
     }
     Ok(())
+}
+
+/// The engine's id of what was built. What cannot be read proves nothing; that must not keep the tenant from going.
+fn image_id(built: &str) -> Option<String> {
+    serde_json::from_str::<Built>(built).ok().map(|built| built.image_id)
 }
 
 /// Forgets images that were let go before a moment.

@@ -25,7 +25,7 @@ pub(crate) struct Readiness {
 /// One thing that is needed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    /// `database`, `engine`, `queue` or `plugins`.
+    /// `database`, `engine`, `queue`, `plugins` or `leftovers`.
     name: &'static str,
     ok: bool,
     /// What was found, or what is wrong and what to do.
@@ -39,7 +39,7 @@ pub(crate) struct Check {
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let (database, engine, queue) = tokio::join!(database(&app), engine(&app), queue(&app));
-    let checks = vec![database, engine, queue, plugins(&app)];
+    let checks = vec![database, engine, queue, plugins(&app), leftovers(&app)];
     let ok = checks.iter().all(|check| check.ok);
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { status: if ok { "ready" } else { "degraded" }, checks })).into_response()
@@ -118,4 +118,19 @@ fn plugins(app: &App) -> Check {
         detail = format!("{failure}; {detail}");
     }
     Check { name: "plugins", ok: !languages.is_empty() && rejected.is_none(), detail }
+}
+
+/// What waits for an operator keeps nobody from spawning.
+fn leftovers(app: &App) -> Check {
+    let strays = app.provisioner.strays();
+    let waiting = strays.iter().filter(|stray| stray.held.is_some()).count();
+    let detail = match (waiting, strays.len()) {
+        (0, 0) => "nothing is left in the engine that belongs to no tenant".to_owned(),
+        (0, all) => format!("{all} things that belong to no tenant will be removed"),
+        (waiting, _) => format!(
+            "{waiting} things in the engine belong to no tenant and wait for an operator: `convergence leftovers` lists them \
+             with the reason, and removes what you name"
+        ),
+    };
+    Check { name: "leftovers", ok: true, detail }
 }
