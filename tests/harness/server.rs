@@ -128,14 +128,20 @@ impl Server {
     pub(crate) async fn launch(&mut self) {
         let log =
             File::options().create(true).append(true).open(self.log_file()).expect("the test's folder is writable");
-        let child = Command::new(binary())
-            .args(["serve", "--config"])
+        self.launch_with(log.into(), "").await;
+    }
+
+    /// The same with its log elsewhere: at `stderr`, unless a shell redirects it, as in `2>&-`.
+    pub(crate) async fn launch_with(&mut self, stderr: Stdio, redirection: &str) {
+        let child = Command::new("sh")
+            .args(["-c", &format!("exec \"$0\" serve --config \"$1\" {redirection}")])
+            .arg(binary())
             .arg(self.config_file())
             .env_remove("DATABASE_URL")
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(stderr)
             .spawn()
             .expect("the server's binary can be run");
         let child = self.child.insert(child);

@@ -13,6 +13,7 @@ pub(crate) mod plugin_swap;
 mod plugins;
 mod registry;
 mod signing;
+mod streams;
 
 use crate::harness::{Options, Server};
 

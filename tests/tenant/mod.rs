@@ -14,6 +14,7 @@ mod docker_proxy;
 mod docker_reconcile;
 mod docker_restart;
 mod docker_shutdown;
+mod docker_streams;
 mod docker_tour;
 mod docker_two_servers;
 

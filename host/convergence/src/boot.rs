@@ -1,6 +1,7 @@
 //! The only place that joins the rooms.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -126,11 +127,11 @@ async fn claim(config: &Config, location: &str) -> Result<Claim> {
     }
 }
 
-/// Starts everything. The server answers when this returns.
+/// Starts everything. The server answers when this returns. `lost_lines` counts lines of the log that could not be written.
 ///
 /// # Errors
 /// What must not be missing is: the data folder, the database, the port.
-pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
+pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result<Lifecycle> {
     lifecycle::allow_open_files();
     let location = config.database();
     let Claim { installation, lock } = claim(config, &location).await?;
@@ -220,6 +221,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         ids,
         wait: Duration::from_secs(config.wait_seconds),
         draining: stop.clone(),
+        lost_lines,
     };
     tracing::warn!("development mode: no keys exist, so everybody on this machine is the administrator");
     tracing::info!(

@@ -1,8 +1,8 @@
 //! From start to end: who runs, who is told to stop, and how long it may take.
 //!
-//! Every task of the server is spawned here, so that every one is waited for. The first signal drains: nothing
+//! Every task of the server is spawned here, so that every one is waited for. The first SIGTERM or SIGINT drains: nothing
 //! new is accepted, requests and steps under way finish. A second one, or [`DRAIN`] running out, ends at once;
-//! operations cut off then go on at the next start.
+//! operations cut off then go on at the next start. SIGHUP is ignored.
 
 use std::future::Future;
 use std::time::Duration;
@@ -65,12 +65,22 @@ impl Lifecycle {
     pub(crate) async fn until_stopped_while(mut self, meanwhile: impl Future<Output = ()>) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let hangups = async {
+            while hangup.recv().await.is_some() {
+                tracing::info!(
+                    "SIGHUP is ignored: the configuration is read once, at the start; restart the server to apply a change"
+                );
+            }
+            std::future::pending::<()>().await;
+        };
         let stay = async {
             meanwhile.await;
             std::future::pending::<()>().await;
         };
         let broken = tokio::select! {
             () = stay => None,
+            () = hangups => None,
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
             ended = self.background.join_next() => Some(verdict(ended)),
@@ -96,6 +106,15 @@ impl Lifecycle {
         tracing::info!("stopped");
         broken.map_or(Ok(()), Err)
     }
+}
+
+/// From now on SIGHUP, which a terminal that is closed and a rotation of logs send, ends nothing: it is logged and ignored.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn outlive_hangups() -> Result<()> {
+    // The handler stays for as long as the process runs; whoever listens hears of it.
+    signal(SignalKind::hangup()).map(drop).context("cannot listen for SIGHUP")
 }
 
 /// Lets this process have as many files open as the system allows at all: a loaded plugin keeps one, a request several. The

@@ -90,7 +90,7 @@ pub(crate) fn run() -> ExitCode {
         return compile_component::run(arguments);
     }
     let output = Output::new(arguments.json);
-    match dispatch(arguments, &output) {
+    match dispatch(arguments, &output).and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

@@ -1,5 +1,6 @@
 //! `GET /ready`: whether tenants can be spawned, and if not, why.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -25,7 +26,7 @@ pub(crate) struct Readiness {
 /// One thing that is needed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    /// `database`, `engine`, `queue`, `plugins` or `leftovers`.
+    /// `database`, `engine`, `queue`, `plugins`, `leftovers` or `log`.
     name: &'static str,
     ok: bool,
     /// What was found, or what is wrong and what to do.
@@ -39,7 +40,7 @@ pub(crate) struct Check {
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let (database, engine, queue) = tokio::join!(database(&app), engine(&app), queue(&app));
-    let checks = vec![database, engine, queue, plugins(&app), leftovers(&app)];
+    let checks = vec![database, engine, queue, plugins(&app), leftovers(&app), log(&app)];
     let ok = checks.iter().all(|check| check.ok);
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { status: if ok { "ready" } else { "degraded" }, checks })).into_response()
@@ -133,4 +134,16 @@ fn leftovers(app: &App) -> Check {
         ),
     };
     Check { name: "leftovers", ok: true, detail }
+}
+
+/// A server that cannot write its log does everything else.
+fn log(app: &App) -> Check {
+    let detail = match app.lost_lines.load(Ordering::Relaxed) {
+        0 => "every line was written".to_owned(),
+        lost => format!(
+            "{lost} lines could not be written since the server started: check that the disk or the reader of its standard \
+             error takes them"
+        ),
+    };
+    Check { name: "log", ok: true, detail }
 }
