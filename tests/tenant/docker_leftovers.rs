@@ -103,8 +103,8 @@ async fn what_a_destroyed_tenant_left_is_reported_and_removed_after_its_grace_bu
     let server = Server::with(Options::light().and(tables)).await;
     let tenant = server.spawn_plain("mine", "static").await;
     let (former, _) = former(&server).await;
+    let before = Instant::now();
     let strays = Strays::make(&server, former, None);
-    let made = Instant::now();
     for leftover in strays.reported(&server).await {
         let held = match leftover["kind"].as_str() {
             Some("Volume") => json!("configuration"),
@@ -120,7 +120,7 @@ async fn what_a_destroyed_tenant_left_is_reported_and_removed_after_its_grace_bu
         if left == ["Volume", "Image"] { Ok(()) } else { Err(format!("{left:?}")) }
     })
     .await;
-    assert!(made.elapsed() > Duration::from_secs(4), "not before its time");
+    assert!(before.elapsed() > Duration::from_secs(4), "not before its time");
     let sweeps = eventually("the sweeps are over", SOON, || async {
         let sweeps = operations(&server, "sweep").await;
         let over = sweeps.iter().all(|sweep| sweep["state"] == "succeeded");

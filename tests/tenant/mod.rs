@@ -8,6 +8,7 @@ mod docker_failures;
 mod docker_keys;
 mod docker_languages;
 mod docker_leftovers;
+mod docker_limits;
 mod docker_literal;
 mod docker_operations;
 mod docker_proxy;

@@ -10,7 +10,7 @@ use convergence_http::App;
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::trust::TrustPolicy;
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{Provisioner, Settings};
+use convergence_provision::{Machine, Provisioner, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::Runtime;
@@ -24,6 +24,9 @@ use crate::cli::compile_component;
 use crate::config::Config;
 use crate::installation::{self, Found, Installation, Lock, shown};
 use crate::lifecycle::{self, Lifecycle};
+
+/// How long a start waits for an engine that it can do without.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -127,6 +130,16 @@ async fn claim(config: &Config, location: &str) -> Result<Claim> {
     }
 }
 
+/// Holds what a tenant gets that asks for nothing against the machine. An engine that does not answer says nothing of it:
+/// `/ready` and `doctor` do, once it does.
+async fn check_defaults(config: &Config, runtime: &dyn Runtime) -> Result<()> {
+    let Ok(Ok(engine)) = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await else { return Ok(()) };
+    match Machine::from(&engine).refuses_defaults(&config.tenants.default_limits.into()) {
+        None => Ok(()),
+        Some(reason) => bail!("{reason}"),
+    }
+}
+
 /// Starts everything. The server answers when this returns. `lost_lines` counts lines of the log that could not be written.
 ///
 /// # Errors
@@ -134,6 +147,8 @@ async fn claim(config: &Config, location: &str) -> Result<Claim> {
 pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result<Lifecycle> {
     lifecycle::allow_open_files();
     let location = config.database();
+    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
+    check_defaults(config, runtime.as_ref()).await?;
     let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);
     let store = Arc::new(
@@ -160,7 +175,6 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
     }
     let shelf = Shelf::Database(Store::clone(&store));
     let catalogue = Arc::new(catalogue(config, Some(&keys), shelf, installation.server).await?);
-    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
     let ca_bundle = config
         .build
         .ca_bundle

@@ -369,7 +369,7 @@ impl Config {
                 "`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
             );
         }
-        let operations = &self.operations;
+        let (operations, limits) = (&self.operations, self.tenants.default_limits);
         for (key, value, least, most) in [
             ("concurrency", operations.concurrency as u64, 1, 1000),
             ("network-concurrency", operations.network_concurrency as u64, 1, 100_000),
@@ -384,6 +384,15 @@ impl Config {
             ("timeout-seconds of [build]", self.build.timeout_seconds, 1, 24 * 3600),
             ("ready-seconds", self.tenants.ready_seconds, 1, 24 * 3600),
             ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
+            (
+                "cpu-millis of [tenants.default-limits]",
+                limits.cpu_millis.into(),
+                Limits::CPU_MILLIS_MIN.into(),
+                1_000_000,
+            ),
+            ("memory-mb of [tenants.default-limits]", limits.memory_mb.into(), Limits::MEMORY_MB_MIN.into(), 1 << 30),
+            // 0 is no bound at all to an engine.
+            ("pids of [tenants.default-limits]", limits.pids.into(), 1, 4_194_304),
             ("sweep-max", self.reconcile.sweep_max.into(), 0, 1_000_000),
             ("crashes-max", self.reconcile.crashes_max.into(), 0, 1000),
             ("keep-days", operations.keep_days.into(), 1, 36_500),
@@ -485,6 +494,9 @@ mod tests {
             ("[operations]\nlease-seconds = 0", "from 3"),
             ("[operations]\ndrain-seconds = 300", "drain-seconds"),
             ("[reconcile]\nsweep-max = 1000001", "sweep-max"),
+            ("[tenants.default-limits]\ncpu-millis = 9", "from 10"),
+            ("[tenants.default-limits]\nmemory-mb = 5", "from 6"),
+            ("[tenants.default-limits]\npids = 0", "pids"),
             // Sums with it would overflow.
             ("wait-seconds = 9223372036854775807", "wait-seconds"),
             ("[docker]\ntimeout-seconds = 0", "timeout-seconds"),

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use convergence_access::KeyRing;
 use convergence_plugin::Shelf;
+use convergence_provision::Machine;
 use convergence_runtime::Runtime;
 use convergence_store::Store;
 use serde::Serialize;
@@ -72,7 +73,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
     let runtime = boot::engine(&config);
     let (installation, store) = installation(&config, &mut findings).await;
     let keys = installation.as_ref().map(|installation| KeyRing::new(&installation.master));
-    findings.extend(engine(&runtime).await);
+    findings.extend(engine(&config, &runtime).await);
     let shelf = store.clone().map_or(Shelf::Memory, Shelf::Draft);
     let (server, id) = installation.map(|installation| (installation.server, installation.id)).unzip();
     let languages_images = plugins(&config, keys.as_ref(), shelf, server.unwrap_or_default(), &mut findings).await;
@@ -148,7 +149,7 @@ async fn database(config: &Config) -> (Finding, Option<Store>) {
     }
 }
 
-async fn engine(runtime: &dyn Runtime) -> Vec<Finding> {
+async fn engine(config: &Config, runtime: &dyn Runtime) -> Vec<Finding> {
     let engine = match runtime.engine().await {
         Ok(engine) => engine,
         Err(error) => {
@@ -171,6 +172,11 @@ async fn engine(runtime: &dyn Runtime) -> Vec<Finding> {
     } else {
         wrong("BuildKit", "this engine cannot build with BuildKit", "use Docker 18.09 or newer")
     });
+    let defaults = config.tenants.default_limits.into();
+    findings.extend(Machine::from(&engine).refuses_defaults(&defaults).map(|reason| {
+        let mend = "lower them in the configuration; the server does not start with them while the engine answers";
+        wrong("default limits", reason, mend)
+    }));
     findings
 }
 

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use convergence_provision::Machine;
 use convergence_store::{Backlog, Unclaimable};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,7 +60,14 @@ async fn database(app: &App) -> Check {
 async fn engine(app: &App) -> Check {
     let answer = tokio::time::timeout(PATIENCE, app.runtime.engine()).await;
     let (ok, detail) = match answer {
-        Ok(Ok(engine)) => (true, format!("{} {} (API {})", engine.name, engine.version, engine.api_version)),
+        Ok(Ok(engine)) => {
+            let version = format!("{} {} (API {})", engine.name, engine.version, engine.api_version);
+            let defaults = app.provisioner.default_limits();
+            match Machine::from(&engine).refuses_defaults(&defaults) {
+                None => (true, version),
+                Some(reason) => (false, format!("{version}; {reason}")),
+            }
+        }
         Ok(Err(error)) => (false, error.to_string()),
         Err(_) => (false, format!("no answer within {PATIENCE:?}; is the engine hanging?")),
     };
