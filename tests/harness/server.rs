@@ -1,7 +1,8 @@
 //! The real server as a child process, with a folder, ports, networks and names of its own.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -110,7 +111,7 @@ impl Server {
     pub(crate) async fn beside(&self, options: Options) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let data = folder.path().join("data");
-        fs::create_dir(&data).expect("the test's folder is writable");
+        DirBuilder::new().mode(0o700).create(&data).expect("the test's folder is writable");
         for name in ["master.key", "installation"] {
             fs::copy(self.folder.path().join("data").join(name), data.join(name)).expect("the first server made it");
         }
@@ -127,14 +128,20 @@ impl Server {
     pub(crate) async fn launch(&mut self) {
         let log =
             File::options().create(true).append(true).open(self.log_file()).expect("the test's folder is writable");
-        let child = Command::new(binary())
-            .args(["serve", "--config"])
+        self.launch_with(log.into(), "").await;
+    }
+
+    /// The same with its log elsewhere: at `stderr`, unless a shell redirects it, as in `2>&-`.
+    pub(crate) async fn launch_with(&mut self, stderr: Stdio, redirection: &str) {
+        let child = Command::new("sh")
+            .args(["-c", &format!("exec \"$0\" serve --config \"$1\" {redirection}")])
+            .arg(binary())
             .arg(self.config_file())
             .env_remove("DATABASE_URL")
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(stderr)
             .spawn()
             .expect("the server's binary can be run");
         let child = self.child.insert(child);
@@ -225,6 +232,11 @@ impl Server {
     /// What the server wrote to its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// The plugins folder.

@@ -7,11 +7,13 @@ mod contract;
 mod desk;
 mod docker_command_line;
 mod docker_operation_commands;
+mod first_start;
 mod plugin_admin;
 pub(crate) mod plugin_swap;
 mod plugins;
 mod registry;
 mod signing;
+mod streams;
 
 use crate::harness::{Options, Server};
 

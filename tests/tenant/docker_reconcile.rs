@@ -1,4 +1,4 @@
-//! What happens to a tenant behind the platform's back, and what belongs to nobody.
+//! What happens to a tenant behind the platform's back.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::harness::{Options, Server, eventually};
 /// An hour: whatever happens within a test, nobody looked because it was time to.
 const BY_EVENTS_ONLY: &str = "[reconcile]\ninterval-seconds = 3600";
 /// How long a repair may take on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
-fn docker(arguments: &[&str]) -> String {
+pub(super) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("docker can be run");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     assert!(output.status.success(), "docker {arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn exists(kind: &str, name: &str) -> bool {
+pub(super) fn exists(kind: &str, name: &str) -> bool {
     Command::new("docker").args([kind, "inspect", name]).output().is_ok_and(|output| output.status.success())
 }
 
-async fn operations(server: &Server, kind: &str) -> Vec<Value> {
+pub(super) async fn operations(server: &Server, kind: &str) -> Vec<Value> {
     let page = server.http.get("/api/v1/operations").await.expect(200);
     page["operations"].as_array().expect("a list").iter().filter(|o| o["kind"] == kind).cloned().collect()
 }
@@ -157,154 +157,4 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
     assert_eq!(server.http.get(&status).await.expect(200)["status"], "running");
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
     server.destroy(&tenant).await;
-}
-
-/// Something of each kind that says it is an installation's, of a tenant that never was; and a stranger's.
-struct Strays {
-    names: Vec<(&'static str, &'static str, String)>,
-    strangers: Vec<(&'static str, String)>,
-}
-
-impl Strays {
-    fn make(server: &Server) -> Self {
-        let prefix = format!("{}-stray", server.block.name_prefix());
-        let (ours, theirs) = (format!("{prefix}-ours"), format!("{prefix}-theirs"));
-        let labels = [
-            format!("convergence.instance={}", server.installation().expect("it has started")),
-            "convergence.tenant=999".to_owned(),
-            "convergence.organization=1".to_owned(),
-        ];
-        let foreign = ["convergence.instance=somebodyelse", "convergence.tenant=999", "convergence.organization=1"];
-        let flags =
-            |labels: &[&str]| labels.iter().flat_map(|l| ["--label".to_owned(), (*l).to_owned()]).collect::<Vec<_>>();
-        for (name, flags) in [(&ours, flags(&labels.each_ref().map(String::as_str))), (&theirs, flags(&foreign))] {
-            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-            let image = "convergence-base/debian:bookworm-slim";
-            docker(&[&["create", "--name", name], &flags[..], &[image, "true"]].concat());
-            docker(&[&["volume", "create"], &flags[..], &[name]].concat());
-            docker(&[&["network", "create"], &flags[..], &[name]].concat());
-            // An image of its own, or the label would be on that of all tests.
-            let change: Vec<String> = flags.chunks(2).map(|pair| format!("LABEL {}", pair[1])).collect();
-            let mut commit = vec!["commit"];
-            change.iter().for_each(|change| commit.extend(["--change", change]));
-            docker(&[&commit[..], &[name, &format!("{name}:1")]].concat());
-        }
-        let image = format!("{ours}:1");
-        Self {
-            names: vec![
-                ("container", "Container", ours.clone()),
-                ("network", "Network", ours.clone()),
-                ("volume", "Volume", ours),
-                ("image", "Image", image),
-            ],
-            strangers: vec![
-                ("container", theirs.clone()),
-                ("network", theirs.clone()),
-                ("volume", theirs.clone()),
-                ("image", format!("{theirs}:1")),
-            ],
-        }
-    }
-
-    /// Waits until all of them are reported; answers them.
-    async fn reported(&self, server: &Server) -> Vec<Value> {
-        eventually("what belongs to nobody is reported", SOON, || async {
-            let text = server.http.get("/api/v1/leftovers").await;
-            let found = text.json()["leftovers"].as_array().cloned().unwrap_or_default();
-            let all = self.names.iter().all(|(_, kind, name)| {
-                found.iter().any(|leftover| leftover["kind"] == *kind && leftover["name"] == name.as_str())
-            });
-            assert!(self.strangers.iter().all(|(_, name)| !text.text.contains(name.as_str())), "{}", text.text);
-            if all { Ok(found) } else { Err(text.text) }
-        })
-        .await
-    }
-
-    fn left(&self) -> Vec<&str> {
-        self.names.iter().filter(|(kind, _, name)| exists(kind, name)).map(|(_, kind, _)| *kind).collect()
-    }
-}
-
-impl Drop for Strays {
-    fn drop(&mut self) {
-        let all =
-            self.names.iter().map(|(kind, _, name)| (*kind, name)).chain(self.strangers.iter().map(|(k, n)| (*k, n)));
-        for (kind, name) in all.filter(|(kind, name)| exists(kind, name)) {
-            Command::new("docker").args([kind, "rm", name]).output().ok();
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_belongs_to_nobody_is_reported_and_removed_after_its_grace_but_no_volume_and_nothing_of_strangers() {
-    let tables = "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 4";
-    let server = Server::with(Options::light().and(tables)).await;
-    let tenant = server.spawn_plain("mine", "static").await;
-    let strays = Strays::make(&server);
-    let made = Instant::now();
-    for leftover in strays.reported(&server).await {
-        let goes = leftover["kind"] != "Volume";
-        assert_eq!(leftover["willBeRemoved"], goes, "{leftover}");
-    }
-    eventually("they are removed", SOON, || async {
-        let left = strays.left();
-        if left == ["Volume"] { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-    .await;
-    assert!(made.elapsed() > Duration::from_secs(4), "not before its time");
-    let sweeps = eventually("the sweeps are over", SOON, || async {
-        let sweeps = operations(&server, "sweep").await;
-        let over = sweeps.iter().all(|sweep| sweep["state"] == "succeeded");
-        if over { Ok(sweeps) } else { Err(format!("{sweeps:?}")) }
-    })
-    .await;
-    // More looks at everything change nothing: not the volume, not the strangers', not the tenant.
-    eventually("the volume has been seen for long", SOON, || async {
-        let leftovers = server.http.get("/api/v1/leftovers").await.json();
-        let volume = &leftovers["leftovers"][0];
-        if volume["seenSeconds"].as_u64() >= Some(8) { Ok(()) } else { Err(leftovers.to_string()) }
-    })
-    .await;
-    assert_eq!(strays.left(), ["Volume"]);
-    for (kind, name) in &strays.strangers {
-        assert!(exists(kind, name), "a stranger's {kind} is gone");
-    }
-    assert_eq!(operations(&server, "sweep").await.len(), sweeps.len(), "nothing more is asked for");
-    assert_eq!(server.ask(&tenant, "/health").await.status, 200);
-    server.destroy(&tenant).await;
-    drop(strays);
-}
-
-#[tokio::test]
-async fn volumes_that_belong_to_nobody_are_removed_where_the_operator_says_so() {
-    let tables = "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 1\norphan-volumes = \"remove\"";
-    let server = Server::with(Options::light().and(tables)).await;
-    let strays = Strays::make(&server);
-    eventually("they are removed", SOON, || async {
-        let left = strays.left();
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-    .await;
-    for (kind, name) in &strays.strangers {
-        assert!(exists(kind, name), "a stranger's {kind} is gone");
-    }
-    drop(strays);
-}
-
-#[tokio::test]
-async fn nothing_is_removed_where_the_operator_wants_to_be_told_only() {
-    let tables =
-        "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 1\norphans = \"report\"\norphan-volumes = \"report\"";
-    let server = Server::with(Options::light().and(tables)).await;
-    let strays = Strays::make(&server);
-    eventually("they have been seen for longer than their grace", SOON, || async {
-        let found = strays.reported(&server).await;
-        assert!(found.iter().all(|leftover| leftover["willBeRemoved"] == false), "{found:?}");
-        let long = found.iter().all(|leftover| leftover["seenSeconds"].as_u64() >= Some(4));
-        if long { Ok(()) } else { Err(format!("{found:?}")) }
-    })
-    .await;
-    assert_eq!(strays.left().len(), 4);
-    assert_eq!(operations(&server, "sweep").await.len(), 0);
-    drop(strays);
 }

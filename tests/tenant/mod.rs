@@ -2,16 +2,20 @@
 
 mod docker_compose;
 mod docker_database;
+mod docker_doubt;
 mod docker_engine;
 mod docker_failures;
 mod docker_keys;
 mod docker_languages;
+mod docker_leftovers;
+mod docker_limits;
 mod docker_literal;
 mod docker_operations;
 mod docker_proxy;
 mod docker_reconcile;
 mod docker_restart;
 mod docker_shutdown;
+mod docker_streams;
 mod docker_tour;
 mod docker_two_servers;
 

@@ -27,7 +27,6 @@ pub(crate) fn prepare(workspace: &Workspace, port: u16) -> Result<Settings> {
     let state = workspace.state();
     let settings = Settings { file: state.join("convergence.toml"), plugins: state.join("plugins") };
     let data = state.join("data");
-    command::create_folder(&data)?;
     command::create_folder(&settings.plugins)?;
     copy_plugins(workspace, &settings)?;
 

@@ -1,7 +1,7 @@
 //! The only place that joins the rooms.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +10,7 @@ use convergence_http::App;
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::trust::TrustPolicy;
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{Provisioner, Settings};
+use convergence_provision::{Machine, Provisioner, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::Runtime;
@@ -22,8 +22,11 @@ use tokio::net::TcpListener;
 
 use crate::cli::compile_component;
 use crate::config::Config;
-use crate::installation::{self, Installation};
+use crate::installation::{self, Found, Installation, Lock, shown};
 use crate::lifecycle::{self, Lifecycle};
+
+/// How long a start waits for an engine that it can do without.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -63,14 +66,20 @@ pub(crate) fn images(config: &Config) -> ImagePolicy {
     ImagePolicy { allow: std::iter::once(Pattern::Official).chain(own).collect(), map: config.images.clone() }
 }
 
-/// The installed plugins and those of the folder; a bad one among them is listed as rejected, never an error.
+/// The installed plugins and those of the folder; a bad one among them is listed as rejected, never an error. Without keys
+/// nothing of what is compiled is kept.
 ///
 /// # Errors
 /// No sandbox can be made on this machine, or the database does not answer.
-pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, server: String) -> Result<Catalogue> {
+pub(crate) async fn catalogue(
+    config: &Config,
+    keys: Option<&KeyRing>,
+    shelf: Shelf,
+    server: String,
+) -> Result<Catalogue> {
     let sandbox = Sandbox::new(SandboxConfig {
-        cache_dir: Some(config.data_dir.join("cache")),
-        cache_key: keys.purpose("component-cache"),
+        cache_dir: keys.map(|_| config.data_dir.join("cache")),
+        cache_key: keys.map_or([0; 32], |keys| keys.purpose("component-cache")),
         compiler: Compiler::Child(compile_component::compiler()),
         ..SandboxConfig::default()
     })
@@ -93,35 +102,71 @@ pub(crate) async fn catalogue(config: &Config, keys: &KeyRing, shelf: Shelf, ser
         .context("cannot read which plugins are installed")
 }
 
-/// Starts everything. The server answers when this returns.
+/// A data folder and a database that belong together, and to nobody else.
+struct Claim {
+    installation: Installation,
+    lock: Lock,
+}
+
+/// Looks at the data folder and the database, decides, and writes nothing before that.
+async fn claim(config: &Config, location: &str) -> Result<Claim> {
+    let data = &config.data_dir;
+    let guarded = installation::guarded(data, location)?;
+    let mut lock = Lock::of_earlier_start(&guarded)?;
+    loop {
+        let found = Found::read(data, location).await;
+        let start = match installation::decide(&found) {
+            Ok(start) => start,
+            Err(refusal) => bail!("{}", refusal.explain(data, &shown(location))),
+        };
+        match lock {
+            Some(lock) => return Ok(Claim { installation: Installation::open(data, start)?, lock }),
+            // The first start here: what another server did until the lock is taken is looked at once more.
+            None => {
+                installation::make_folder(data)?;
+                lock = Some(Lock::make(&guarded)?);
+            }
+        }
+    }
+}
+
+/// Holds what a tenant gets that asks for nothing against the machine. An engine that does not answer says nothing of it:
+/// `/ready` and `doctor` do, once it does.
+async fn check_defaults(config: &Config, runtime: &dyn Runtime) -> Result<()> {
+    let Ok(Ok(engine)) = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await else { return Ok(()) };
+    match Machine::from(&engine).refuses_defaults(&config.tenants.default_limits.into()) {
+        None => Ok(()),
+        Some(reason) => bail!("{reason}"),
+    }
+}
+
+/// Starts everything. The server answers when this returns. `lost_lines` counts lines of the log that could not be written.
 ///
 /// # Errors
 /// What must not be missing is: the data folder, the database, the port.
-pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
+pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result<Lifecycle> {
     lifecycle::allow_open_files();
     let location = config.database();
-    // An SQLite file has one server; what several share is PostgreSQL, and then each has a data folder of its own.
-    let file = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(&location);
-    let guarded = if file.contains("://") { config.data_dir.join("server") } else { PathBuf::from(file) };
-    installation::prepare(&config.data_dir)?;
-    let alone = installation::lock(&guarded)?;
-    let installation = Installation::open(&config.data_dir)?;
+    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
+    check_defaults(config, runtime.as_ref()).await?;
+    let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);
     let store = Arc::new(
         Store::open(&location).await.with_context(|| format!("cannot open the database {}", shown(&location)))?,
     );
-    let check = data_encoding::HEXLOWER.encode(&keys.purpose("installation-check"));
+    let check = installation::key_check(&installation.master);
+    // Asked before; but of several servers that begin with one empty database, another one may have been faster.
     if let Some(other) =
         store.adopt_installation(&installation.id, &check).await.context("cannot read whose database this is")?
     {
         bail!(
-            "the database {} belongs to installation {other}, and the data folder {} to {}: its `master.key` would derive \
-             other keys than the tenants have. Restore `master.key` and `installation` beside the database from a backup",
+            "the database {} was taken by installation {other} a moment ago, and the data folder {} belongs to {}. For several              servers of one installation, copy `master.key` and `installation` of the first one into the data folders of the              others before they start",
             shown(&location),
             config.data_dir.display(),
             installation.id
         );
     }
+    Installation::settled(&config.data_dir)?;
     // The lock above says that no other server has this one's name: whoever held leases under it is dead.
     let worker = installation.server.clone();
     let cut_off = store.end_leases(&worker).await.context("cannot take over what the last server was doing")?;
@@ -129,8 +174,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         tracing::info!(cut_off, "going on with operations that were cut off");
     }
     let shelf = Shelf::Database(Store::clone(&store));
-    let catalogue = Arc::new(catalogue(config, &keys, shelf, installation.server).await?);
-    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
+    let catalogue = Arc::new(catalogue(config, Some(&keys), shelf, installation.server).await?);
     let ca_bundle = config
         .build
         .ca_bundle
@@ -180,7 +224,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
-    let mut lifecycle = Lifecycle::owning(alone);
+    let mut lifecycle = Lifecycle::owning(lock);
     let stop = lifecycle.stop();
     let app = App {
         provisioner: Arc::clone(&provisioner),
@@ -191,6 +235,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         ids,
         wait: Duration::from_secs(config.wait_seconds),
         draining: stop.clone(),
+        lost_lines,
     };
     tracing::warn!("development mode: no keys exist, so everybody on this machine is the administrator");
     tracing::info!(
@@ -242,14 +287,4 @@ fn registry(config: &Config, provisioner: &Arc<Provisioner>) -> Registry {
     #[cfg(not(any(debug_assertions, feature = "rehearsal")))]
     let _ = config;
     registry
-}
-
-/// A database's location without its password.
-fn shown(location: &str) -> String {
-    match (location.find("://"), location.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}://…{}", location.get(..scheme).unwrap_or(""), location.get(at..).unwrap_or(""))
-        }
-        _ => location.to_owned(),
-    }
 }

@@ -149,6 +149,10 @@ pub(crate) struct Reconcile {
     pub(crate) orphan_volumes: Orphans,
     /// Seconds something must belong to nobody before it is removed.
     pub(crate) grace_seconds: u64,
+    /// Things that belong to nobody and may be removed at once; more of them wait for an operator.
+    pub(crate) sweep_max: u32,
+    /// Whether what runs and belongs to nobody is removed without an operator's order.
+    pub(crate) sweep_running: bool,
     /// How often an app may end by itself before its tenant is stopped.
     pub(crate) crashes_max: u32,
     /// Seconds an app must stay up for its earlier ends to be forgiven.
@@ -226,6 +230,8 @@ impl Default for Reconcile {
             orphans: Orphans::Remove,
             orphan_volumes: Orphans::Report,
             grace_seconds: 600,
+            sweep_max: 10,
+            sweep_running: false,
             crashes_max: 8,
             stable_seconds: 60,
         }
@@ -235,13 +241,23 @@ impl Default for Reconcile {
 impl Config {
     /// How what is there is kept as it is wanted.
     pub(crate) fn reconcile(&self) -> ReconcileSettings {
-        let Reconcile { interval_seconds, orphans, orphan_volumes, grace_seconds, crashes_max, stable_seconds } =
-            self.reconcile;
+        let Reconcile {
+            interval_seconds,
+            orphans,
+            orphan_volumes,
+            grace_seconds,
+            sweep_max,
+            sweep_running,
+            crashes_max,
+            stable_seconds,
+        } = self.reconcile;
         ReconcileSettings {
             interval: Duration::from_secs(interval_seconds),
             grace: Duration::from_secs(grace_seconds),
             remove: orphans == Orphans::Remove,
             remove_volumes: orphan_volumes == Orphans::Remove,
+            sweep_max,
+            sweep_running,
             crashes_max,
             stable: Duration::from_secs(stable_seconds),
             keep: Duration::from_secs(u64::from(self.operations.keep_days) * 24 * 3600),
@@ -353,7 +369,7 @@ impl Config {
                 "`name-prefix = {prefix:?}` in [docker] must be 1 to 40 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
             );
         }
-        let operations = &self.operations;
+        let (operations, limits) = (&self.operations, self.tenants.default_limits);
         for (key, value, least, most) in [
             ("concurrency", operations.concurrency as u64, 1, 1000),
             ("network-concurrency", operations.network_concurrency as u64, 1, 100_000),
@@ -368,6 +384,16 @@ impl Config {
             ("timeout-seconds of [build]", self.build.timeout_seconds, 1, 24 * 3600),
             ("ready-seconds", self.tenants.ready_seconds, 1, 24 * 3600),
             ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
+            (
+                "cpu-millis of [tenants.default-limits]",
+                limits.cpu_millis.into(),
+                Limits::CPU_MILLIS_MIN.into(),
+                1_000_000,
+            ),
+            ("memory-mb of [tenants.default-limits]", limits.memory_mb.into(), Limits::MEMORY_MB_MIN.into(), 1 << 30),
+            // 0 is no bound at all to an engine.
+            ("pids of [tenants.default-limits]", limits.pids.into(), 1, 4_194_304),
+            ("sweep-max", self.reconcile.sweep_max.into(), 0, 1_000_000),
             ("crashes-max", self.reconcile.crashes_max.into(), 0, 1000),
             ("keep-days", operations.keep_days.into(), 1, 36_500),
         ] {
@@ -467,6 +493,10 @@ mod tests {
             ("[trust]\nkeys = { release = \"rsa:AAAA\" }", "`release`"),
             ("[operations]\nlease-seconds = 0", "from 3"),
             ("[operations]\ndrain-seconds = 300", "drain-seconds"),
+            ("[reconcile]\nsweep-max = 1000001", "sweep-max"),
+            ("[tenants.default-limits]\ncpu-millis = 9", "from 10"),
+            ("[tenants.default-limits]\nmemory-mb = 5", "from 6"),
+            ("[tenants.default-limits]\npids = 0", "pids"),
             // Sums with it would overflow.
             ("wait-seconds = 9223372036854775807", "wait-seconds"),
             ("[docker]\ntimeout-seconds = 0", "timeout-seconds"),

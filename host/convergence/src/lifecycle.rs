@@ -1,10 +1,9 @@
 //! From start to end: who runs, who is told to stop, and how long it may take.
 //!
-//! Every task of the server is spawned here, so that every one is waited for. The first signal drains: nothing
+//! Every task of the server is spawned here, so that every one is waited for. The first SIGTERM or SIGINT drains: nothing
 //! new is accepted, requests and steps under way finish. A second one, or [`DRAIN`] running out, ends at once;
-//! operations cut off then go on at the next start.
+//! operations cut off then go on at the next start. SIGHUP is ignored.
 
-use std::fs::File;
 use std::future::Future;
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::installation::Lock;
+
 /// How long a drain may take: shorter than the 90 s that service managers wait before they kill.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -21,7 +22,7 @@ const DRAIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     /// Let go of when the last task has ended, and not before.
-    _lock: File,
+    _lock: Lock,
     stop: CancellationToken,
     background: JoinSet<(&'static str, Result<()>)>,
     operations: TaskTracker,
@@ -29,7 +30,7 @@ pub(crate) struct Lifecycle {
 
 impl Lifecycle {
     /// Of a server that holds the lock on its data folder.
-    pub(crate) fn owning(lock: File) -> Self {
+    pub(crate) fn owning(lock: Lock) -> Self {
         Self { _lock: lock, stop: CancellationToken::new(), background: JoinSet::new(), operations: TaskTracker::new() }
     }
 
@@ -64,12 +65,22 @@ impl Lifecycle {
     pub(crate) async fn until_stopped_while(mut self, meanwhile: impl Future<Output = ()>) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let hangups = async {
+            while hangup.recv().await.is_some() {
+                tracing::info!(
+                    "SIGHUP is ignored: the configuration is read once, at the start; restart the server to apply a change"
+                );
+            }
+            std::future::pending::<()>().await;
+        };
         let stay = async {
             meanwhile.await;
             std::future::pending::<()>().await;
         };
         let broken = tokio::select! {
             () = stay => None,
+            () = hangups => None,
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
             ended = self.background.join_next() => Some(verdict(ended)),
@@ -97,6 +108,15 @@ impl Lifecycle {
     }
 }
 
+/// From now on SIGHUP, which a terminal that is closed and a rotation of logs send, ends nothing: it is logged and ignored.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn outlive_hangups() -> Result<()> {
+    // The handler stays for as long as the process runs; whoever listens hears of it.
+    signal(SignalKind::hangup()).map(drop).context("cannot listen for SIGHUP")
+}
+
 /// Lets this process have as many files open as the system allows at all: a loaded plugin keeps one, a request several. The
 /// limit most systems begin with, 1024, is for programs that ask with `select`.
 pub(crate) fn allow_open_files() {
@@ -122,9 +142,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn lock() -> Lock {
+        let folder = tempfile::tempdir().unwrap();
+        Lock::make(&folder.path().join("server")).unwrap()
+    }
+
     /// A lifecycle with one task that stays until it is told to end, and this one.
     async fn beside(task: impl Future<Output = Result<()>> + Send + 'static) -> (Result<()>, bool) {
-        let mut lifecycle = Lifecycle::owning(tempfile::tempfile().unwrap());
+        let mut lifecycle = Lifecycle::owning(lock());
         let (stop, (tell, told)) = (lifecycle.stop(), tokio::sync::oneshot::channel());
         lifecycle.run("steady", async move {
             stop.cancelled().await;
@@ -154,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_crashes_while_the_others_drain_is_told_of_as_well() {
-        let mut lifecycle = Lifecycle::owning(tempfile::tempfile().unwrap());
+        let mut lifecycle = Lifecycle::owning(lock());
         let stop = lifecycle.stop();
         lifecycle.run("late", async move {
             stop.cancelled().await;

@@ -19,6 +19,7 @@ use crate::App;
         (name = "template", description = "What languages there are."),
         (name = "plugin", description = "The components that extend the server. Administrators only."),
         (name = "operation", description = "Durable pieces of work on tenants."),
+        (name = "leftover", description = "Things in the engine that belong to no tenant."),
         (name = "health", description = "Whether the server is well.")
     )
 )]

@@ -13,6 +13,7 @@ mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::Router;
@@ -47,6 +48,8 @@ pub struct App {
     pub wait: Duration,
     /// Ends streams that have no end of their own when the server drains.
     pub draining: CancellationToken,
+    /// Lines of the log that could not be written since the server started.
+    pub lost_lines: Arc<AtomicU64>,
 }
 
 /// Serves until `stop` is cancelled, then lets requests in flight finish.

@@ -22,6 +22,12 @@ impl Limits {
     /// What a tenant gets that asks for nothing: 0.5 cores, 512 MiB of memory, 2 GiB of disk.
     pub const DEFAULT: Self = Self { cpu_millis: 500, memory_mb: 512, disk_mb: 2048, replicas: 1, pids: 256 };
 
+    /// The least CPU that container engines accept, in thousandths of a core.
+    pub const CPU_MILLIS_MIN: u32 = 10;
+
+    /// The least memory that container engines accept, in MiB.
+    pub const MEMORY_MB_MIN: u32 = 6;
+
     /// The smaller of each: a policy may tighten limits, never widen them.
     #[must_use]
     pub fn tightened_by(self, other: Self) -> Self {
@@ -37,7 +43,7 @@ impl Limits {
     /// MiB of memory an engine keeps for one container when the machine runs short: half of the limit, and at least
     /// the 6 MiB below which engines refuse.
     pub fn memory_reservation_mb(self) -> u32 {
-        (self.memory_mb / 2).max(6)
+        (self.memory_mb / 2).max(Self::MEMORY_MB_MIN)
     }
 
     /// One container's share of a busy machine, as engines count it: 1024 a core, within the 2 to 262144 they take.

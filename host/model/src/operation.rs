@@ -242,6 +242,13 @@ pub struct UpkeepInput {
 pub struct SweepInput {
     /// What it removes.
     pub leftovers: Vec<Leftover>,
+    /// An operator named each of the leftovers: they are removed whether or not the store can prove that it let them go.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ordered: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Something in the engine that carries our label and belongs to nothing we know.

@@ -7,6 +7,7 @@
 //! This room asks plugins for plans before the transaction and never afterwards: what they answered is stored
 //! in the revision. It never holds a transaction open while it calls a plugin or an engine.
 
+mod capacity;
 mod destroy;
 mod failure;
 mod halt;
@@ -32,9 +33,10 @@ use convergence_runtime::Runtime;
 use convergence_store::Store;
 use convergence_work::Operations;
 
+pub use capacity::Machine;
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
-pub use reconcile::{ReconcileSettings, Stray};
+pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
 pub use settings::Settings;
 pub use spawn::{Accepted, SpawnError};
 pub use view::Report;
@@ -62,6 +64,8 @@ pub struct Provisioner {
     settings: Settings,
     /// What belongs to nobody, as it was last seen.
     strays: Mutex<Vec<Stray>>,
+    /// What containers run on.
+    machine: capacity::Known,
 }
 
 impl Provisioner {
@@ -78,7 +82,18 @@ impl Provisioner {
         ids: Arc<dyn Ids>,
         settings: Settings,
     ) -> Self {
-        Self { store, operations, catalogue, runtime, keys, clock, ids, settings, strays: Mutex::default() }
+        Self {
+            store,
+            operations,
+            catalogue,
+            runtime,
+            keys,
+            clock,
+            ids,
+            settings,
+            strays: Mutex::default(),
+            machine: capacity::Known::default(),
+        }
     }
 
     /// What a tenant gets that asks for nothing.

@@ -99,7 +99,9 @@ impl Provisioner {
         };
         // The same plugins throughout, whatever is installed meanwhile.
         let plugged = self.catalogue.snapshot();
-        let first = passed(plugged.review(review.clone()).await?)?;
+        let reviewed = plugged.review(review.clone()).await?;
+        let refused = self.machine().await.refuses(&reviewed.limits);
+        let first = passed(reviewed, refused)?;
         let mut plugins = first.pins;
         let mut warnings = first.violations;
 
@@ -128,9 +130,14 @@ impl Provisioner {
 
         review.limits = first.limits;
         review.plan = Some(PlanSummary::from(plan.plan()));
-        let second = passed(plugged.review(review).await?)?;
+        let second = passed(plugged.review(review).await?, Vec::new())?;
         warnings.extend(second.violations);
         let limits = first.limits.tightened_by(second.limits);
+        // A policy may also tighten them to less than there can be.
+        let refused = self.machine().await.refuses(&limits);
+        if !refused.is_empty() {
+            return Err(PlanError::Refused(refused));
+        }
         if plan.plan().service.min_memory_mb > limits.memory_mb {
             return Err(too_little_memory(limits.memory_mb, plan.plan().service.min_memory_mb));
         }
@@ -195,13 +202,20 @@ impl Provisioner {
     }
 }
 
-/// What policies said, if none refuses; then all that is left of their violations is warnings.
-fn passed(reviewed: Reviewed) -> Result<Reviewed, PlanError> {
-    if reviewed.is_denied() {
-        let denied = reviewed.violations.into_iter().filter(|violation| violation.severity == Severity::Deny);
-        return Err(PlanError::Refused(denied.collect()));
+/// What policies said, if neither they nor the machine refuse; then all that is left of their violations is warnings. Of a
+/// field that a policy refuses already, what the machine has against it is not told as well.
+fn passed(reviewed: Reviewed, by_machine: Vec<Violation>) -> Result<Reviewed, PlanError> {
+    if !reviewed.is_denied() && by_machine.is_empty() {
+        return Ok(reviewed);
     }
-    Ok(reviewed)
+    let denied = reviewed.violations.into_iter().filter(|violation| violation.severity == Severity::Deny);
+    let mut denied: Vec<Violation> = denied.collect();
+    for violation in by_machine {
+        if !denied.iter().any(|denied| denied.path == violation.path) {
+            denied.push(violation);
+        }
+    }
+    Err(PlanError::Refused(denied))
 }
 
 fn too_little_memory(given: u32, least: u32) -> PlanError {

@@ -201,6 +201,10 @@ pub struct EngineInfo {
     pub root_dir: String,
     /// As images name it: `amd64`, `arm64`.
     pub architecture: String,
+    /// Processors that containers may use, where it says.
+    pub cpus: Option<u32>,
+    /// MiB of memory that containers may use, where it says.
+    pub memory_mb: Option<u32>,
 }
 
 /// How an `ensure_*` reached its end.

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Arguments, Encode, FromRow, PgPool, PgTransaction, Postgres, Sqlite, SqlitePool, SqliteTransaction, Type};
 
-use crate::{Result, StoreError, dialect};
+use crate::{Location, Result, StoreError, dialect};
 
 /// How often a transaction is begun before the caller hears that the database is busy.
 const ATTEMPTS: u32 = 5;
@@ -98,16 +98,13 @@ where
 
 impl Database {
     pub(crate) async fn open(location: &str) -> Result<Self> {
-        if location.starts_with("postgres://") || location.starts_with("postgresql://") {
-            return dialect::open_postgres(location).await.map(Self::Postgres);
+        match Location::parse(location)? {
+            Location::Server(url) => dialect::open_postgres(url).await.map(Self::Postgres),
+            Location::File(path) => {
+                let (writer, reader) = dialect::open_sqlite(path).await?;
+                Ok(Self::Sqlite { writer, reader })
+            }
         }
-        let path = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(location);
-        if let Some((scheme, _)) = path.split_once("://") {
-            // The rest may hold a password: it is not repeated.
-            return Err(StoreError::Location(format!("{scheme}://…")));
-        }
-        let (writer, reader) = dialect::open_sqlite(path).await?;
-        Ok(Self::Sqlite { writer, reader })
     }
 
     pub(crate) fn engine_name(&self) -> &'static str {

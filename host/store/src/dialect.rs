@@ -1,14 +1,17 @@
 //! Everywhere that the two engines differ.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgConnection, PgPool, SqlStr, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, SqlStr, SqlitePool};
 
+use crate::installation::{OWNER, OWNER_TABLE, OwnerRow};
 use crate::{Result, StoreError};
 
 /// How long a statement waits for another process that writes the same SQLite file.
@@ -101,6 +104,7 @@ macro_rules! migrations {
             migrations!($engine, 2, "0002_plugins"),
             migrations!($engine, 3, "0003_operations"),
             migrations!($engine, 4, "0004_work"),
+            migrations!($engine, 5, "0005_let_go"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{
@@ -111,11 +115,8 @@ macro_rules! migrations {
 }
 
 /// Opens an SQLite file: one connection that writes, several that read.
-pub(crate) async fn open_sqlite(path: &str) -> Result<(SqlitePool, SqlitePool)> {
-    if path.is_empty() || path.starts_with(":memory:") {
-        return Err(StoreError::Location(path.to_owned()));
-    }
-    create_private(path).map_err(|error| StoreError::Unavailable(format!("{path}: {error}").into()))?;
+pub(crate) async fn open_sqlite(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
+    create_private(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display()).into()))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -136,7 +137,7 @@ pub(crate) async fn open_sqlite(path: &str) -> Result<(SqlitePool, SqlitePool)> 
 }
 
 /// Makes the file if it is not there, for its owner's eyes only: it tells who runs what.
-fn create_private(path: &str) -> std::io::Result<()> {
+fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
@@ -146,10 +147,7 @@ fn create_private(path: &str) -> std::io::Result<()> {
 
 /// Connects to a PostgreSQL server.
 pub(crate) async fn open_postgres(url: &str) -> Result<PgPool> {
-    let options = PgConnectOptions::from_str(url)
-        // The url may hold a password: it is not repeated.
-        .map_err(|_| StoreError::Location("a postgres url that cannot be parsed".to_owned()))?
-        .application_name("convergence");
+    let options = postgres_options(url)?;
     // On a connection without the pool's time limits: another server may be at it for longer.
     let mut first = PgConnection::connect_with(&options).await?;
     migrations!("postgres").run(&mut first).await.map_err(|error| StoreError::Migration(error.into()))?;
@@ -159,6 +157,77 @@ pub(crate) async fn open_postgres(url: &str) -> Result<PgPool> {
         Box::pin(async move { sqlx::raw_sql(POSTGRES_TIME_LIMITS).execute(connection).await.map(drop) })
     });
     Ok(pool.connect_with(options).await?)
+}
+
+fn postgres_options(url: &str) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url)
+        // The url may hold a password: it is not repeated.
+        .map_err(|_| StoreError::Location("a postgres url that cannot be parsed".to_owned()))?;
+    Ok(options.application_name("convergence"))
+}
+
+/// The tables of a database, and whose it says it is.
+type Owner = (Vec<String>, OwnerRow);
+
+/// The tables of an SQLite database.
+const SQLITE_TABLES: &str =
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+/// The tables where those of this program are, or would be, without the tables of extensions.
+const POSTGRES_TABLES: &str = "SELECT CAST(c.relname AS TEXT) FROM pg_class c \
+     JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT 1 FROM pg_depend d \
+     WHERE d.classid = CAST('pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e') ORDER BY c.relname";
+
+/// Asks an open connection, of either engine.
+macro_rules! owner {
+    ($connection:expr, $tables:expr) => {
+        async {
+            let tables: Vec<(String,)> = sqlx::query_as($tables).fetch_all($connection).await?;
+            let tables: Vec<String> = tables.into_iter().map(|(table,)| table).collect();
+            if !tables.iter().any(|table| table == OWNER_TABLE) {
+                return Ok((tables, OwnerRow::NoTable));
+            }
+            let row: Option<(String, String)> = sqlx::query_as(OWNER).fetch_optional($connection).await?;
+            Ok((tables, row.map_or(OwnerRow::Empty, |(id, key_check)| OwnerRow::Row(id, key_check))))
+        }
+        .await
+    };
+}
+/// Reads whose an SQLite file is, and changes not a byte beside it. A file that is opened as usual gets its write-ahead log
+/// and the index of that made, or moved into the file: a connection that only reads makes the index all the same.
+pub(crate) async fn owner_of_file(path: &Path) -> Result<Owner> {
+    let size = |path: &Path| match std::fs::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(StoreError::Unavailable(format!("{}: {error}", path.display()).into())),
+    };
+    // An empty file is what a first start leaves that was killed at once.
+    if size(path)? == 0 {
+        return Ok((Vec::new(), OwnerRow::NoTable));
+    }
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let options = if size(Path::new(&log))? == 0 {
+        options.immutable(true)
+    } else {
+        // What a server that was killed had committed is in the log. Without locks, and with the file to itself, SQLite
+        // reads the log with an index in memory.
+        options.vfs("unix-none").locking_mode(SqliteLockingMode::Exclusive)
+    };
+    let mut connection = options.connect().await?;
+    let owner: Result<Owner> = owner!(&mut connection, SQLITE_TABLES);
+    connection.close().await?;
+    owner
+}
+
+/// Reads whose a PostgreSQL database is, and changes nothing in it.
+pub(crate) async fn owner_of_server(url: &str) -> Result<Owner> {
+    let options = postgres_options(url)?.options([("default_transaction_read_only", "on")]);
+    let mut connection = PgConnection::connect_with(&options).await?;
+    let owner: Result<Owner> = owner!(&mut connection, POSTGRES_TABLES);
+    connection.close().await?;
+    owner
 }
 
 /// What an error of the engine means to a caller.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::database::{Tx, values};
 use crate::decode::to_json;
 use crate::lease::{self, Held, Lease};
-use crate::{Result, Store, audit};
+use crate::{Result, Store, audit, let_go};
 
 /// What becomes of an operation's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,7 @@ async fn change(tx: &mut Tx, held: &Held, ending: &Ending, now: Timestamp) -> Re
         ),
         // Everything that belongs to it is deleted by the tables' own references.
         Effect::TenantGone => {
+            let_go::remember_images(tx, env_id, now).await?;
             return tx.execute("DELETE FROM tenants WHERE env_id = $1", values![env_id]).await.map(drop);
         }
         Effect::TenantFailed => (failed, ending.failure.as_ref()),

@@ -1,9 +1,10 @@
-//! Histories end: operations that were over long ago, with their events and idempotency keys.
+//! Histories end: operations that were over long ago, with their events and idempotency keys, and the names of images that
+//! were let go long ago.
 
 use jiff::Timestamp;
 
 use crate::database::values;
-use crate::{Result, Store};
+use crate::{Result, Store, let_go};
 
 /// Operations removed in one transaction, so that nobody waits long for it.
 const AT_ONCE: i64 = 500;
@@ -29,6 +30,7 @@ impl Store {
                          WHERE state NOT IN ('queued', 'running', 'waiting') AND state <> 'stuck' AND updated_at < $1 \
                          ORDER BY updated_at, id LIMIT $2)";
                     let some = tx.execute(sql, values![before, AT_ONCE]).await?;
+                    let_go::forget_images(&mut tx, before).await?;
                     tx.commit().await?;
                     Ok(some)
                 })

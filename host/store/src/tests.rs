@@ -3,6 +3,8 @@
 
 mod damage;
 mod leases;
+mod let_go;
+mod ownership;
 mod plugins;
 mod queue;
 mod requests;

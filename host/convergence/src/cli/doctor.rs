@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use convergence_access::KeyRing;
 use convergence_plugin::Shelf;
+use convergence_provision::Machine;
 use convergence_runtime::Runtime;
 use convergence_store::Store;
 use serde::Serialize;
@@ -17,12 +18,15 @@ use super::output::Output;
 use super::serve;
 use crate::boot;
 use crate::config::Config;
-use crate::installation::Installation;
+use crate::installation::{self, Found, Installation, Start, shown};
 
 /// Free space below which builds soon fail.
 const DISK_LOW_MB: u64 = 5 * 1024;
 /// Ports looked at; a machine that has these free has others.
 const PORTS_LOOKED_AT: usize = 50;
+
+/// Leftovers that are named; the others are counted.
+const LEFTOVERS_TOLD: usize = 5;
 
 /// Which configuration.
 #[derive(Debug, Args)]
@@ -66,26 +70,19 @@ fn warn(check: &'static str, detail: impl Into<String>, mend: impl Into<String>)
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let config = arguments.serve.configuration()?;
     let mut findings = Vec::new();
-    match Installation::open(&config.data_dir) {
-        Ok(installation) => {
-            findings.push(ok("data folder", config.data_dir.display().to_string()));
-            let keys = KeyRing::new(&installation.master);
-            let runtime = boot::engine(&config);
-            let (finding, store) = database(&config).await;
-            findings.push(finding);
-            findings.extend(engine(&runtime).await);
-            let shelf = store.clone().map_or(Shelf::Memory, Shelf::Draft);
-            let languages_images = plugins(&config, &keys, shelf, installation.server, &mut findings).await;
-            findings.extend(base_images(&config, &runtime, &languages_images).await);
-            if let Some(store) = store {
-                store.close().await;
-            }
-        }
-        Err(error) => findings.push(wrong(
-            "data folder",
-            format!("{error:#}"),
-            "set `data-dir` in the configuration to a folder this user may write",
-        )),
+    let runtime = boot::engine(&config);
+    let (installation, store) = installation(&config, &mut findings).await;
+    let keys = installation.as_ref().map(|installation| KeyRing::new(&installation.master));
+    findings.extend(engine(&config, &runtime).await);
+    let shelf = store.clone().map_or(Shelf::Memory, Shelf::Draft);
+    let (server, id) = installation.map(|installation| (installation.server, installation.id)).unzip();
+    let languages_images = plugins(&config, keys.as_ref(), shelf, server.unwrap_or_default(), &mut findings).await;
+    findings.extend(base_images(&config, &runtime, &languages_images).await);
+    if let (Some(id), Some(store)) = (&id, &store) {
+        findings.extend(leftovers(&config, &runtime, store, id).await);
+    }
+    if let Some(store) = store {
+        store.close().await;
     }
     findings.push(ports(&config));
     findings.push(disk(&config.data_dir));
@@ -111,6 +108,35 @@ fn report(findings: &[Finding]) -> String {
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The data folder and the database, and whether they belong together. Opens what a server would open, and makes nothing.
+async fn installation(config: &Config, findings: &mut Vec<Finding>) -> (Option<Installation>, Option<Store>) {
+    let (data, location) = (&config.data_dir, config.database());
+    let place = data.display().to_string();
+    let start = installation::decide(&Found::read(data, &location).await);
+    let opened = match start {
+        Err(refusal) => Err(refusal.explain(data, &shown(&location))),
+        Ok(Start::First) => {
+            findings.push(ok("data folder", format!("{place}; the first start makes what is missing")));
+            findings.push(ok("database", format!("{}; the first start makes its tables", shown(&location))));
+            return (None, None);
+        }
+        Ok(Start::Again) => Installation::read(data).map_err(|error| format!("{error:#}")),
+    };
+    match opened {
+        Ok(installation) => {
+            findings.push(ok("data folder", format!("{place}, of installation {}", installation.id)));
+            let (finding, store) = database(config).await;
+            findings.push(finding);
+            (Some(installation), store)
+        }
+        Err(reason) => {
+            // The reason says what to do.
+            findings.push(Finding { check: "installation", verdict: Verdict::Wrong, detail: reason, mend: None });
+            (None, None)
+        }
+    }
+}
+
 async fn database(config: &Config) -> (Finding, Option<Store>) {
     match Store::open(&config.database()).await {
         Ok(store) => match store.check().await {
@@ -123,7 +149,7 @@ async fn database(config: &Config) -> (Finding, Option<Store>) {
     }
 }
 
-async fn engine(runtime: &dyn Runtime) -> Vec<Finding> {
+async fn engine(config: &Config, runtime: &dyn Runtime) -> Vec<Finding> {
     let engine = match runtime.engine().await {
         Ok(engine) => engine,
         Err(error) => {
@@ -146,13 +172,18 @@ async fn engine(runtime: &dyn Runtime) -> Vec<Finding> {
     } else {
         wrong("BuildKit", "this engine cannot build with BuildKit", "use Docker 18.09 or newer")
     });
+    let defaults = config.tenants.default_limits.into();
+    findings.extend(Machine::from(&engine).refuses_defaults(&defaults).map(|reason| {
+        let mend = "lower them in the configuration; the server does not start with them while the engine answers";
+        wrong("default limits", reason, mend)
+    }));
     findings
 }
 
 /// The plugins, and the base images their languages need.
 async fn plugins(
     config: &Config,
-    keys: &KeyRing,
+    keys: Option<&KeyRing>,
     shelf: Shelf,
     server: String,
     findings: &mut Vec<Finding>,
@@ -220,6 +251,24 @@ async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<S
     findings
 }
 
+/// What is in the engine with this installation's label and belongs to no tenant.
+async fn leftovers(config: &Config, runtime: &dyn Runtime, store: &Store, instance: &str) -> Option<Finding> {
+    // An engine that does not answer is told of already.
+    let strays = convergence_provision::leftovers(runtime, store, instance, &config.reconcile()).await.ok()?;
+    let held: Vec<_> = strays.iter().filter_map(|stray| Some((&stray.what, stray.held?))).collect();
+    if held.is_empty() {
+        return Some(ok("leftovers", format!("{} things that belong to no tenant will be removed", strays.len())));
+    }
+    let told = held.iter().take(LEFTOVERS_TOLD);
+    let told: Vec<_> =
+        told.map(|(what, held)| format!("{:?} {}: {}", what.kind, what.name, held.explain(what.kind))).collect();
+    Some(warn(
+        "leftovers",
+        format!("{} things in the engine belong to no tenant and wait for you; {}", held.len(), told.join("; ")),
+        "check that this is the right database; `convergence leftovers` lists all of them, and removes what you name",
+    ))
+}
+
 /// Ports that other programs hold; our own tenants' are theirs by right, so this can only warn.
 fn ports(config: &Config) -> Finding {
     let tenants = &config.tenants;
@@ -242,6 +291,9 @@ fn ports(config: &Config) -> Finding {
 }
 
 fn disk(folder: &Path) -> Finding {
+    // A folder that is not there yet will be on the disk of the one it is made in.
+    let there = folder.ancestors().find(|folder| folder.exists());
+    let folder = there.unwrap_or_else(|| Path::new("."));
     match rustix::fs::statvfs(folder) {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize) / (1024 * 1024);

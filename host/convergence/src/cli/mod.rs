@@ -9,6 +9,7 @@ mod completions;
 mod destroy;
 mod doctor;
 pub(crate) mod exit;
+mod leftovers;
 mod list;
 mod logs;
 mod operation;
@@ -70,6 +71,8 @@ enum Command {
     Repair(operation::Repair),
     /// Look at what is done to tenants, take it back, try it again.
     Operation(operation::Arguments),
+    /// List what is left in the engine and belongs to no tenant, or remove it.
+    Leftovers(leftovers::Arguments),
     /// Make, build, check, install and watch plugins.
     Plugin(plugin::Arguments),
     /// Print a completion script for a shell.
@@ -87,7 +90,7 @@ pub(crate) fn run() -> ExitCode {
         return compile_component::run(arguments);
     }
     let output = Output::new(arguments.json);
-    match dispatch(arguments, &output) {
+    match dispatch(arguments, &output).and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);
@@ -116,6 +119,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
             Command::Repair(arguments) => operation::repair(&client()?, &arguments, output).await,
             Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,
+            Command::Leftovers(arguments) => leftovers::run(&client()?, &arguments, output).await,
             Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
             Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),

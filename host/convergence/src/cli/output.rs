@@ -1,6 +1,7 @@
 //! What is printed, for people and for programs.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -30,16 +31,12 @@ impl Output {
     /// The result of a command: the document for programs, the text for people.
     pub(crate) fn result(self, document: &Value, text: impl FnOnce() -> String) {
         let shown = if self.json { format!("{document:#}") } else { text() };
-        write_line(&mut io::stdout().lock(), &shown);
+        write_result(&shown);
     }
 
     /// A line of a stream, for example of a log.
     pub(crate) fn line(self, text: &str) {
-        if io::stdout().is_terminal() {
-            write_line(&mut io::stdout().lock(), &printable(text));
-        } else {
-            write_line(&mut io::stdout().lock(), text);
-        }
+        if io::stdout().is_terminal() { write_result(&printable(text)) } else { write_result(text) }
     }
 
     /// What is going on, for people only.
@@ -52,7 +49,7 @@ impl Output {
     /// Why a command did not succeed.
     pub(crate) fn failure(self, failure: &Failure) {
         let text = match failure {
-            Failure::BadNews(_) if self.json => return,
+            Failure::BadNews(_) if self.json && UNWRITTEN.get().is_none() => return,
             Failure::BadNews(text) => text.clone(),
             Failure::Pending(_, accepted) if self.json => {
                 return write_line(&mut io::stdout().lock(), &format!("{accepted:#}"));
@@ -110,7 +107,32 @@ pub(crate) fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// A reader that went away (`| head`) is not an error worth a word.
+/// Why a result could not be written to standard output, if one could not.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// What became of the results of this process: a script must not take an empty file for an empty list.
+///
+/// # Errors
+/// One could not be written, for another reason than a reader that had enough.
+pub(crate) fn written() -> Result<(), Failure> {
+    match UNWRITTEN.get() {
+        None => Ok(()),
+        Some(error) => Err(Failure::BadNews(format!("error: cannot write to standard output: {error}"))),
+    }
+}
+
+/// Prints what a command is for.
+pub(crate) fn write_result(text: &str) {
+    let mut to = io::stdout().lock();
+    if let Err(error) = writeln!(to, "{text}").and_then(|()| to.flush()) {
+        // A reader that went away (`| head`) is not an error worth a word.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            UNWRITTEN.set(error.to_string()).ok();
+        }
+    }
+}
+
+/// Progress and failures are not what a command is for: where they cannot be written, it goes on.
 fn write_line(to: &mut impl Write, text: &str) {
     let _ = writeln!(to, "{text}");
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::exit::Failure;
 use crate::config::Config;
-use crate::{boot, telemetry};
+use crate::{boot, lifecycle, telemetry};
 
 /// How the server is run.
 #[derive(Debug, Args)]
@@ -31,7 +31,8 @@ impl Arguments {
 /// Runs until told to stop.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.configuration()?;
-    telemetry::start(&config.log)?;
-    let lifecycle = boot::start(&config).await?;
+    let lost_lines = telemetry::start(&config.log)?;
+    lifecycle::outlive_hangups()?;
+    let lifecycle = boot::start(&config, lost_lines).await?;
     Ok(lifecycle.until_stopped().await?)
 }

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
 use super::{serve, watch};
-use crate::{boot, telemetry};
+use crate::{boot, lifecycle, telemetry};
 
 /// How the server is run, and which tenant comes first.
 #[derive(Debug, Args)]
@@ -27,8 +27,9 @@ pub(crate) struct Arguments {
 /// spawned does not end the server: `doctor` and the log say why.
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let config = arguments.serve.configuration()?;
-    telemetry::start(&config.log)?;
-    let lifecycle = boot::start(&config).await?;
+    let lost_lines = telemetry::start(&config.log)?;
+    lifecycle::outlive_hangups()?;
+    let lifecycle = boot::start(&config, lost_lines).await?;
     let url = format!("http://{}", config.listen);
     let client = Client::new(&url)?;
     let meanwhile = async {

@@ -1,6 +1,7 @@
 //! Every route, one folder a noun, one file a verb.
 
 pub(crate) mod health;
+pub(crate) mod leftover;
 pub(crate) mod operation;
 pub(crate) mod plugin;
 pub(crate) mod template;
@@ -18,6 +19,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(tenant::routes())
         .merge(template::routes())
         .merge(operation::routes())
+        .merge(leftover::routes())
         .merge(plugin::routes())
         .merge(health::routes())
 }

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::plan::{Desired, Found, Observed, Thing, Wanted, belongs_to_nobody};
-use super::{LookError, Memory, Stray};
+use super::{LookError, Memory, Stray, proof};
 use crate::Provisioner;
 
 /// Tenants looked at at the same time.
@@ -35,12 +35,6 @@ impl Provisioner {
             Some(_) => None,
         };
         let standings = self.store.standings().await?;
-        let wanted = |standing: &Standing| Wanted {
-            status: standing.status,
-            busy: standing.busy,
-            crashes: standing.crashes,
-            resting: standing.resting,
-        };
         let tenants = standings.iter().map(|(tenant, standing)| (*tenant, wanted(standing))).collect();
         let images = match owned {
             Some(_) => self.store.image_tags().await?.into_iter().collect(),
@@ -68,7 +62,11 @@ impl Provisioner {
             }
         }
         drop(looks);
-        let things = owned.map_or_else(Vec::new, |owned| self.remember(memory, things(owned), &desired));
+        let mut things = owned.map_or_else(Vec::new, things);
+        proof::prove(self.runtime.as_ref(), &self.store, &desired, &mut things).await?;
+        if whom.is_none() {
+            self.remember(memory, &mut things, &desired);
+        }
         Ok((desired, Observed { containers, things }, standings))
     }
 
@@ -120,30 +118,39 @@ impl Provisioner {
     }
 
     /// Since when each thing is there that belongs to nobody; told to the operator once.
-    fn remember(&self, memory: &mut Memory, mut things: Vec<Thing>, desired: &Desired) -> Vec<Thing> {
+    fn remember(&self, memory: &mut Memory, things: &mut [Thing], desired: &Desired) {
         let now = Instant::now();
-        let settings = &self.settings.reconcile;
-        let mut strays = BTreeMap::new();
-        let mut told = Vec::new();
+        let mut since = BTreeMap::new();
         for thing in things.iter_mut().filter(|thing| belongs_to_nobody(desired, thing)) {
             let key = (thing.tenant, thing.what.clone());
             let known = memory.strays.get(&key).copied();
-            let since = known.unwrap_or(now);
             // Seen twice before anything is done about it.
             thing.seen_for = known.map(|since| now.duration_since(since));
-            let will_be_removed =
-                settings.remove && (thing.what.kind != LeftoverKind::Volume || settings.remove_volumes);
-            if known.is_none() {
-                tracing::warn!(kind = ?thing.what.kind, name = thing.what.name, will_be_removed, "it belongs to nobody");
-            }
-            let (tenant, what) = key.clone();
-            told.push(Stray { tenant, what, seen_for: now.duration_since(since), will_be_removed });
-            strays.insert(key, since);
+            since.insert(key, known.unwrap_or(now));
         }
-        memory.strays = strays;
+        let mut told = Vec::new();
+        for (thing, held) in proof::judge(desired, things, &self.settings.reconcile) {
+            let (kind, name) = (thing.what.kind, thing.what.name.as_str());
+            if thing.seen_for.is_none() {
+                match held {
+                    None => tracing::warn!(?kind, name, "it belongs to nobody, and will be removed"),
+                    Some(held) => {
+                        let reason = held.explain(kind);
+                        tracing::warn!(?kind, name, reason, "it belongs to nobody, and waits for an operator");
+                    }
+                }
+            }
+            let seen_for = thing.seen_for.unwrap_or_default();
+            told.push(Stray { tenant: thing.tenant, what: thing.what.clone(), seen_for, held });
+        }
+        memory.strays = since;
         *self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = told;
-        things
     }
+}
+
+/// What a plan wants to know of a tenant.
+pub(super) fn wanted(standing: &Standing) -> Wanted {
+    Wanted { status: standing.status, busy: standing.busy, crashes: standing.crashes, resting: standing.resting }
 }
 
 /// Tenants whose network the engine has more than once: what a server that ended had asked for came to be after all.
@@ -153,7 +160,8 @@ fn doubled_networks(owned: &Owned) -> BTreeSet<EnvId> {
     tenants.filter(|tenant| !once.insert(*tenant)).collect()
 }
 
-fn things(owned: Owned) -> Vec<Thing> {
+/// Everything that carries our label, each with whose it says it is.
+pub(super) fn things(owned: Owned) -> Vec<Thing> {
     let Owned { containers, networks, volumes, images } = owned;
     let of = |kind: LeftoverKind, items: Vec<OwnedItem>| {
         items.into_iter().filter_map(move |item| {
@@ -161,7 +169,13 @@ fn things(owned: Owned) -> Vec<Thing> {
             // Everything but an image has somebody's number on it; what has none was not made by this program.
             let is_ours = tenant.is_some() || kind == LeftoverKind::Image;
             let tenant = tenant.filter(|_| kind != LeftoverKind::Image);
-            is_ours.then_some(Thing { what: Leftover { kind, name: item.name }, tenant, seen_for: None })
+            is_ours.then_some(Thing {
+                what: Leftover { kind, name: item.name },
+                tenant,
+                seen_for: None,
+                let_go: false,
+                runs: false,
+            })
         })
     };
     of(LeftoverKind::Container, containers)

@@ -6,6 +6,7 @@
 
 mod look;
 mod plan;
+pub(crate) mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use plan::ReconcileSettings;
+pub use proof::{Held, OrderError, leftovers};
 
 use convergence_work::RequestError;
 
@@ -56,15 +58,17 @@ pub struct Stray {
     pub what: Leftover,
     /// How long it has been seen.
     pub seen_for: Duration,
-    /// Whether it will be removed.
-    pub will_be_removed: bool,
+    /// Why it stays until an operator orders its removal; it is removed after the grace period where nothing holds it.
+    pub held: Option<Held>,
 }
 
 /// Why a look was not finished. The next one begins anew.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+pub enum LookError {
+    /// The engine does not answer.
     #[error(transparent)]
     Engine(#[from] RuntimeError),
+    /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -175,7 +179,7 @@ impl Provisioner {
             Action::Sweep { tenant, leftovers } => {
                 let names = leftovers.iter().map(|leftover| leftover.name.as_str()).collect::<Vec<_>>().join(", ");
                 tracing::warn!(tenant = tenant.0, names, "removing what belongs to nobody");
-                let input = asked(&SweepInput { leftovers: leftovers.clone() });
+                let input = asked(&SweepInput { leftovers: leftovers.clone(), ordered: false });
                 let new = self.operations.new_operation(&sweep::KIND, input, PLATFORM);
                 self.store.begin_sweep(PLATFORM_ORG, *tenant, &new).await?;
                 self.operations.queued(sweep::KIND.lane);

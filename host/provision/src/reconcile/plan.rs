@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use convergence_model::EnvId;
-use convergence_model::operation::{Leftover, LeftoverKind};
+use convergence_model::operation::Leftover;
 use convergence_model::tenant::TenantStatus;
+
+use super::proof::judge;
 
 /// What the store knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +68,10 @@ pub(crate) struct Thing {
     pub(crate) tenant: Option<EnvId>,
     /// How long it has been seen without anybody it belongs to.
     pub(crate) seen_for: Option<Duration>,
+    /// Of what belongs to nobody: whether the store can prove that it knew it and let it go.
+    pub(crate) let_go: bool,
+    /// Of what belongs to nobody: whether it runs.
+    pub(crate) runs: bool,
 }
 
 /// What the operator decided.
@@ -79,6 +85,10 @@ pub struct ReconcileSettings {
     pub remove: bool,
     /// Whether volumes that belong to nobody are removed as well, with what is in them.
     pub remove_volumes: bool,
+    /// How many things that belong to nobody may be removed at once; more of them wait for an operator, all together.
+    pub sweep_max: u32,
+    /// Whether what runs and belongs to nobody is removed without an operator's order.
+    pub sweep_running: bool,
     /// How often an app may end by itself before its tenant is stopped.
     pub crashes_max: u32,
     /// How long an app must stay up for its earlier ends to be forgiven.
@@ -96,6 +106,8 @@ impl Default for ReconcileSettings {
             grace: Duration::from_secs(600),
             remove: true,
             remove_volumes: false,
+            sweep_max: 10,
+            sweep_running: false,
             crashes_max: 8,
             stable: Duration::from_secs(60),
             pause: Duration::from_secs(1),
@@ -129,8 +141,8 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, settings: &ReconcileS
     });
     let mut actions: Vec<Action> = tenants.collect();
     let mut strays: BTreeMap<EnvId, Vec<Leftover>> = BTreeMap::new();
-    for thing in &observed.things {
-        if belongs_to_nobody(desired, thing) && is_swept(thing, settings) {
+    for (thing, held) in judge(desired, &observed.things, settings) {
+        if held.is_none() && is_ripe(thing, settings) {
             strays.entry(thing.tenant.unwrap_or(EnvId(0))).or_default().push(thing.what.clone());
         }
     }
@@ -163,10 +175,9 @@ pub(crate) fn belongs_to_nobody(desired: &Desired, thing: &Thing) -> bool {
     }
 }
 
-/// Whether it is removed, and now.
-fn is_swept(thing: &Thing, settings: &ReconcileSettings) -> bool {
-    let wanted = settings.remove && (thing.what.kind != LeftoverKind::Volume || settings.remove_volumes);
-    wanted && thing.seen_for.is_some_and(|seen_for| seen_for >= settings.grace)
+/// Whether it has been seen for long enough.
+fn is_ripe(thing: &Thing, settings: &ReconcileSettings) -> bool {
+    thing.seen_for.is_some_and(|seen_for| seen_for >= settings.grace)
 }
 
 fn about(tenant: EnvId, wanted: Wanted, found: &Found, settings: &ReconcileSettings) -> Option<Action> {

@@ -207,7 +207,7 @@ impl Table {
         let mut new = front.operations.new_operation(kind, serde_json::json!({}), "table");
         if kind.name == "sweep" {
             let leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "left-behind".to_owned() }];
-            new.input = serde_json::to_value(SweepInput { leftovers }).unwrap();
+            new.input = serde_json::to_value(SweepInput { leftovers, ordered: true }).unwrap();
             return self.site.store.begin_sweep(HOME, env_id, &new).await.unwrap().unwrap().id;
         }
         let to = (kind.name == "destroy").then_some(TenantStatus::Destroying);

@@ -272,6 +272,8 @@ impl Docker {
             security_options: info.security_options.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),
             architecture: version.arch.unwrap_or_default(),
+            cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).filter(|cpus| *cpus > 0),
+            memory_mb: info.mem_total.and_then(|bytes| u32::try_from(bytes >> 20).ok()).filter(|mib| *mib > 0),
         })
     }
 }

@@ -259,6 +259,8 @@ impl Runtime for FakeRuntime {
                 security_options: Vec::new(),
                 root_dir: "/nowhere".to_owned(),
                 architecture: "amd64".to_owned(),
+                cpus: Some(64),
+                memory_mb: Some(1 << 20),
             })
         })
         .await

@@ -1,11 +1,13 @@
 //! `GET /ready`: whether tenants can be spawned, and if not, why.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use convergence_provision::Machine;
 use convergence_store::{Backlog, Unclaimable};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,7 +27,7 @@ pub(crate) struct Readiness {
 /// One thing that is needed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    /// `database`, `engine`, `queue` or `plugins`.
+    /// `database`, `engine`, `queue`, `plugins`, `leftovers` or `log`.
     name: &'static str,
     ok: bool,
     /// What was found, or what is wrong and what to do.
@@ -39,7 +41,7 @@ pub(crate) struct Check {
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let (database, engine, queue) = tokio::join!(database(&app), engine(&app), queue(&app));
-    let checks = vec![database, engine, queue, plugins(&app)];
+    let checks = vec![database, engine, queue, plugins(&app), leftovers(&app), log(&app)];
     let ok = checks.iter().all(|check| check.ok);
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { status: if ok { "ready" } else { "degraded" }, checks })).into_response()
@@ -58,7 +60,14 @@ async fn database(app: &App) -> Check {
 async fn engine(app: &App) -> Check {
     let answer = tokio::time::timeout(PATIENCE, app.runtime.engine()).await;
     let (ok, detail) = match answer {
-        Ok(Ok(engine)) => (true, format!("{} {} (API {})", engine.name, engine.version, engine.api_version)),
+        Ok(Ok(engine)) => {
+            let version = format!("{} {} (API {})", engine.name, engine.version, engine.api_version);
+            let defaults = app.provisioner.default_limits();
+            match Machine::from(&engine).refuses_defaults(&defaults) {
+                None => (true, version),
+                Some(reason) => (false, format!("{version}; {reason}")),
+            }
+        }
         Ok(Err(error)) => (false, error.to_string()),
         Err(_) => (false, format!("no answer within {PATIENCE:?}; is the engine hanging?")),
     };
@@ -118,4 +127,31 @@ fn plugins(app: &App) -> Check {
         detail = format!("{failure}; {detail}");
     }
     Check { name: "plugins", ok: !languages.is_empty() && rejected.is_none(), detail }
+}
+
+/// What waits for an operator keeps nobody from spawning.
+fn leftovers(app: &App) -> Check {
+    let strays = app.provisioner.strays();
+    let waiting = strays.iter().filter(|stray| stray.held.is_some()).count();
+    let detail = match (waiting, strays.len()) {
+        (0, 0) => "nothing is left in the engine that belongs to no tenant".to_owned(),
+        (0, all) => format!("{all} things that belong to no tenant will be removed"),
+        (waiting, _) => format!(
+            "{waiting} things in the engine belong to no tenant and wait for an operator: `convergence leftovers` lists them \
+             with the reason, and removes what you name"
+        ),
+    };
+    Check { name: "leftovers", ok: true, detail }
+}
+
+/// A server that cannot write its log does everything else.
+fn log(app: &App) -> Check {
+    let detail = match app.lost_lines.load(Ordering::Relaxed) {
+        0 => "every line was written".to_owned(),
+        lost => format!(
+            "{lost} lines could not be written since the server started: check that the disk or the reader of its standard \
+             error takes them"
+        ),
+    };
+    Check { name: "log", ok: true, detail }
 }

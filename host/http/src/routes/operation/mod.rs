@@ -2,7 +2,6 @@
 
 mod cancel;
 mod events;
-mod leftovers;
 mod list;
 mod retry;
 pub(crate) mod show;
@@ -15,7 +14,6 @@ use crate::App;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
-        .routes(routes!(leftovers::leftovers))
         .routes(routes!(show::show))
         .routes(routes!(events::events))
         .routes(routes!(cancel::cancel))

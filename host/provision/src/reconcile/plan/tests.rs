@@ -1,8 +1,10 @@
 //! What a plan never does, whatever is wanted and whatever is there; and what it does about each thing that happens.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use convergence_model::operation::LeftoverKind;
 use proptest::prelude::*;
 
+use super::super::proof::Held;
 use super::*;
 
 const SETTINGS: ReconcileSettings = ReconcileSettings {
@@ -10,6 +12,8 @@ const SETTINGS: ReconcileSettings = ReconcileSettings {
     grace: Duration::from_secs(600),
     remove: true,
     remove_volumes: false,
+    sweep_max: 4,
+    sweep_running: false,
     crashes_max: 3,
     stable: Duration::from_secs(60),
     pause: Duration::from_secs(1),
@@ -53,11 +57,15 @@ fn thing() -> impl Strategy<Value = Thing> {
         LeftoverKind::Volume,
         LeftoverKind::Image,
     ]);
-    (kind, 0..8_i64, proptest::option::of(0..1200_u64)).prop_map(|(kind, number, seen)| Thing {
-        what: Leftover { kind, name: format!("thing-{number}") },
-        tenant: (kind != LeftoverKind::Image).then_some(EnvId(number)),
-        seen_for: seen.map(Duration::from_secs),
-    })
+    (kind, 0..8_i64, proptest::option::of(0..1200_u64), any::<bool>(), any::<bool>()).prop_map(
+        |(kind, number, seen, let_go, runs)| Thing {
+            what: Leftover { kind, name: format!("thing-{number}") },
+            tenant: (kind != LeftoverKind::Image).then_some(EnvId(number)),
+            seen_for: seen.map(Duration::from_secs),
+            let_go,
+            runs: runs && kind == LeftoverKind::Container,
+        },
+    )
 }
 
 prop_compose! {
@@ -68,11 +76,13 @@ prop_compose! {
         images in prop::collection::btree_set((0..8_i64).prop_map(|n| format!("thing-{n}")), 0..4),
         remove in any::<bool>(),
         remove_volumes in any::<bool>(),
+        sweep_max in 0..12_u32,
+        sweep_running in any::<bool>(),
     ) -> (Desired, Observed, ReconcileSettings) {
         (
             Desired { tenants, images },
             Observed { containers, things },
-            ReconcileSettings { remove, remove_volumes, ..SETTINGS },
+            ReconcileSettings { remove, remove_volumes, sweep_max, sweep_running, ..SETTINGS },
         )
     }
 }
@@ -118,10 +128,23 @@ proptest! {
                     prop_assert!(!desired.tenants.contains_key(&tenant));
                 }
                 prop_assert!(leftover.kind != LeftoverKind::Volume || settings.remove_volumes);
+                let of_this = |thing: &&Thing| thing.what == leftover && thing.tenant.unwrap_or(EnvId(0)) == tenant;
                 let old = |thing: &&Thing| thing.seen_for.is_some_and(|seen_for| seen_for >= settings.grace);
-                prop_assert!(observed.things.iter().filter(old).any(|thing| thing.what == leftover));
+                prop_assert!(observed.things.iter().filter(old).any(|thing| of_this(&thing)));
+                prop_assert!(observed.things.iter().filter(of_this).any(|thing| thing.let_go), "it is proven");
             }
+            let runs = observed.things.iter().any(|thing| thing.runs && thing.tenant == Some(tenant));
+            prop_assert!(!runs || settings.sweep_running, "nothing that runs is swept");
         }
+    }
+
+    #[test]
+    fn a_sweep_is_small_or_waits((desired, observed, settings) in world()) {
+        let swept: usize = plan(&desired, &observed, &settings).iter().map(|action| match action {
+            Action::Sweep { leftovers, .. } => leftovers.len(),
+            _ => 0,
+        }).sum();
+        prop_assert!(swept <= settings.sweep_max as usize, "{swept}");
     }
 
     /// Whatever an app does, it is started only so often.
@@ -183,4 +206,37 @@ fn each_thing_that_happens_to_a_container_has_its_answer() {
     assert!(repaired(frozen), "nobody stops an app for what others do to it");
     let looping = Found::Alive { up: None, restarts: 4, deviations: Vec::new() };
     assert!(matches!(about_one(runs, looping), Some(Action::Halt { .. })), "the engine itself restarts it in vain");
+}
+
+#[test]
+fn each_reason_for_which_something_waits_is_told() {
+    let thing = |kind, tenant: i64| Thing {
+        what: Leftover { kind, name: format!("thing-{tenant}") },
+        tenant: (kind != LeftoverKind::Image).then_some(EnvId(tenant)),
+        seen_for: Some(SETTINGS.grace),
+        let_go: true,
+        runs: false,
+    };
+    let held = |things: &[Thing], settings: &ReconcileSettings| -> Vec<Option<Held>> {
+        judge(&Desired::default(), things, settings).into_iter().map(|(_, held)| held).collect()
+    };
+    let container = thing(LeftoverKind::Container, 1);
+    let network = thing(LeftoverKind::Network, 1);
+    let (volume, image) = (thing(LeftoverKind::Volume, 1), thing(LeftoverKind::Image, 0));
+    let all = [container.clone(), network.clone(), volume.clone(), image.clone()];
+    assert_eq!(held(&all, &SETTINGS), [None, None, Some(Held::Configuration), None]);
+    let report = ReconcileSettings { remove: false, ..SETTINGS };
+    assert_eq!(held(&all, &report), [Some(Held::Configuration); 4]);
+    let unproven = Thing { let_go: false, ..container.clone() };
+    assert_eq!(held(&[unproven, image.clone()], &SETTINGS), [Some(Held::Unproven), None]);
+
+    // A network in which something runs stays with it; what is another tenant's does not.
+    let running = [Thing { runs: true, ..container }, network, thing(LeftoverKind::Network, 2), image];
+    assert_eq!(held(&running, &SETTINGS), [Some(Held::Running), Some(Held::Running), None, None]);
+    let bold = ReconcileSettings { sweep_running: true, ..SETTINGS };
+    assert_eq!(held(&running, &bold), [None; 4]);
+
+    let many: Vec<Thing> = (1..=5).map(|tenant| thing(LeftoverKind::Container, tenant)).collect();
+    assert_eq!(held(&many, &SETTINGS), [Some(Held::TooMany { found: 5, most: 4 }); 5]);
+    assert_eq!(held(&many[1..], &SETTINGS), [None; 4]);
 }

@@ -1,0 +1,56 @@
+//! The first start, and what it leaves where it is cut off or not wanted.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::without_engine;
+use crate::harness::server::binary;
+
+#[tokio::test]
+async fn a_first_start_that_was_cut_off_is_finished_by_the_next_one_with_the_same_key_and_id() {
+    let mut server = without_engine().await;
+    let data = server.data();
+    assert!(!data.join("first-start").exists(), "it is over");
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    let made = ["master.key", "installation"].map(|name| fs::read(data.join(name)).unwrap());
+    assert!(server.stop());
+    if convergence_test_database::is_postgres() {
+        return;
+    }
+    // As it is before the database is made.
+    fs::write(data.join("first-start"), "").unwrap();
+    fs::set_permissions(data.join("first-start"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(data.join("convergence.db")).unwrap();
+    server.launch().await;
+    assert_eq!(["master.key", "installation"].map(|name| fs::read(data.join(name)).unwrap()), made);
+    assert!(!data.join("first-start").exists());
+}
+
+/// Doctor looks at what a server would look at, and makes nothing of it.
+#[test]
+fn doctor_makes_no_folder_and_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = (folder.path().join("data"), folder.path().join("convergence.toml"));
+    let text = format!("data-dir = {data:?}\n[docker]\nsocket = \"/nonexistent/docker.sock\"\n");
+    fs::write(&config, text).unwrap();
+    let doctor = || {
+        let mut command = Command::new(binary());
+        let output = command.args(["doctor", "--config"]).arg(&config).env_remove("DATABASE_URL").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let report = doctor();
+    assert!(report.contains("ok    data folder") && report.contains("the first start makes"), "{report}");
+    assert!(!data.exists());
+
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let report = doctor();
+    assert!(report.contains("WRONG installation") && report.contains("chmod 700"), "{report}");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(data.join("installation"), [1; 16]).unwrap();
+    fs::set_permissions(data.join("installation"), fs::Permissions::from_mode(0o600)).unwrap();
+    let report = doctor();
+    assert!(report.contains("master.key of installation 01010101"), "{report}");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "nothing is made");
+}
