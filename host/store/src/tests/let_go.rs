@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test]
 async fn a_tenant_is_let_go_by_its_destroy_or_its_undone_spawn_and_by_nothing_else() {
     let Fixture { store, database: _database } = Fixture::new().await;
-    let gone = async |claimed: &Claimed| store.let_tenant_go(claimed.operation.env_id).await.unwrap();
+    let gone = async |claimed: &Claimed| store.let_tenant_go(claimed.operation.env_id().unwrap()).await.unwrap();
     assert!(!store.let_tenant_go(EnvId(1)).await.unwrap(), "an empty database proves nothing");
     let undone = spawned_and_claimed(&store, 1, "undone", HELD).await;
     let destroyed = spawned_and_claimed(&store, 2, "destroyed", HELD).await;
@@ -18,8 +18,8 @@ async fn a_tenant_is_let_go_by_its_destroy_or_its_undone_spawn_and_by_nothing_el
     end(&store, &stuck.lease, Ended::Stuck, at(2)).await.unwrap();
     assert!(gone(&undone).await);
     assert!(!gone(&destroyed).await && !gone(&stuck).await);
-    destroy_asked(&store, &own(), destroyed.operation.env_id, 4, at(3)).await.unwrap().unwrap();
-    let destroy = store.claim("worker", HELD, at(4)).await.unwrap().unwrap();
+    destroy_asked(&store, &own(), destroyed.operation.env_id().unwrap(), 4, at(3)).await.unwrap().unwrap();
+    let destroy = claim(&store, "worker", HELD, at(4)).await.unwrap().unwrap();
     assert!(!gone(&destroyed).await, "it is being destroyed");
     end(&store, &destroy.lease, Ended::Destroyed, at(5)).await.unwrap();
     assert!(gone(&destroyed).await);

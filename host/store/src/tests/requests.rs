@@ -183,7 +183,7 @@ async fn what_no_tenant_has_is_swept_once_at_a_time() {
     let known = spawned_and_claimed(&store, 1, "app", HELD).await;
     let leftovers = vec![Leftover { kind: LeftoverKind::Volume, name: "t-900-data".to_owned() }];
     let sweep = |n| NewOperation {
-        input: serde_json::to_value(SweepInput { leftovers: leftovers.clone() }).unwrap(),
+        input: serde_json::to_value(SweepInput { leftovers: leftovers.clone(), ordered: false }).unwrap(),
         ..asked(n, "sweep", at(3))
     };
     let nobodys = EnvId(900);
@@ -194,7 +194,7 @@ async fn what_no_tenant_has_is_swept_once_at_a_time() {
     );
     assert_eq!(store.begin_sweep(OrgId(77), nobodys, &sweep(2)).await.unwrap(), None);
     let begun = store.begin_sweep(ORG, nobodys, &sweep(2)).await.unwrap().unwrap();
-    let asked = SweepInput { leftovers: leftovers.clone() };
+    let asked = SweepInput { leftovers: leftovers.clone(), ordered: false };
     assert_eq!((begun.env_id(), begun.asked::<SweepInput>().unwrap()), (Some(nobodys), asked.clone()));
     assert_eq!(store.begin_sweep(ORG, nobodys, &sweep(3)).await.unwrap(), None, "it is being done already");
 
