@@ -1,0 +1,51 @@
+//! What a configuration may say.
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn parse(text: &str) -> Result<Config> {
+    let config: Config = toml::from_str(text)?;
+    config.check()?;
+    Ok(config)
+}
+
+#[test]
+fn an_empty_file_is_enough() {
+    let config = parse("").unwrap();
+    assert_eq!(config.tenants.ports, 3001..=3999);
+    assert_eq!(config.plugins_dir(), PathBuf::from("data/plugins"));
+    assert_eq!(config.api_url(), "http://host.docker.internal:3000/api/v1");
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_with_the_key() {
+    for (text, word) in [
+        ("listen = \"0.0.0.0:3000\"", "loopback"),
+        ("colour = 1", "colour"),
+        ("[tenants]\nports = \"4000-3000\"", "3001-3999"),
+        ("[tenants]\nports = \"80-90\"", "1024"),
+        ("[tenants]\nports = \"2990-3100\"", "own port"),
+        ("[tenants]\nsubnets = \"10.201.0.1/16\"", "10.201.0.0/16"),
+        ("[docker]\nname-prefix = \"A b\"", "name-prefix"),
+        ("[trust]\nrequire-signatures = true", "at least one key"),
+        ("[trust]\nkeys = { release = \"rsa:AAAA\" }", "`release`"),
+        ("[operations]\nlease-seconds = 0", "from 3"),
+        ("[operations]\ndrain-seconds = 300", "drain-seconds"),
+        ("[reconcile]\nsweep-max = 1000001", "sweep-max"),
+        ("[tenants.default-limits]\ncpu-millis = 9", "from 10"),
+        ("[tenants.default-limits]\nmemory-mb = 5", "from 6"),
+        ("[tenants.default-limits]\npids = 0", "pids"),
+        // Sums with it would overflow.
+        ("wait-seconds = 9223372036854775807", "wait-seconds"),
+        ("[docker]\ntimeout-seconds = 0", "timeout-seconds"),
+        ("[trust]\nrequire-signature = true", "require-signature"),
+    ] {
+        let error = format!("{:#}", parse(text).unwrap_err());
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_pool_is_cut_into_small_networks() {
+    let config = parse("[tenants]\nsubnets = \"10.9.0.0/24\"").unwrap();
+    assert_eq!((config.tenants.subnets.first, config.tenants.subnets.count), (Ipv4Addr::new(10, 9, 0, 0), 16));
+}
