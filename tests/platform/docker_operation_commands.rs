@@ -58,7 +58,7 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
     let stuck = cli.json(&["operation", "list", "--state", "stuck"]);
     let id = stuck["operations"][0]["id"].as_str().expect("it is listed").to_owned();
     let shown = cli.good(&["operation", "show", &id]);
-    assert!(shown.contains("destroy of tenant 1: stuck") && shown.contains("next:"), "{shown}");
+    assert!(shown.contains("destroy of tenant/1: stuck") && shown.contains("next:"), "{shown}");
     proxy.heal();
     let out = cli.good(&["operation", "retry", &id]);
     assert!(out.contains("succeeded"), "{out}");

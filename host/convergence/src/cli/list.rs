@@ -38,10 +38,10 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         if tenants.is_empty() {
             return "no tenants; `convergence spawn NAME --language node` makes one".to_owned();
         }
-        let keys = ["envId", "name", "status", "port", "createdAt"];
-        let row = |tenant: &Value| keys.iter().map(|key| tenant.get(*key).map(plain).unwrap_or_default()).collect();
+        let keys = ["/envId", "/name", "/status", "/port", "/createdAt", "/reason/message"];
+        let row = |tenant: &Value| keys.iter().map(|key| tenant.pointer(key).map(plain).unwrap_or_default()).collect();
         let rows: Vec<Vec<String>> = tenants.iter().map(row).collect();
-        table(&["ID", "NAME", "STATUS", "PORT", "CREATED"], &rows)
+        table(&["ID", "NAME", "STATUS", "PORT", "CREATED", "REASON"], &rows)
     });
     Ok(())
 }

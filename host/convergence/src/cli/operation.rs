@@ -10,7 +10,7 @@ use super::output::{Output, table};
 use super::spawn::plain;
 use super::watch;
 
-/// What is done to tenants.
+/// Inspect, cancel and retry operations.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -21,13 +21,13 @@ pub(crate) struct Arguments {
 enum Command {
     /// List operations, the newest first.
     List(List),
-    /// Follow an operation to its end, from its first event on.
+    /// Follow an operation from its first event to its end.
     Watch(One),
-    /// Show how far an operation is, and why it failed.
+    /// Show how far an operation is and why it failed.
     Show(One),
-    /// Take a spawn back: everything it did is undone. Or stop a repair, or a halt, where it is.
+    /// Cancel an operation. A spawn is rolled back; a repair or halt stops where it is.
     Cancel(One),
-    /// Try an operation again that is stuck, or that failed and left its tenant.
+    /// Retry an operation that is stuck, or that failed and left its tenant.
     Retry(One),
 }
 
@@ -36,7 +36,7 @@ struct List {
     /// Only those of this tenant, which may be gone.
     #[arg(long, value_name = "ID")]
     tenant: Option<i64>,
-    /// Only those in this state: queued, running, succeeded, failed, cancelled, stuck.
+    /// Only those in this state: queued, running, waiting, succeeded, failed, cancelled, stuck.
     #[arg(long)]
     state: Option<String>,
     /// At most so many.
@@ -88,12 +88,12 @@ async fn all(client: &Client, list: &List, output: &Output) -> Result<(), Failur
     query.extend(list.state.clone().map(|state| ("state", state)));
     let (_, page) = client.json(client.request(Method::GET, "/api/v1/operations").query(&query)).await?;
     output.result(&page, || {
-        let keys = ["id", "kind", "envId", "state", "direction", "retries", "createdAt"];
+        let keys = ["id", "kind", "subject", "state", "direction", "retries", "createdAt"];
         let row =
             |operation: &Value| keys.iter().map(|key| operation.get(*key).map(plain).unwrap_or_default()).collect();
         let operations = page.get("operations").and_then(Value::as_array);
         let rows: Vec<Vec<String>> = operations.into_iter().flatten().map(row).collect();
-        table(&["ID", "KIND", "TENANT", "STATE", "GOES", "RETRIES", "CREATED"], &rows)
+        table(&["ID", "KIND", "SUBJECT", "STATE", "DIRECTION", "RETRIES", "CREATED"], &rows)
     });
     Ok(())
 }
@@ -102,7 +102,7 @@ async fn shown(client: &Client, method: Method, path: &str, output: &Output) -> 
     let (_, operation) = client.json(client.request(method, path)).await?;
     output.result(&operation, || {
         let part = |key: &str| operation.pointer(key).map(plain).unwrap_or_default();
-        let mut text = format!("{} of tenant {}: {}", part("/kind"), part("/envId"), part("/state"));
+        let mut text = format!("{} of {}: {}", part("/kind"), part("/subject"), part("/state"));
         for (key, name) in [("/reason", "because"), ("/failure/message", "failed"), ("/failure/next", "next")] {
             if operation.pointer(key).is_some_and(Value::is_string) {
                 text.push_str(&format!("\n{name}: {}", part(key)));

@@ -36,7 +36,22 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             part("memoryUsage"),
             part("containerName"),
         ];
-        table(&["ID", "NAME", "STATUS", "PORT", "UPTIME", "CPU", "MEMORY", "CONTAINER"], &[row])
+        let mut text = table(&["ID", "NAME", "STATUS", "PORT", "UPTIME", "CPU", "MEMORY", "CONTAINER"], &[row]);
+        if let Some(failure) = status.get("failure") {
+            text.push_str(&reason(failure));
+        }
+        text
     });
     Ok(())
+}
+
+/// Why a tenant failed or was halted, and what to do.
+fn reason(failure: &Value) -> String {
+    let part = |key: &str| failure.get(key).map(plain).unwrap_or_default();
+    let mut text = format!("\nfailed: {} ({})", part("message"), part("code"));
+    for line in failure.get("log").and_then(Value::as_array).into_iter().flatten() {
+        text.push_str(&format!("\n  | {}", plain(line)));
+    }
+    text.push_str(&format!("\nlikely cause: {}\nnext: {}", part("likelyCause"), part("next")));
+    text
 }
