@@ -272,6 +272,13 @@ impl Server {
         Http::new(port).get(path).await
     }
 
+    /// The status of a tenant's answer; none where nobody answers at its port.
+    pub(crate) async fn ask_if_there(&self, tenant: &Value, path: &str) -> Option<u16> {
+        let port = u16::try_from(tenant["port"].as_u64()?).ok()?;
+        let http = Http::new(port);
+        http.try_send(http.request(reqwest::Method::GET, path)).await.ok().map(|answer| answer.status)
+    }
+
     /// The name of a tenant's container.
     pub(crate) fn container(&self, tenant: &Value) -> String {
         format!("{}-{}", self.block.name_prefix(), tenant["envId"])

@@ -144,9 +144,14 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
         () = poison => unreachable!("it listens for ever"),
     };
     let reason = halt["reason"].as_str().expect("a reason");
-    assert!(reason.contains("again and again") && reason.contains("the fuel ran out"), "{reason}");
+    assert!(reason.contains("again and again") && !reason.contains('\n'), "{reason}");
     let status = format!("/api/v1/tenant/{}/status", tenant["envId"]);
-    assert_eq!(server.http.get(&status).await.expect(200)["status"], "failed");
+    let told = server.http.get(&status).await.expect(200);
+    assert_eq!(told["status"], "failed");
+    assert!(told["failure"]["message"].as_str().is_some_and(|message| message.contains("again and again")), "{told}");
+    assert!(told["failure"]["log"].to_string().contains("the fuel ran out"), "{told}");
+    let listed = server.http.get("/api/v1/tenant").await.expect(200);
+    assert_eq!(listed["tenants"][0]["reason"]["code"], told["failure"]["code"], "{listed}");
     let state = docker(&["container", "inspect", "--format", "{{.State.Status}}", &server.container(&tenant)]);
     assert_eq!(state, "exited", "it wears nobody out any more");
 
@@ -154,7 +159,8 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
     let accepted =
         server.http.post(&format!("/api/v1/tenant/{}/repair", tenant["envId"]), &json!({})).await.expect(202);
     server.operation(&format!("/api/v1/operations/{}", accepted["id"].as_str().unwrap()), &["succeeded"]).await;
-    assert_eq!(server.http.get(&status).await.expect(200)["status"], "running");
+    let told = server.http.get(&status).await.expect(200);
+    assert_eq!((&told["status"], &told["failure"]), (&json!("running"), &json!(null)), "{told}");
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
     server.destroy(&tenant).await;
 }

@@ -11,6 +11,7 @@ mod docker_leftovers;
 mod docker_limits;
 mod docker_literal;
 mod docker_operations;
+mod docker_ownership;
 mod docker_proxy;
 mod docker_reconcile;
 mod docker_restart;

@@ -9,6 +9,7 @@ use convergence_work::{Effect, Failing, Kind, RequestError};
 use tokio::time::Instant;
 
 use crate::recipe::{Leaves, Recipe};
+use crate::step::others::Everything;
 use crate::step::removal;
 use crate::{Provisioner, recipe};
 
@@ -28,7 +29,7 @@ pub static KIND: Kind = Kind {
 
 pub(crate) static RECIPE: Recipe = Recipe {
     kind: &KIND,
-    steps: &[&removal::Container, &removal::Network, &removal::Volumes, &removal::Images],
+    steps: &[&removal::Container, &Everything, &removal::Network, &removal::Volumes, &removal::Images],
     leaves: Leaves::NoTenant,
 };
 

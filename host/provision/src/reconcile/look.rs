@@ -49,14 +49,17 @@ impl Provisioner {
             .filter(|(tenant, standing)| asked(tenant) && idle(standing))
             .map(|(tenant, standing)| (*tenant, standing.tenant))
             .collect();
-        let doubled = owned.as_ref().map(doubled_networks).unwrap_or_default();
+        let others = owned.as_ref().map(|owned| self.others(owned)).unwrap_or_default();
         let mut looks =
             stream::iter(looked_at).map(|(tenant, row)| self.look_at(tenant, row)).buffer_unordered(AT_ONCE);
         let mut containers = BTreeMap::new();
         while let Some(looked) = looks.next().await {
             if let Some((tenant, mut found)) = looked? {
-                if let (true, Found::Alive { deviations, .. }) = (doubled.contains(&tenant), &mut found) {
-                    deviations.push("its network is there twice".to_owned());
+                match (others.get(&tenant), &mut found) {
+                    (Some(others), Found::Alive { deviations, .. }) => deviations.extend(others.iter().cloned()),
+                    // Renamed by hand: the app did not end, and is not counted as if it had.
+                    (Some(_), Found::Missing) => found = Found::Unusable("there under another name"),
+                    _ => {}
                 }
                 containers.insert(tenant, found);
             }
@@ -90,6 +93,24 @@ impl Provisioner {
             },
         };
         Ok(Some((env_id, found)))
+    }
+
+    /// What carries a tenant's labels and is not its own: under another name, or a second network of its own name.
+    fn others(&self, owned: &Owned) -> BTreeMap<EnvId, Vec<String>> {
+        let mut others: BTreeMap<EnvId, Vec<String>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let items = |kind, items: &[OwnedItem]| {
+            let of = |item: &OwnedItem| item.owner().map(|owner| (kind, owner.tenant, item.name.clone()));
+            items.iter().filter_map(of).collect::<Vec<_>>()
+        };
+        let all = items("container", &owned.containers).into_iter().chain(items("network", &owned.networks));
+        for (kind, tenant, name) in all {
+            let is_own = name == names::container(&self.settings.name_prefix, tenant);
+            if !is_own || !seen.insert((kind, tenant)) {
+                others.entry(tenant).or_default().push(format!("another {kind} has its labels: {name}"));
+            }
+        }
+        others
     }
 
     fn up(&self, seen: &Seen) -> Option<Duration> {
@@ -151,13 +172,6 @@ impl Provisioner {
 /// What a plan wants to know of a tenant.
 pub(super) fn wanted(standing: &Standing) -> Wanted {
     Wanted { status: standing.status, busy: standing.busy, crashes: standing.crashes, resting: standing.resting }
-}
-
-/// Tenants whose network the engine has more than once: what a server that ended had asked for came to be after all.
-fn doubled_networks(owned: &Owned) -> BTreeSet<EnvId> {
-    let mut once = BTreeSet::new();
-    let tenants = owned.networks.iter().filter_map(|network| network.owner().map(|owner| owner.tenant));
-    tenants.filter(|tenant| !once.insert(*tenant)).collect()
 }
 
 /// Everything that carries our label, each with whose it says it is.

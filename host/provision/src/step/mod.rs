@@ -4,6 +4,7 @@ pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod leftovers;
 pub(crate) mod network;
+pub(crate) mod others;
 pub(crate) mod probe;
 pub(crate) mod removal;
 pub(crate) mod start;
