@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use convergence_access::development::{self, Provenance};
 use convergence_access::{Caller, Role};
-use convergence_model::{EnvId, OperationId, OrgId, Scope, Violation};
+use convergence_model::{Code, EnvId, OperationId, OrgId, Scope, Violation};
 use serde::de::DeserializeOwned;
 
 use crate::App;
@@ -41,9 +41,9 @@ impl FromRequestParts<App> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await.map_err(|_| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the listener does not tell who connected")
-        })?;
+        let ConnectInfo(peer) = ConnectInfo::<SocketAddr>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::new(Code::Internal, "the listener does not tell who connected"))?;
         let text = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
         let host = parts.uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
         let provenance = Provenance { peer: peer.ip(), host, origin: text(header::ORIGIN) };
@@ -64,8 +64,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
         let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
             return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "not-json",
+                Code::NotJson,
                 format!("the body must be sent with `Content-Type: application/json`; it was {media_type:?}"),
             ));
         }
@@ -73,17 +72,9 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             let too_large =
                 std::error::Error::source(&error).is_some_and(|s| s.is::<http_body_util::LengthLimitError>());
             if too_large {
-                Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    format!("the body is larger than {BODY_MAX} bytes; send less"),
-                )
+                Problem::new(Code::TooLarge, format!("the body is larger than {BODY_MAX} bytes; send less"))
             } else {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "truncated",
-                    "the body ended before all of it was there; send it again",
-                )
+                Problem::new(Code::Truncated, "the body ended before all of it was there; send it again")
             }
         })?;
         parse(&bytes).map(Self)
@@ -108,7 +99,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed-json", format!("the body is not JSON: {error}"))
+    Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}"))
 }
 
 /// serde says which field it did not know or missed only in words.

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use convergence_model::OrgId;
+use convergence_model::{Code, OrgId};
 use convergence_store::Idempotency;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -31,8 +31,7 @@ impl FromRequestParts<App> for IdempotencyKey {
         let good = (1..=LENGTH_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         if !good || values.next().is_some() {
             return Err(Problem::new(
-                axum::http::StatusCode::BAD_REQUEST,
-                "bad-idempotency-key",
+                Code::BadIdempotencyKey,
                 format!(
                     "`Idempotency-Key` is sent once, with 1 to {LENGTH_MAX} visible ASCII characters; a UUID is a good one"
                 ),

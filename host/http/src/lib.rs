@@ -4,12 +4,15 @@
 //! handler. Errors become problems in one table (`problem.rs`). Nothing is decided here that another client of
 //! the rooms below would need as well.
 
+mod code;
 mod docs;
 mod extract;
 mod idempotency;
 mod problem;
 mod request;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,15 +1,14 @@
-//! The one table from what went wrong to what a client reads: `application/problem+json` (RFC 9457).
+//! The one table from errors to what a client reads: `application/problem+json` (RFC 9457).
 //!
-//! Beyond the members of the RFC a problem carries `error` (the detail again, where older clients look for it),
-//! `code` (stable, for programs), `requestId`, and where they apply `violations`, the failed `step` with its
-//! `log`, `likelyCause` and `next`. A 5xx that is our fault says nothing about its cause: the log does, under
-//! the same request id.
+//! An error becomes a [`Code`]; what the code means (status, retry, advice) is the code's own row in `model`. Beyond the
+//! members of the RFC a problem carries `error` (the detail again, where older clients look for it), `code` and `retry` (for
+//! programs), `requestId`, `next`, and where they apply `violations`, the failed `step` with its `log` and
+//! `likelyCause`. A 5xx that the server caused says nothing about its cause: the log does, under the same request id.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use convergence_access::development::NotLocal;
-use convergence_model::operation::Failure;
-use convergence_model::{OperationId, Violation};
+use convergence_model::{Code, Failure, OperationId, Retry, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
 use convergence_provision::{PlanError, SpawnError};
 use convergence_runtime::RuntimeError;
@@ -18,11 +17,15 @@ use convergence_work::RequestError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::code::{CodeSchema, RetrySchema};
+
+/// Seconds after which a client may try again what may pass by itself, unless the error knows better.
+const RETRY_AFTER: u32 = 5;
+
 /// What went wrong. What a client reads of it is a [`ProblemDocument`].
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    code: String,
+    code: Code,
     detail: String,
     violations: Vec<FieldProblem>,
     more: Option<Box<More>>,
@@ -33,7 +36,6 @@ pub(crate) struct Problem {
 #[derive(Debug, Clone, Default)]
 struct More {
     failure: Option<Failure>,
-    next: Option<String>,
     operation: Option<OperationId>,
 }
 
@@ -53,8 +55,15 @@ pub(crate) struct ProblemDocument {
     detail: String,
     /// The same as `detail`.
     error: String,
-    /// A stable slug for programs.
-    code: String,
+    /// For programs: why. `docs/errors.md` says what each code means.
+    #[schema(value_type = CodeSchema)]
+    code: Code,
+    /// The code that another version of the server stored, where `code` is `unknown-code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_code: Option<String>,
+    /// Whether sending the same request again can help.
+    #[schema(value_type = RetrySchema)]
+    retry: &'static str,
     /// Finds this request in the server's log.
     request_id: String,
     /// What was wrong with which field.
@@ -69,7 +78,7 @@ pub(crate) struct ProblemDocument {
     /// Why, as far as can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     likely_cause: Option<String>,
-    /// What to try next.
+    /// What to do next; absent where `violations` say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     /// Where the operation in question can be watched.
@@ -89,21 +98,14 @@ pub(crate) struct FieldProblem {
 }
 
 impl Problem {
-    /// A problem with nothing but a status, a slug and a sentence.
-    pub(crate) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            detail: detail.into(),
-            violations: Vec::new(),
-            more: None,
-            retry_after: None,
-        }
+    /// A problem with nothing but a code and a sentence.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), violations: Vec::new(), more: None, retry_after: None }
     }
 
     /// The tenant is absent or somebody else's: the same answer, byte for byte but for the request id.
     pub(crate) fn no_such(noun: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {noun}"))
+        Self::new(Code::NotFound, format!("there is no such {noun}"))
     }
 
     /// Fields that are wrong.
@@ -120,56 +122,43 @@ impl Problem {
             .iter()
             .map(|v| FieldProblem { path: v.path.clone(), code: v.code.clone(), message: v.message.clone() })
             .collect();
-        Self { violations, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+        Self { violations, ..Self::new(Code::Invalid, detail) }
     }
 
     /// An operation that failed.
     pub(crate) fn failed(operation: OperationId, failure: &Failure) -> Self {
-        let status = match failure.code.as_str() {
-            "build-failed" | "app-exited" | "app-not-ready" | "base-image-refused" | "base-image-unavailable" => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
-            "engine-unreachable" | "engine-timeout" | "ports-exhausted" | "ports-taken" | "subnets-exhausted"
-            | "subnet-taken" => StatusCode::SERVICE_UNAVAILABLE,
-            "cancelled" => StatusCode::CONFLICT,
-            _ => StatusCode::BAD_GATEWAY,
-        };
-        let more = More { failure: Some(failure.clone()), next: None, operation: Some(operation) };
+        let more = More { failure: Some(failure.clone()), operation: Some(operation) };
         Self {
             more: Some(Box::new(more)),
-            ..Self::new(status, &failure.code, format!("step {}: {}", failure.step, failure.message))
+            ..Self::new(failure.code.code(), format!("step {}: {}", failure.step, failure.message))
         }
     }
 
     /// A conflict with an operation.
-    fn about(operation: OperationId, code: &str, detail: String) -> Self {
+    fn about(operation: OperationId, code: Code, detail: String) -> Self {
         let more = More { operation: Some(operation), ..More::default() };
-        Self { more: Some(Box::new(more)), ..Self::new(StatusCode::CONFLICT, code, detail) }
+        Self { more: Some(Box::new(more)), ..Self::new(code, detail) }
     }
 
-    fn unavailable(code: &str, detail: impl Into<String>) -> Self {
-        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
-    }
-
-    /// Our fault: the cause goes to the log, not to the client.
+    /// A defect of the server: the cause goes to the log, not to the client.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "request failed");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something went wrong on the server; its log says what, under this requestId",
-        )
+        Self::new(Code::Internal, "something went wrong on the server; its log says what, under this requestId")
     }
 
-    /// Says what to try next.
-    pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
-        self.more.get_or_insert_default().next = Some(next.into());
-        self
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Seconds after which the same request may succeed, where the cause may pass by itself.
+    fn retry_after(&self) -> Option<u32> {
+        let passes = self.status() == StatusCode::SERVICE_UNAVAILABLE && self.code.retry() == Retry::Later;
+        self.retry_after.or(passes.then_some(RETRY_AFTER))
     }
 
     /// Writes the problem; the middleware of `request.rs` calls this, which knows the request's id.
     pub(crate) fn render(self, request_id: &str) -> Response {
-        let (status, retry_after) = (self.status, self.retry_after);
+        let (status, retry_after) = (self.status(), self.retry_after());
         let mut response = (status, axum::Json(self.document(request_id))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -181,24 +170,32 @@ impl Problem {
 
     /// What a client reads.
     pub(crate) fn document(self, request_id: &str) -> ProblemDocument {
-        let More { failure, next, operation } = self.more.map(|more| *more).unwrap_or_default();
-        let (step, log, cause, failure_next) = match failure {
-            Some(failure) => (Some(failure.step), failure.log, Some(failure.likely_cause), Some(failure.next)),
-            None => (None, Vec::new(), None, None),
+        let (status, retry) = (self.status(), self.code.retry());
+        let More { failure, operation } = self.more.map(|more| *more).unwrap_or_default();
+        let (step, log, cause, advice, recorded_code) = match failure {
+            Some(Failure { step, code, log, likely_cause, next, message: _ }) => {
+                (Some(step), log, Some(likely_cause), Some(next), code.recorded().map(str::to_owned))
+            }
+            None => (None, Vec::new(), None, None, None),
         };
+        // Each violation says what to do about its field.
+        let general = || (self.code != Code::Invalid).then(|| self.code.meaning().action.to_owned());
+        let next = advice.filter(|advice| !advice.is_empty()).or_else(general);
         ProblemDocument {
             kind: format!("urn:convergence:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: self.status.as_u16(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
             error: self.detail.clone(),
             detail: self.detail,
             code: self.code,
+            recorded_code,
+            retry: retry.as_str(),
             request_id: request_id.to_owned(),
             violations: self.violations,
             step,
             log,
             likely_cause: cause,
-            next: next.or(failure_next),
+            next,
             operation: operation.map(operation_url),
         }
     }
@@ -211,7 +208,7 @@ pub(crate) fn operation_url(id: OperationId) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -219,17 +216,17 @@ impl IntoResponse for Problem {
 
 impl From<NotLocal> for Problem {
     fn from(error: NotLocal) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "not-local", error.to_string())
+        Self::new(Code::NotLocal, error.to_string())
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy(_) => Self::unavailable("store-busy", "the database is busy; try again in a few seconds"),
+            StoreError::Busy(_) => Self::new(Code::StoreBusy, "the database is busy; try again in a few seconds"),
             StoreError::Unavailable(_) => {
                 tracing::error!(%error, "the database does not answer");
-                Self::unavailable("store-unavailable", "the database does not answer; the operator's log says why")
+                Self::new(Code::StoreUnavailable, "the database does not answer; the operator's log says why")
             }
             StoreError::Conflict(conflict) => conflict.into(),
             other => Self::internal(&other),
@@ -244,20 +241,18 @@ impl From<Conflict> for Problem {
             Conflict::NoOrganization(_) => Self::no_such("organization"),
             Conflict::NameTaken(_) => Self {
                 violations: vec![FieldProblem { path: "name".into(), code: "taken".into(), message: detail.clone() }],
-                ..Self::new(StatusCode::CONFLICT, "name-taken", detail)
+                ..Self::new(Code::NameTaken, detail)
             },
-            Conflict::SubjectBusy { operation } => Self::about(operation, "tenant-busy", detail),
-            Conflict::QueueFull { .. } => Self::unavailable("queue-full", detail),
-            Conflict::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail),
+            Conflict::SubjectBusy { operation } => Self::about(operation, Code::TenantBusy, detail),
+            Conflict::QueueFull { .. } => Self::new(Code::QueueFull, detail),
+            Conflict::KeyReused => Self::new(Code::IdempotencyKeyReused, detail),
             Conflict::NoOperation { .. } => Self::no_such("operation"),
-            Conflict::Over { operation, .. } => Self::about(operation, "operation-over", detail),
-            Conflict::NotCancellable { .. } => Self::new(StatusCode::CONFLICT, "not-cancellable", detail),
-            Conflict::NotRetryable { operation, .. } => Self::about(operation, "not-retryable", detail),
-            Conflict::PortsExhausted { .. } => Self::unavailable("ports-exhausted", detail)
-                .with_next("destroy a tenant, or let the operator widen `ports` in the configuration"),
-            Conflict::SubnetsExhausted { .. } => Self::unavailable("subnets-exhausted", detail)
-                .with_next("destroy a tenant, or let the operator widen `subnets` in the configuration"),
-            Conflict::QuotaReached { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "quota-reached", detail),
+            Conflict::Over { operation, .. } => Self::about(operation, Code::OperationOver, detail),
+            Conflict::NotCancellable { .. } => Self::new(Code::NotCancellable, detail),
+            Conflict::NotRetryable { operation, .. } => Self::about(operation, Code::NotRetryable, detail),
+            Conflict::PortsExhausted { .. } => Self::new(Code::PortsExhausted, detail),
+            Conflict::SubnetsExhausted { .. } => Self::new(Code::SubnetsExhausted, detail),
+            Conflict::QuotaReached { .. } => Self::new(Code::QuotaReached, detail),
             other => Self::internal(&other),
         }
     }
@@ -267,12 +262,11 @@ impl From<RuntimeError> for Problem {
     fn from(error: RuntimeError) -> Self {
         let detail = error.to_string();
         match error {
-            RuntimeError::Unreachable { .. } => Self::unavailable("engine-unreachable", detail)
-                .with_next("run `convergence doctor` on the server; it says how to mend it"),
-            RuntimeError::Timeout { .. } => Self::unavailable("engine-timeout", detail),
+            RuntimeError::Unreachable { .. } => Self::new(Code::EngineUnreachable, detail),
+            RuntimeError::Timeout { .. } => Self::new(Code::EngineTimeout, detail),
             other => {
                 tracing::error!(error = %other, "the engine refused");
-                Self::new(StatusCode::BAD_GATEWAY, "engine-error", detail)
+                Self::new(Code::EngineError, detail)
             }
         }
     }
@@ -281,10 +275,10 @@ impl From<RuntimeError> for Problem {
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
-            ChangeError::NoSuchPlugin(_) => Self::new(StatusCode::NOT_FOUND, "not-found", error.to_string()),
-            ChangeError::NoSuchVersion { .. } => Self::new(StatusCode::CONFLICT, "no-such-version", error.to_string()),
-            ChangeError::Refused(reason) => Self::new(StatusCode::CONFLICT, "plugin-refused", reason),
-            ChangeError::Contended => Self::unavailable("contended", error.to_string()),
+            ChangeError::NoSuchPlugin(_) => Self::new(Code::NotFound, error.to_string()),
+            ChangeError::NoSuchVersion { .. } => Self::new(Code::NoSuchVersion, error.to_string()),
+            ChangeError::Refused(reason) => Self::new(Code::PluginRefused, reason),
+            ChangeError::Contended => Self::new(Code::Contended, error.to_string()),
             ChangeError::Store(error) => error.into(),
         }
     }
@@ -293,11 +287,9 @@ impl From<ChangeError> for Problem {
 impl From<InstallError> for Problem {
     fn from(error: InstallError) -> Self {
         match error {
-            InstallError::Rejected(rejected) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plugin-rejected", rejected.to_string())
-            }
+            InstallError::Rejected(rejected) => Self::new(Code::PluginRejected, rejected.to_string()),
             InstallError::Change(error) => error.into(),
-            InstallError::Registry(error) => Self::new(StatusCode::BAD_GATEWAY, "registry-failed", error.to_string()),
+            InstallError::Registry(error) => Self::new(Code::RegistryFailed, error.to_string()),
         }
     }
 }
@@ -312,24 +304,24 @@ impl From<PluginFailure> for Problem {
             let seconds = u32::try_from(pause.as_secs()).unwrap_or(u32::MAX).max(1);
             let (code, detail) = match &failure {
                 PluginFailure::Suspended { id, kind, .. } => (
-                    "plugin-suspended",
+                    Code::PluginSuspended,
                     format!(
                         "the {kind} `{id}` broke several times in a row and is not asked for a while; try again in {seconds} s"
                     ),
                 ),
-                _ => ("overloaded", "the server is busy with other requests; try again in a few seconds".to_owned()),
+                _ => {
+                    (Code::Overloaded, "the server is busy with other requests; try again in a few seconds".to_owned())
+                }
             };
-            return Self { retry_after: Some(seconds), ..Self::unavailable(code, detail) };
+            return Self { retry_after: Some(seconds), ..Self::new(code, detail) };
         }
         match &failure {
-            PluginFailure::NoTemplates { .. } => Self::unavailable("no-templates", failure.to_string())
-                .with_next("put a template component into the plugins folder; `convergence doctor` names it"),
+            PluginFailure::NoTemplates { .. } => Self::new(Code::NoTemplates, failure.to_string()),
             PluginFailure::PolicyRejected { .. } => {
                 tracing::error!(error = %failure, "nothing is approved");
                 let detail =
                     "a policy is installed that cannot be asked, so nothing is approved; the operator's log says why";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "policy-rejected", detail)
-                    .with_next("mend the file or its configuration; `convergence doctor` names it")
+                Self::new(Code::PolicyRejected, detail)
             }
             PluginFailure::UnknownLanguage { .. } | PluginFailure::Suspended { .. } | PluginFailure::Call { .. } => {
                 tracing::error!(error = %failure, "a plugin failed");
@@ -337,7 +329,7 @@ impl From<PluginFailure> for Problem {
                     PluginFailure::Call { id, version, kind, .. } => format!("the {kind} `{id}` {version} failed"),
                     _ => "a plugin failed".to_owned(),
                 };
-                Self::new(StatusCode::BAD_GATEWAY, "plugin-failed", format!("{who}; the operator's log says why"))
+                Self::new(Code::PluginFailed, format!("{who}; the operator's log says why"))
             }
         }
     }
@@ -352,7 +344,7 @@ impl From<PlanError> for Problem {
             PlanError::BadPlan { ref violations, .. } => {
                 let detail = error.to_string();
                 let told = Self::invalid(violations).violations;
-                Self { violations: told, ..Self::new(StatusCode::BAD_GATEWAY, "plan-refused", detail) }
+                Self { violations: told, ..Self::new(Code::PlanRefused, detail) }
             }
             PlanError::Store(error) => error.into(),
         }
@@ -366,7 +358,7 @@ impl From<SpawnError> for Problem {
             SpawnError::Engine(error) => error.into(),
             SpawnError::Store(error) => error.into(),
             SpawnError::Stopping => {
-                Self::unavailable("stopping", "the server is stopping; send the request again in a moment")
+                Self::new(Code::Stopping, "the server is stopping; send the request again in a moment")
             }
         }
     }

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use convergence_model::Code;
 use convergence_model::ids::Ids;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -65,10 +66,6 @@ fn request_id(request: &Request, ids: &dyn Ids) -> String {
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = text.unwrap_or("?"), "a handler panicked; this is a bug");
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "something went wrong on the server; its log says what, under this requestId",
-    )
-    .into_response()
+    Problem::new(Code::Internal, "something went wrong on the server; its log says what, under this requestId")
+        .into_response()
 }

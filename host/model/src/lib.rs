@@ -4,11 +4,13 @@
 //! clock, never draws a random number: what changes from call to call comes in as a parameter.
 
 pub mod build;
+pub mod code;
 /// The SDK's file, which must stand alone in the projects of authors: one arithmetic for the host and its guests.
 #[path = "../../../plugin-api/src/decimal.rs"]
 pub mod decimal;
 #[cfg(test)]
 mod decimal_tests;
+pub mod failure;
 pub mod field;
 pub mod ids;
 pub mod limits;
@@ -23,7 +25,9 @@ pub mod spec;
 pub mod tenant;
 pub mod workload;
 
+pub use code::{Code, Exit, Retry};
 pub use decimal::Decimal;
+pub use failure::{Failure, FailureCode};
 pub use field::{Severity, Violation};
 pub use ids::{EnvId, OperationId, OrgId, RevisionNumber, TenantId};
 pub use limits::Limits;

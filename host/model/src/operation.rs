@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::ids::{EnvId, OperationId, OrgId, TenantId};
 
+pub use crate::failure::{Failure, FailureCode};
+
 /// What an operation is about: a noun and its id, or the platform itself. An operation outlives its subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -287,24 +289,6 @@ pub struct Made {
     pub key_version: u32,
     /// When the tenant was asked for.
     pub created_at: Timestamp,
-}
-
-/// Why an operation failed, told so that a person can do something about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Failure {
-    /// The step that failed: `image`, `network`, `volumes`, `container`, `start`, `probe`, …
-    pub step: String,
-    /// A stable slug for programs, for example `build-failed`.
-    pub code: String,
-    /// What happened.
-    pub message: String,
-    /// Why, as far as can be told.
-    pub likely_cause: String,
-    /// What to try next.
-    pub next: String,
-    /// The last lines of the build or the app, oldest first, at most 20.
-    pub log: Vec<String>,
 }
 
 /// What an event tells.

@@ -1,7 +1,6 @@
 //! What a failed step means to the person who asked: likely cause, next thing to try, last lines.
 
-use convergence_model::Violation;
-use convergence_model::operation::Failure;
+use convergence_model::{Code, Failure, Violation};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
 
@@ -16,13 +15,13 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
         StepError::Runtime(error) => runtime(error),
         StepError::BaseRefused { reference, violations } => base_refused(reference, violations),
         StepError::PlanRefused(_) => Told {
-            code: "plan-refused",
+            code: Code::PlanRefused,
             cause: "the operator narrowed what is allowed after this was accepted".to_owned(),
             next: "send the request again, with another base image if it names one",
             log: Vec::new(),
         },
         StepError::Deviates(deviations) => Told {
-            code: "container-deviates",
+            code: Code::ContainerDeviates,
             cause: format!(
                 "the engine changed {}; a plugin or a default of the engine interferes",
                 deviations.iter().map(|d| format!("{} to {}", d.field, d.found)).collect::<Vec<_>>().join(", ")
@@ -31,16 +30,16 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             log: Vec::new(),
         },
         StepError::PortsTaken(_) => Told {
-            code: "ports-taken",
+            code: Code::PortsTaken,
             cause: "other programs on this machine listen inside the range that `ports` gives to tenants".to_owned(),
             next: "find them (`ss -ltnp`), or choose another range for `ports` in the configuration",
             log: Vec::new(),
         },
         StepError::Work(convergence_work::StepError::Store(StoreError::Conflict(conflict))) => Told {
             code: match conflict {
-                Conflict::PortsExhausted { .. } => "ports-exhausted",
-                Conflict::SubnetsExhausted { .. } => "subnets-exhausted",
-                _ => "store-conflict",
+                Conflict::PortsExhausted { .. } => Code::PortsExhausted,
+                Conflict::SubnetsExhausted { .. } => Code::SubnetsExhausted,
+                _ => Code::StoreConflict,
             },
             cause: "other programs on this machine use what the configuration gives to tenants, and no more is left"
                 .to_owned(),
@@ -48,7 +47,7 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             log: Vec::new(),
         },
         StepError::BuildTooLong { .. } => Told {
-            code: "build-failed",
+            code: Code::BuildFailed,
             cause: "a command of the build never ends, or downloads more than the network gives in that time"
                 .to_owned(),
             next: "look at its last lines (`GET /api/v1/operations/{id}/events`), or raise `timeout-seconds` in [build]",
@@ -56,7 +55,7 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
         },
         StepError::Work(error) => return error.explain(step),
         StepError::Gone => Told {
-            code: "store-failed",
+            code: Code::StoreFailed,
             cause: "the platform's own database did not answer or lost rows".to_owned(),
             next: "look at the server's log and at `convergence doctor`, then send the request again",
             log: Vec::new(),
@@ -64,7 +63,7 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
     };
     Failure {
         step: step.to_owned(),
-        code: told.code.to_owned(),
+        code: told.code.into(),
         message: error.to_string(),
         likely_cause: told.cause,
         next: told.next.to_owned(),
@@ -73,7 +72,7 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
 }
 
 struct Told {
-    code: &'static str,
+    code: Code,
     cause: String,
     next: &'static str,
     log: Vec<String>,
@@ -83,29 +82,29 @@ fn runtime(error: &RuntimeError) -> Told {
     let told = |code, cause: &str, next| Told { code, cause: cause.to_owned(), next, log: Vec::new() };
     match error {
         RuntimeError::Unreachable { .. } => told(
-            "engine-unreachable",
+            Code::EngineUnreachable,
             "the container engine stopped or restarted while it worked",
             "run `convergence doctor` on the server, then send the request again",
         ),
         RuntimeError::Timeout { .. } => told(
-            "engine-timeout",
+            Code::EngineTimeout,
             "the machine is overloaded, or a build or pull is stuck on the network",
             "look at the load of the machine and at the network it builds with, then send the request again",
         ),
         RuntimeError::BuildFailed { log, .. } => build_failed(log),
         RuntimeError::PullFailed { .. } => told(
-            "base-image-unavailable",
+            Code::BaseImageUnavailable,
             "the registry cannot be reached from the server, or has no such image",
             "run `convergence doctor`; map the image to one that exists with [images] in the configuration, or load it (`docker load`, `docker import`)",
         ),
         RuntimeError::Exited { oom: true, log, .. } => Told {
-            code: "app-exited",
+            code: Code::AppExited,
             cause: "the app needs more memory than its limit".to_owned(),
             next: "give it more: `limits.memoryMb`",
             log: log.clone(),
         },
         RuntimeError::Exited { code, log, .. } => Told {
-            code: "app-exited",
+            code: Code::AppExited,
             cause: match code {
                 Some(0) => "the app ended by itself; a server has to stay in the foreground".to_owned(),
                 Some(126 | 127) => {
@@ -113,11 +112,11 @@ fn runtime(error: &RuntimeError) -> Told {
                 }
                 _ => "the app stopped with an error while it started; its last lines say which".to_owned(),
             },
-            next: "mend what its last lines complain about; the root filesystem is read-only and it runs as uid 10001",
+            next: "fix what its last lines report; the root filesystem is read-only and it runs as uid 10001",
             log: log.clone(),
         },
         RuntimeError::NotReady { log, .. } => Told {
-            code: "app-not-ready",
+            code: Code::AppNotReady,
             cause:
                 "the app does not listen on $PORT on all addresses (0.0.0.0), or its health path does not answer 2xx"
                     .to_owned(),
@@ -125,12 +124,12 @@ fn runtime(error: &RuntimeError) -> Told {
             log: log.clone(),
         },
         RuntimeError::SubnetTaken { .. } => told(
-            "subnet-taken",
+            Code::SubnetTaken,
             "another network of this machine uses addresses of the pool for tenants",
             "choose another pool for `subnets` in the configuration",
         ),
         RuntimeError::Conflict { .. } => told(
-            "name-taken-in-engine",
+            Code::NameTakenInEngine,
             "something that is not this installation's has the name; another server may use the same engine",
             "remove it, or give this server another `name-prefix` in the configuration",
         ),
@@ -138,7 +137,7 @@ fn runtime(error: &RuntimeError) -> Told {
         | RuntimeError::NotFound { .. }
         | RuntimeError::Ambiguous { .. }
         | RuntimeError::Engine { .. } => told(
-            "engine-error",
+            Code::EngineError,
             "the container engine refused what it was asked",
             "look at the engine's log, then send the request again",
         ),
@@ -177,19 +176,19 @@ fn build_failed(log: &[String]) -> Told {
             "run the package manager once where you develop, and commit its lock file",
         )
     } else if any(&["no matching distribution", "etarget", "404 not found", "could not find a version"]) {
-        ("a dependency does not exist in the version that is asked for", "mend the manifest, and update its lock file")
+        ("a dependency does not exist in the version that is asked for", "fix the manifest, and update its lock file")
     } else {
         (
             "a command of the build failed; its last lines say why",
-            "mend what the last lines complain about, then send the request again",
+            "fix what the last lines report, then send the request again",
         )
     };
-    Told { code: "build-failed", cause: cause.to_owned(), next, log: log.to_vec() }
+    Told { code: Code::BuildFailed, cause: cause.to_owned(), next, log: log.to_vec() }
 }
 
 fn base_refused(reference: &str, violations: &[Violation]) -> Told {
     Told {
-        code: "base-image-refused",
+        code: Code::BaseImageRefused,
         cause: violations.iter().map(|v| v.message.as_str()).collect::<Vec<_>>().join("; "),
         next: if reference.is_empty() { "" } else { "use another base image" },
         log: Vec::new(),
@@ -202,6 +201,8 @@ fn last(log: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use convergence_model::code::Area;
+
     use super::*;
 
     fn build(line: &str) -> Failure {
@@ -231,5 +232,67 @@ mod tests {
         let exited = |oom| StepError::Runtime(RuntimeError::Exited { code: Some(137), oom, log: vec![] });
         assert!(explain("probe", &exited(true)).next.contains("memoryMb"));
         assert!(!explain("probe", &exited(false)).next.contains("memoryMb"));
+    }
+
+    /// Every error of a step of this room, and the code it is answered with. The room of durable work tests its own.
+    fn every_error() -> Vec<(Code, StepError)> {
+        let (text, after) = (|| "x".to_owned(), std::time::Duration::from_secs(1));
+        let runtime = StepError::Runtime;
+        let store = |conflict: Conflict| StepError::from(StoreError::Conflict(conflict));
+        let log = Vec::new;
+        vec![
+            (Code::PlanRefused, StepError::PlanRefused(vec![])),
+            (Code::BaseImageRefused, StepError::BaseRefused { reference: text(), violations: vec![] }),
+            (Code::ContainerDeviates, StepError::Deviates(vec![])),
+            (Code::PortsTaken, StepError::PortsTaken(vec![3001])),
+            (Code::BuildFailed, StepError::BuildTooLong { limit: after }),
+            (Code::StoreFailed, StepError::Gone),
+            (Code::StoreFailed, StepError::from(StoreError::Refused("told to fail".into()))),
+            (Code::StoreConflict, store(Conflict::KeyReused)),
+            (Code::PortsExhausted, store(Conflict::PortsExhausted { first: 1, last: 2 })),
+            (Code::SubnetsExhausted, store(Conflict::SubnetsExhausted { count: 1 })),
+            (
+                Code::EngineUnreachable,
+                runtime(RuntimeError::Unreachable { socket: text(), cause: text(), hint: text() }),
+            ),
+            (Code::EngineTimeout, runtime(RuntimeError::Timeout { what: text(), after })),
+            (Code::EngineError, runtime(RuntimeError::NotFound { what: text() })),
+            (Code::EngineError, runtime(RuntimeError::PortTaken { port: 3001 })),
+            (Code::SubnetTaken, runtime(RuntimeError::SubnetTaken { subnet: text() })),
+            (Code::EngineError, runtime(RuntimeError::Ambiguous { what: text() })),
+            (
+                Code::BuildFailed,
+                runtime(RuntimeError::BuildFailed {
+                    instruction: text(),
+                    exit_code: None,
+                    message: text(),
+                    log: log(),
+                }),
+            ),
+            (Code::BaseImageUnavailable, runtime(RuntimeError::PullFailed { reference: text(), message: text() })),
+            (Code::NameTakenInEngine, runtime(RuntimeError::Conflict { what: text(), message: text() })),
+            (Code::AppExited, runtime(RuntimeError::Exited { code: Some(1), oom: false, log: log() })),
+            (Code::AppNotReady, runtime(RuntimeError::NotReady { after, last: text(), log: log() })),
+            (Code::EngineError, runtime(RuntimeError::Engine { status: 400, message: text() })),
+        ]
+    }
+
+    #[test]
+    fn every_error_of_a_step_has_its_code_and_every_code_of_a_step_its_error() {
+        let mut reached = Vec::new();
+        for (code, error) in every_error() {
+            let failure = explain("probe", &error);
+            assert_eq!(failure.code, code, "{error}");
+            assert!(!failure.message.is_empty() && !failure.next.is_empty(), "{failure:?}");
+            reached.push(code);
+        }
+        for code in Code::ALL.iter().filter(|code| code.meaning().area == Area::Step) {
+            // `convergence-work` answers these and tests them; `http` tests the last one.
+            let of_others = matches!(
+                code,
+                Code::Cancelled | Code::DeadlinePassed | Code::GaveUp | Code::StepPanicked | Code::UnknownCode
+            );
+            assert!(of_others || reached.contains(code), "no error of a step is answered with {code}");
+        }
     }
 }

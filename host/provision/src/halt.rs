@@ -1,5 +1,6 @@
 //! Stopping a tenant whose app ends again and again, so that it wears nobody out.
 
+use convergence_model::Code;
 use convergence_model::operation::{Failure, Lane, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_store::Entry;
@@ -31,7 +32,7 @@ pub(crate) const FOUND: Entry = Entry { from: &[TenantStatus::Running], to: None
 pub(crate) fn why(reason: &str, log: Vec<String>) -> Failure {
     Failure {
         step: "run".to_owned(),
-        code: "app-exited".to_owned(),
+        code: Code::AppExited.into(),
         message: format!("the tenant was stopped: {reason}"),
         likely_cause: "the app does not stay up; its last lines say why".to_owned(),
         next: "fix the app or raise its limits, then repair the tenant (`convergence repair`) or destroy it".to_owned(),

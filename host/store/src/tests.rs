@@ -21,7 +21,7 @@ use std::time::Duration;
 use convergence_model::operation::{EventKind, Failure, Lane, Operation, OperationState, Subject};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::{Built, PluginPin, TenantStatus};
-use convergence_model::{EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
+use convergence_model::{Code, EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
 use convergence_test_database::Fresh;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -91,7 +91,7 @@ fn built(tag: &str) -> Built {
 fn failure() -> Failure {
     Failure {
         step: "image".into(),
-        code: "build-failed".into(),
+        code: Code::BuildFailed.into(),
         message: "npm said no".into(),
         likely_cause: "a package is missing".into(),
         next: "add it".into(),

@@ -3,11 +3,12 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use convergence_model::Code;
 use convergence_model::operation::{EventKind, Failure, OperationState};
 use convergence_store::{Effect, Ending, NewEvent};
 use futures_util::FutureExt;
 
-use crate::error::{CANCELLED, StepError};
+use crate::error::StepError;
 use crate::hold::Hold;
 use crate::kind::Kind;
 use crate::{Done, Operations, retry};
@@ -81,7 +82,7 @@ impl Operations {
         failure: Failure,
     ) -> Result<(), StepError> {
         if state == OperationState::Stuck {
-            tracing::error!(step = failure.step, code = failure.code.to_string(), "stuck; an operator has to look");
+            tracing::error!(step = failure.step, code = %failure.code, "stuck; an operator has to look");
         }
         self.end(hold, Ending { state, failure: Some(failure), result: None, effect, action: kind.failed_action }).await
     }
@@ -104,7 +105,7 @@ impl Operations {
 
 /// Whether an operation failed because somebody cancelled it.
 pub(crate) fn was_cancelled(failure: &Failure) -> bool {
-    failure.code == CANCELLED
+    failure.code == Code::Cancelled
 }
 
 /// What a panic said.

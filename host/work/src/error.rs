@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use convergence_model::operation::Failure;
+use convergence_model::{Code, Failure};
 use convergence_store::StoreError;
-
-/// The code of an operation that somebody cancelled.
-pub(crate) const CANCELLED: &str = "cancelled";
 
 /// What an error says about the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,39 +101,65 @@ impl StepError {
             Self::Step(failure) => return failure.explain(step),
             Self::GivenUp(failure) => return Failure::clone(failure),
             Self::Hung { .. } => (
-                "engine-timeout",
+                Code::EngineTimeout,
                 "the other side hangs, or the machine is overloaded",
                 "look at the container engine's log and at the load of the machine, then send the request again",
             ),
             Self::Crashed(_) => (
-                "gave-up",
+                Code::GaveUp,
                 "the server was ended from outside again and again, or it crashes over this operation",
                 "look at the server's log for this operation, fix the cause it reports, then retry it or destroy the tenant",
             ),
             Self::Panicked(_) => (
-                "step-panicked",
+                Code::StepPanicked,
                 "a defect of this program",
                 "report it with the server's log of this operation, then retry the operation",
             ),
-            Self::Cancelled => (CANCELLED, "somebody asked for it", "send the request again to have it after all"),
+            Self::Cancelled => (Code::Cancelled, "somebody asked for it", "send the request again to have it after all"),
             Self::Unreadable(_) => (
-                "store-failed",
+                Code::StoreFailed,
                 "another version of this program wrote it, or its row was changed by hand",
                 "run the version that wrote it, or restore the row from a backup",
             ),
             Self::Store(_) | Self::LeaseLost | Self::HandedOver => (
-                "store-failed",
+                Code::StoreFailed,
                 "the platform's own database did not answer or lost rows",
                 "look at the server's log and at `convergence doctor`, then send the request again",
             ),
         };
         Failure {
             step: step.to_owned(),
-            code: code.to_owned(),
+            code: code.into(),
             message: self.to_string(),
             likely_cause: cause.to_owned(),
             next: next.to_owned(),
             log: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_a_step_has_its_code() {
+        let unreadable = serde_json::from_str::<u8>("x").map_err(StepError::Unreadable);
+        let given_up = StepError::Cancelled.explain("once");
+        let errors = [
+            (Code::StoreFailed, StepError::Store(StoreError::Refused("told to fail".into()))),
+            (Code::EngineTimeout, StepError::Hung { after: Duration::from_secs(1) }),
+            (Code::StepPanicked, StepError::Panicked("told to panic".to_owned())),
+            (Code::GaveUp, StepError::Crashed(9)),
+            (Code::Cancelled, StepError::GivenUp(Box::new(given_up))),
+            (Code::Cancelled, StepError::Cancelled),
+            (Code::StoreFailed, StepError::HandedOver),
+            (Code::StoreFailed, StepError::LeaseLost),
+        ];
+        for (code, error) in errors.into_iter().chain(unreadable.err().map(|error| (Code::StoreFailed, error))) {
+            let failure = error.explain("step");
+            assert_eq!(failure.code, code, "{error}");
+            assert!(!failure.message.is_empty() && !failure.next.is_empty(), "{failure:?}");
         }
     }
 }

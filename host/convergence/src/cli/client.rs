@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use convergence_model::Code;
 use convergence_model::ids::Ids;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -78,7 +79,7 @@ impl Client {
             match answer.await {
                 Ok((status, bytes)) => {
                     let document = serde_json::from_slice(&bytes).unwrap_or_else(|_| not_ours(status));
-                    let stops = document.get("code").and_then(Value::as_str) == Some("stopping");
+                    let stops = document.get("code").and_then(Value::as_str) == Some(Code::Stopping.slug());
                     if status.is_success() {
                         return Ok((status, document));
                     }

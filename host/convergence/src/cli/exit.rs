@@ -1,17 +1,13 @@
 //! Exit codes and what they mean. Scripts rely on them: they never change.
 
+use convergence_model::{Code, Exit};
 use serde_json::Value;
 
 /// Shown under `--help`.
-pub(crate) const HELP: &str = "\
-Exit codes:
-  0  done
-  1  it was tried and failed, or the server had an error
-  2  the command line is wrong
-  3  no server answers
-  4  refused: a field is wrong, a policy refuses, a name is taken
-  5  there is no such tenant
-  6  accepted, but not finished within the time given";
+pub(crate) fn help() -> String {
+    let line = |exit: &Exit| format!("\n  {}  {}", exit.number(), exit.summary());
+    format!("Exit codes:{}", Exit::ALL.iter().map(line).collect::<String>())
+}
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -31,15 +27,26 @@ pub(crate) enum Failure {
 impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
+        self.exit().number()
+    }
+
+    fn exit(&self) -> Exit {
+        let problem = match self {
+            Self::Failed(_) | Self::BadNews(_) => return Exit::Failed,
+            Self::Unreachable(_) => return Exit::Unreachable,
+            Self::Pending(..) => return Exit::Pending,
+            Self::Problem(_, problem) => problem,
+        };
+        if let Some(code) = problem.get("code").and_then(Value::as_str).and_then(Code::parse) {
+            return code.exit();
+        }
+        // A newer server has a code that this version does not know; the status says less, and enough.
         match self {
-            Self::Failed(_) | Self::BadNews(_) => 1,
-            Self::Unreachable(_) => 3,
-            // A step that failed was accepted and tried, whatever status says whose fault it was.
-            Self::Problem(_, problem) if problem.get("step").is_some() => 1,
-            Self::Problem(404, _) => 5,
-            Self::Problem(400..=499, _) => 4,
-            Self::Problem(..) => 1,
-            Self::Pending(..) => 6,
+            // A step that failed was accepted and tried, whatever the status says.
+            Self::Problem(..) if problem.get("step").is_some() => Exit::Failed,
+            Self::Problem(404, _) => Exit::NotFound,
+            Self::Problem(400..=499, _) => Exit::Refused,
+            _ => Exit::Failed,
         }
     }
 }
@@ -56,11 +63,32 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn every_code_of_the_server_ends_a_command_as_the_table_says() {
+        for code in Code::ALL {
+            let problem = Failure::Problem(code.status(), json!({ "code": code.slug() }));
+            assert_eq!(problem.code(), code.exit().number(), "{code}");
+        }
+    }
+
+    #[test]
     fn scripts_can_tell_refused_from_failed_from_absent() {
         assert_eq!(Failure::Problem(422, json!({"code": "invalid"})).code(), 4);
         assert_eq!(Failure::Problem(422, json!({"code": "build-failed", "step": "image"})).code(), 1);
-        assert_eq!(Failure::Problem(404, json!({})).code(), 5);
-        assert_eq!(Failure::Problem(503, json!({})).code(), 1);
+        assert_eq!(Failure::Problem(404, json!({"code": "not-found"})).code(), 5);
+        assert_eq!(Failure::Problem(503, json!({"code": "stopping"})).code(), 1);
         assert_eq!(Failure::Unreachable(String::new()).code(), 3);
+    }
+
+    #[test]
+    fn a_code_of_a_newer_server_ends_a_command_by_its_status() {
+        assert_eq!(Failure::Problem(422, json!({"code": "moon-phase-wrong"})).code(), 4);
+        assert_eq!(Failure::Problem(422, json!({"code": "moon-phase-wrong", "step": "image"})).code(), 1);
+        assert_eq!(Failure::Problem(404, json!({})).code(), 5);
+        assert_eq!(Failure::Problem(502, json!({})).code(), 1);
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        assert!(help().contains("\n  6  accepted, but not finished"), "{}", help());
     }
 }

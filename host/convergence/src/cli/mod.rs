@@ -33,7 +33,7 @@ use output::Output;
 
 /// Spawns tenants as containers, planned by sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "convergence", version, about, after_help = exit::HELP)]
+#[command(name = "convergence", version, about, after_help = exit::help())]
 struct Arguments {
     /// The server to talk to.
     #[arg(long, global = true, env = "CONVERGENCE_URL", default_value = "http://127.0.0.1:3000", value_name = "URL")]

@@ -91,6 +91,9 @@ fn explain(status: u16, problem: &Value) -> String {
     if let Some(next) = text("next") {
         lines.push(format!("next: {next}"));
     }
+    if let Some(code) = text("recordedCode").or_else(|| text("code")) {
+        lines.push(format!("code: {code}"));
+    }
     if let (true, Some(id)) = (status >= 500, text("requestId")) {
         lines.push(format!("request id: {id}"));
     }

@@ -7,7 +7,8 @@ pub(crate) mod plugin;
 pub(crate) mod template;
 pub(crate) mod tenant;
 
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Uri};
+use convergence_model::Code;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::App;
@@ -26,18 +27,10 @@ pub(crate) fn all() -> OpenApiRouter<App> {
 
 /// A path that names nothing.
 pub(crate) async fn absent(uri: Uri) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "no-such-path",
-        format!("there is nothing at {:?}; /api-docs lists what there is", uri.path()),
-    )
+    Problem::new(Code::NoSuchPath, format!("there is nothing at {:?}; /api-docs lists what there is", uri.path()))
 }
 
 /// A path that exists, asked the wrong way.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "wrong-method",
-        format!("{} does not answer {method}; /api-docs lists what it does", uri.path()),
-    )
+    Problem::new(Code::WrongMethod, format!("{} does not answer {method}; /api-docs lists what it does", uri.path()))
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use convergence_access::development::HOME;
 use convergence_model::operation::{Direction, EventKind, OperationState};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::{Limits, Scope};
+use convergence_model::{Code, Limits, Scope};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Runtime, RuntimeError};
 use convergence_store::{Idempotency, TenantQuery};
@@ -97,11 +97,11 @@ async fn an_undo_that_fails_is_seen_and_a_destroy_cleans_up() {
 async fn an_app_that_does_not_answer_is_told_apart_from_one_that_ends() {
     let bench = Bench::new().await;
     bench.runtime.readiness(Readiness::Exits { code: 1, oom: false });
-    assert_eq!(bench.spawn("app").await.failure.unwrap().code, "app-exited");
+    assert_eq!(bench.spawn("app").await.failure.unwrap().code, Code::AppExited);
     bench.runtime.readiness(Readiness::Exits { code: 137, oom: true });
     assert!(bench.spawn("app").await.failure.unwrap().next.contains("memoryMb"));
     bench.runtime.readiness(Readiness::Never);
-    assert_eq!(bench.spawn("app").await.failure.unwrap().code, "app-not-ready");
+    assert_eq!(bench.spawn("app").await.failure.unwrap().code, Code::AppNotReady);
     assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
 }
 
@@ -118,7 +118,7 @@ async fn taken_ports_and_networks_are_left_to_whoever_has_them() {
         bench.runtime.take_port(port);
     }
     let failure = bench.spawn("other").await.failure.unwrap();
-    assert_eq!((failure.step.as_str(), failure.code.as_str()), ("start", "ports-taken"));
+    assert_eq!((failure.step.as_str(), failure.code.code()), ("start", Code::PortsTaken));
     assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().containers.len(), 1);
 }
 
@@ -187,7 +187,7 @@ async fn a_spawn_that_is_cancelled_while_it_hangs_is_undone_at_once() {
     bench.operations.cancel(&Scope::platform(), "tester", id).await.unwrap();
     let operation = bench.operations.outcome(id, Duration::from_secs(60)).await.unwrap();
     assert_eq!(operation.state, OperationState::Cancelled);
-    assert_eq!(operation.failure.unwrap().code, "cancelled");
+    assert_eq!(operation.failure.unwrap().code, Code::Cancelled);
     assert_eq!(bench.tenants().await, []);
     assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
     let again = bench.operations.cancel(&Scope::platform(), "tester", id).await.unwrap_err();

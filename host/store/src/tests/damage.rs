@@ -59,6 +59,19 @@ async fn a_row_that_cannot_be_read_is_named() {
 }
 
 #[tokio::test]
+async fn an_operation_that_failed_with_a_code_of_a_newer_version_can_be_read() {
+    let Fixture { store, database: _database } = Fixture::new().await;
+    let lease = spawned_and_claimed(&store, 1, "app", HELD).await.lease;
+    store.turn_back(&lease, &failure(), at(2)).await.unwrap();
+    let newer = "UPDATE operations SET failure = REPLACE(failure, 'build-failed', 'moon-phase-wrong')";
+    assert_eq!(tamper(&store, newer).await.unwrap(), 1);
+    let operation = store.operation(&own(), operation_id(1)).await.unwrap().unwrap();
+    let failure = operation.failure.unwrap();
+    assert_eq!((failure.code.code(), failure.code.as_str()), (Code::UnknownCode, "moon-phase-wrong"));
+    assert_eq!(failure.message, "npm said no");
+}
+
+#[tokio::test]
 async fn what_is_written_once_stays() {
     let Fixture { store, database: _database } = Fixture::new().await;
     store.begin_spawn(&own(), &new_spawn(1, "app")).await.unwrap();

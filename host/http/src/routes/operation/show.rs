@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use convergence_model::Code;
 use convergence_model::operation::{Failure, Operation};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::code::{CodeSchema, RetrySchema};
 use crate::extract::{Authenticated, OperationPath};
 use crate::problem::{Problem, ProblemDocument};
 
@@ -47,7 +49,15 @@ pub(crate) struct OperationView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FailureView {
     step: String,
-    code: String,
+    /// Why, for programs. `docs/errors.md` says what each code means.
+    #[schema(value_type = CodeSchema)]
+    code: Code,
+    /// The code that another version of the server stored, where `code` is `unknown-code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_code: Option<String>,
+    /// Whether beginning the same operation again can help.
+    #[schema(value_type = RetrySchema)]
+    retry: &'static str,
     message: String,
     likely_cause: String,
     next: String,
@@ -59,7 +69,9 @@ impl From<Failure> for FailureView {
     fn from(failure: Failure) -> Self {
         Self {
             step: failure.step,
-            code: failure.code,
+            code: failure.code.code(),
+            recorded_code: failure.code.recorded().map(str::to_owned),
+            retry: failure.code.code().retry().as_str(),
             message: failure.message,
             likely_cause: failure.likely_cause,
             next: failure.next,

@@ -6,8 +6,8 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use convergence_model::Violation;
 use convergence_model::plugin::Source;
+use convergence_model::{Code, Violation};
 use convergence_plugin::Outcome;
 use convergence_plugin::oci::{Reference, ReferenceError};
 use futures_util::TryStreamExt;
@@ -103,8 +103,7 @@ pub(crate) async fn install(
         }
         other => {
             return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "not-a-component",
+                Code::NotAComponent,
                 format!(
                     "send a component as it is with `Content-Type: application/wasm`, as the part `component` of \
                      `multipart/form-data`, or where it is published as `application/json`; it was {other:?}"
@@ -167,22 +166,18 @@ async fn part(mut field: Field<'_>, limit: usize) -> Result<Vec<u8>, Problem> {
 }
 
 fn truncated() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "truncated", "the body ended before all of it was there; send it again")
+    Problem::new(Code::Truncated, "the body ended before all of it was there; send it again")
 }
 
 fn malformed(reason: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed-form", format!("the form cannot be read: {reason}"))
+    Problem::new(Code::MalformedForm, format!("the form cannot be read: {reason}"))
 }
 
 fn unreadable_signature() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "malformed-signature",
-        "the signature is not text; send what its `.sig` file holds",
-    )
+    Problem::new(Code::MalformedSignature, "the signature is not text; send what its `.sig` file holds")
 }
 
 fn too_large(what: &str, limit: usize) -> Problem {
     let detail = format!("{what} is larger than {limit} bytes; strip debug information from it");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    Problem::new(Code::TooLarge, detail)
 }

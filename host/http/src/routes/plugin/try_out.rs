@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use convergence_model::Violation;
+use convergence_model::{Code, Violation};
 use convergence_plugin::{CaseFailure, CaseOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,9 +65,7 @@ pub(crate) async fn try_out(
         (_, Some(CaseFailure::Case(reason))) => {
             Err(Problem::invalid(&[Violation::deny("input", "invalid-input", reason)]))
         }
-        (_, Some(CaseFailure::Call(error))) => {
-            Err(Problem::new(StatusCode::BAD_GATEWAY, "plugin-failed", error.to_string()))
-        }
+        (_, Some(CaseFailure::Call(error))) => Err(Problem::new(Code::PluginFailed, error.to_string())),
         (answer, None) => {
             let log = report.as_ref().map(|report| report.log.lines.iter().map(|line| line.message.clone()).collect());
             Ok(Json(Answer {

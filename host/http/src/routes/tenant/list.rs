@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use convergence_model::operation::Failure;
-use convergence_model::{EnvId, Violation};
+use convergence_model::{Code, EnvId, Failure, Violation};
 use convergence_store::TenantQuery;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
+use crate::code::CodeSchema;
 use crate::extract::{Authenticated, Query};
 use crate::problem::{Problem, ProblemDocument};
 
@@ -57,8 +57,14 @@ pub(crate) struct Entry {
 
 /// The short form of why a tenant failed.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Reason {
-    code: String,
+    /// Why, for programs. `docs/errors.md` says what each code means.
+    #[schema(value_type = CodeSchema)]
+    code: Code,
+    /// The code that another version of the server stored, where `code` is `unknown-code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_code: Option<String>,
     /// At most 200 characters.
     message: String,
 }
@@ -70,7 +76,7 @@ impl From<Failure> for Reason {
             message.truncate(cut);
             message.push('…');
         }
-        Self { code: failure.code, message }
+        Self { code: failure.code.code(), recorded_code: failure.code.recorded().map(str::to_owned), message }
     }
 }
 

@@ -1,0 +1,236 @@
+//! The table of codes. To add one, add a row; the compiler and the tests then name every place that needs to know.
+//!
+//! A row is: name, slug, HTTP status, exit of the command line, whether a retry can help; what happened; what to do.
+
+use super::{Area, Exit, Meaning, Retry};
+
+macro_rules! codes {
+    ($($area:ident {
+        $($name:ident $slug:literal $status:literal $exit:ident $retry:ident: $summary:literal $action:literal)+
+    })+) => {
+        /// Why a request was refused or an operation failed: a stable code for programs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $summary] $name,)+)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$($(Self::$name,)+)+];
+
+            /// Everything there is to say about it.
+            pub fn meaning(self) -> &'static Meaning {
+                match self {
+                    $($(Self::$name => &Meaning {
+                        slug: $slug,
+                        area: Area::$area,
+                        status: $status,
+                        exit: Exit::$exit,
+                        retry: Retry::$retry,
+                        summary: $summary,
+                        action: $action,
+                    },)+)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Request {
+        MalformedJson "malformed-json" 400 Refused No:
+            "The body is not JSON."
+            "Send valid JSON."
+        MalformedForm "malformed-form" 400 Refused No:
+            "The form cannot be read, or a part is missing, repeated or unknown."
+            "Send the part `component`, and `signature` if there is one, each once."
+        MalformedSignature "malformed-signature" 400 Refused No:
+            "The signature of a component is not text."
+            "Send what the component's `.sig` file holds."
+        BadIdempotencyKey "bad-idempotency-key" 400 Refused No:
+            "`Idempotency-Key` is empty, too long, repeated, or has characters that are not visible ASCII."
+            "Send the header once, with 1 to 255 visible ASCII characters. A UUID is a good key."
+        Truncated "truncated" 400 Refused Later:
+            "The body ended before all of it arrived."
+            "Send the request again."
+        NotLocal "not-local" 403 Refused No:
+            "The server is in development mode, and the request does not come from this machine."
+            "Send the request on the server's machine, to `localhost`, `127.0.0.1` or `[::1]`."
+        NotFound "not-found" 404 NotFound No:
+            "There is no such tenant, operation, plugin or organization, or it belongs to another organization."
+            "List what exists: `convergence list`, `convergence operation list`, `convergence plugin list`."
+        NoSuchPath "no-such-path" 404 Failed No:
+            "The server has no such route."
+            "Check the path and the server's address. `/api-docs` lists every route."
+        WrongMethod "wrong-method" 405 Refused No:
+            "The route does not answer this method."
+            "Use a method that `/api-docs` lists for the route."
+        TooLarge "too-large" 413 Refused No:
+            "The body is larger than the server accepts."
+            "Send less: at most 1 MiB of JSON. Strip debug information from a component."
+        NotJson "not-json" 415 Refused No:
+            "The body has another content type than JSON."
+            "Send JSON with `Content-Type: application/json`."
+        NotAComponent "not-a-component" 415 Refused No:
+            "The body has a content type that a component cannot be sent with."
+            "Send a component with `Content-Type: application/wasm`."
+        Invalid "invalid" 422 Refused No:
+            "A field is wrong, a policy refuses the request, or the template cannot serve it."
+            "Change each field that `violations` names, then send the request again."
+        IdempotencyKeyReused "idempotency-key-reused" 422 Refused No:
+            "The idempotency key was sent with another request before."
+            "Choose a new key for a new request."
+    }
+    Tenant {
+        NameTaken "name-taken" 409 Refused No:
+            "A tenant of the organization has this name."
+            "Choose another name, or destroy the tenant that has it."
+        TenantBusy "tenant-busy" 409 Refused Later:
+            "Another operation on the tenant is not finished. `operation` names it."
+            "Wait for the operation, or cancel it. Then send the request again."
+        OperationOver "operation-over" 409 Refused No:
+            "The operation is finished."
+            "Look at its state with `convergence operation show`."
+        NotCancellable "not-cancellable" 409 Refused No:
+            "What an operation of this kind does cannot be undone."
+            "Wait until it is finished."
+        NotRetryable "not-retryable" 409 Refused No:
+            "The operation is neither stuck nor one that failed and left its tenant as it is."
+            "Send the request that began the operation again."
+        KindUnknown "kind-unknown" 409 Refused AfterFix:
+            "This server does not know operations of this kind, and leaves them alone."
+            "Run a version of the server that knows the kind. The operation then continues."
+        CheckpointNewer "checkpoint-newer" 409 Refused AfterFix:
+            "A newer version of the server wrote the operation's state, and this version leaves it alone."
+            "Run the newer version. The operation then continues."
+        QuotaReached "quota-reached" 422 Refused AfterFix:
+            "The organization has as many tenants as it may have."
+            "Destroy a tenant, or let the operator raise `max-per-organization` in [tenants] of the configuration."
+        LimitsExceedMachine "limits-exceed-machine" 422 Refused No:
+            "The limits ask for more than the machine has, or for less than the engine can give."
+            "Ask for limits within the bounds that the message names."
+        Unsupported "unsupported" 422 Refused No:
+            "The runtime of this server does not offer what the request needs."
+            "Leave out what the message names, or use a server with another runtime."
+        PortsExhausted "ports-exhausted" 503 Failed Later:
+            "No port of the range for tenants is free."
+            "Destroy a tenant, or let the operator widen `ports` in [tenants] of the configuration."
+        SubnetsExhausted "subnets-exhausted" 503 Failed Later:
+            "No network of the pool for tenants is free."
+            "Destroy a tenant, or let the operator widen `subnets` in [tenants] of the configuration."
+        QueueFull "queue-full" 503 Failed Later:
+            "As many operations as the server accepts are queued or running."
+            "Send the request again in a moment. The operator can raise `queue-max` in [operations] of the configuration."
+    }
+    Step {
+        Cancelled "cancelled" 409 Failed No:
+            "Somebody cancelled the operation."
+            "Send the request again if you still want it."
+        BuildFailed "build-failed" 422 Failed AfterFix:
+            "A command of the image build failed, or the build took too long."
+            "Read the last lines of the build in `log`; `likelyCause` names the usual causes."
+        BaseImageUnavailable "base-image-unavailable" 422 Failed AfterFix:
+            "A base image is not on the machine and cannot be pulled."
+            "Check the name and the registry, load the image, or map it with [images] in the configuration."
+        BaseImageRefused "base-image-refused" 422 Failed No:
+            "The base image has `ONBUILD` triggers or declares a `VOLUME`."
+            "Use another base image."
+        AppExited "app-exited" 422 Failed AfterFix:
+            "The app ended, or the kernel ended it because it used more memory than its limit."
+            "Read the app's last lines in `log`. Raise `limits.memoryMb` if memory is the cause."
+        AppNotReady "app-not-ready" 422 Failed AfterFix:
+            "The app runs and does not pass its health check in time."
+            "Listen on `0.0.0.0:$PORT` and answer the health path with a 2xx status. Raise `ready-seconds` if the app is slow."
+        StepPanicked "step-panicked" 500 Failed AfterFix:
+            "A step ended because of a defect in the server."
+            "Report it with the server's log of the operation, then retry the operation."
+        UnknownCode "unknown-code" 500 Failed AfterFix:
+            "Another version of the server stored a code that this version does not know. `recordedCode` holds it."
+            "Read the failure's message, or run the version of the server that stored it."
+        ContainerDeviates "container-deviates" 502 Failed AfterFix:
+            "The engine made a container that is not what it was asked for. It was never started."
+            "Check the engine's configuration (`daemon.json`) and its plugins."
+        NameTakenInEngine "name-taken-in-engine" 502 Failed AfterFix:
+            "Something in the engine that does not belong to this installation has the name that is needed."
+            "Remove it, or give this server another `name-prefix` in the configuration."
+        StoreFailed "store-failed" 502 Failed AfterFix:
+            "The database refused a statement, or rows are missing."
+            "Look at the server's log and at `convergence doctor`, then send the request again."
+        StoreConflict "store-conflict" 502 Failed AfterFix:
+            "The database holds something else than the operation expects."
+            "Look at the server's log for the operation."
+        GaveUp "gave-up" 502 Failed AfterFix:
+            "Server after server ended while it worked on the operation."
+            "Fix the cause that the server's log names, then retry the operation or destroy the tenant."
+        PortsTaken "ports-taken" 503 Failed Later:
+            "Other programs listen on the ports that were tried."
+            "Find them (`ss -ltnp`), or choose another range for `ports` in the configuration."
+        SubnetTaken "subnet-taken" 503 Failed Later:
+            "Other networks of the machine use the addresses that were tried."
+            "Choose another pool for `subnets` in the configuration."
+        DeadlinePassed "deadline-passed" 504 Failed Later:
+            "What the operation waited for did not happen in time."
+            "Find out what it waited for in its events, then send the request again."
+    }
+    Plugin {
+        NoSuchVersion "no-such-version" 409 Refused No:
+            "The plugin has no such version."
+            "Choose a version that `convergence plugin show` lists."
+        PluginRefused "plugin-refused" 409 Refused No:
+            "The change conflicts with the plugins that are installed. Nothing was changed."
+            "Do what the message says, then send the request again."
+        PluginRejected "plugin-rejected" 422 Refused No:
+            "The component failed a check. Nothing was changed."
+            "Fix the component. `convergence plugin check` runs the same checks without a server."
+        PlanRefused "plan-refused" 502 Failed AfterFix:
+            "A template's plan is not allowed, or the rules became stricter after it was accepted."
+            "Tell the template's author. If the rules changed, send the request again."
+        PluginFailed "plugin-failed" 502 Failed AfterFix:
+            "A plugin broke or did not answer."
+            "Look at the server's log and at `convergence plugin stats`."
+        RegistryFailed "registry-failed" 502 Failed Later:
+            "The component could not be fetched from its registry."
+            "Check the reference, the registry and its credentials in [registries] of the configuration."
+        NoTemplates "no-templates" 503 Failed AfterFix:
+            "No language template is active."
+            "Put a template component into the plugins folder. `convergence doctor` names the folder."
+        PolicyRejected "policy-rejected" 503 Failed AfterFix:
+            "A policy is installed that cannot be asked, so the server accepts nothing."
+            "Fix the policy's file or configuration, or disable it. `convergence doctor` names it."
+        PluginSuspended "plugin-suspended" 503 Failed Later:
+            "A plugin broke several times in a row, and the server does not ask it for a while."
+            "Send the request again after `Retry-After`. `convergence plugin stats` counts what happened."
+        Contended "contended" 503 Failed Later:
+            "Other requests changed the plugins at the same time."
+            "Send the request again in a moment."
+        Overloaded "overloaded" 503 Failed Later:
+            "Too many plugin calls are waiting."
+            "Send the request again in a few seconds."
+    }
+    Server {
+        Internal "internal" 500 Failed AfterFix:
+            "The server has a defect, or cannot read what it stored."
+            "Find `requestId` in the server's log, which holds the cause."
+        EngineError "engine-error" 502 Failed AfterFix:
+            "The container engine refused what it was asked."
+            "Look at the engine's log."
+        EngineUnreachable "engine-unreachable" 503 Failed Later:
+            "No container engine answers."
+            "Run `convergence doctor` on the server's machine, then send the request again."
+        EngineTimeout "engine-timeout" 503 Failed Later:
+            "The container engine did not answer in time."
+            "Look at the engine's log and at the load of the machine, then send the request again."
+        StoreBusy "store-busy" 503 Failed Later:
+            "The database is busy with other transactions. Nothing was changed."
+            "Send the request again in a few seconds."
+        StoreUnavailable "store-unavailable" 503 Failed Later:
+            "The database does not answer."
+            "Look at the database and at the server's log, then send the request again."
+        InstallationMismatch "installation-mismatch" 503 Failed AfterFix:
+            "The database, the data folder and the engine do not belong to the same installation."
+            "Restore the database, `master.key` and `installation` that belong together."
+        Stopping "stopping" 503 Failed Later:
+            "The server is stopping."
+            "Send the request again in a moment, to the server that starts next."
+    }
+}
