@@ -114,3 +114,14 @@ CREATE TABLE schedules (
 
 -- Why a tenant is failed or halted; absent while it is as it should be.
 ALTER TABLE tenants ADD COLUMN failure TEXT;
+-- Tenants that failed before: for what the newest operation says that is stuck or that halted them. What a halt was asked is
+-- not read here: it holds what an app printed, of which PostgreSQL cannot read every character as JSON.
+UPDATE tenants SET failure = (
+    SELECT CASE WHEN o.state = 'stuck' THEN o.failure ELSE
+        '{"step":"run","code":"app-exited","message":"the tenant was stopped: its app ended again and again",'
+        || '"likelyCause":"the app does not stay up; the reason of its `halt` operation says how it ended, with its last lines",'
+        || '"next":"fix the app or raise its limits, then repair the tenant (`convergence repair`) or destroy it","log":[]}' END
+    FROM operations o
+    WHERE o.subject = 'tenant/' || tenants.env_id AND (o.state = 'stuck' OR (o.kind = 'halt' AND o.state = 'succeeded'))
+    ORDER BY o.created_at DESC, o.id DESC LIMIT 1
+) WHERE status = 'failed';

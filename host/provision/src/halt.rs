@@ -28,6 +28,18 @@ pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&removal::Stop
 /// Only what runs, or tries to, is stopped.
 pub(crate) const FOUND: Entry = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.halt" };
 
+/// Characters kept of one line of an app: it may print megabytes without a line break.
+const LINE_MAX: usize = 500;
+/// Lines of an app kept with the reason for which it is stopped.
+pub(crate) const LINES_MAX: u32 = 20;
+
+/// Why a tenant is stopped, from a halt that the version before asked for: the reason and the app's last lines are one text.
+pub(crate) fn why_of_text(text: &str) -> Option<Failure> {
+    let mut lines = text.lines();
+    let reason = lines.next()?;
+    Some(why(reason, lines.map(str::to_owned).collect()))
+}
+
 /// Why a tenant is stopped, for whoever looks at it later.
 pub(crate) fn why(reason: &str, log: Vec<String>) -> Failure {
     Failure {
@@ -36,6 +48,14 @@ pub(crate) fn why(reason: &str, log: Vec<String>) -> Failure {
         message: format!("the tenant was stopped: {reason}"),
         likely_cause: "the app does not stay up; its last lines say why".to_owned(),
         next: "fix the app or raise its limits, then repair the tenant (`convergence repair`) or destroy it".to_owned(),
-        log,
+        log: (0..LINES_MAX).zip(log).map(|(_, line)| bounded(line)).collect(),
     }
+}
+
+fn bounded(mut line: String) -> String {
+    if let Some((cut, _)) = line.char_indices().nth(LINE_MAX) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
 }

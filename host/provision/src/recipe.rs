@@ -135,7 +135,10 @@ impl Run for Taken<'_> {
                 Done { effect: Effect::TenantRuns, result: Some(serde_json::to_value(made)?) }
             }
             Leaves::Tenant => done(Effect::TenantRuns),
-            Leaves::Halted => done(Effect::TenantHalted(self.work.operation.asked::<UpkeepInput>()?.failure)),
+            Leaves::Halted => {
+                let asked: UpkeepInput = self.work.operation.asked()?;
+                done(Effect::TenantHalted(asked.failure.or_else(|| halt::why_of_text(&asked.reason))))
+            }
             Leaves::NoTenant => done(Effect::TenantGone),
             Leaves::Nothing => done(Effect::None),
         })

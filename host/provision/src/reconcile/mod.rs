@@ -37,10 +37,6 @@ const SOON: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_millis(200);
 /// Who owns what no organization's label is on: the platform's own.
 const PLATFORM_ORG: OrgId = OrgId(1);
-/// Characters of such a line.
-const LINE_MAX: usize = 500;
-/// Lines of an app kept with the reason for which it is stopped.
-const LAST_LINES: u32 = 20;
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
@@ -191,19 +187,10 @@ impl Provisioner {
     /// The last lines an app printed, told with why it is stopped.
     async fn last_lines(&self, tenant: EnvId) -> Vec<String> {
         let name = convergence_render::names::container(&self.settings.name_prefix, tenant);
-        let query = LogQuery { tail: Some(LAST_LINES), ..LogQuery::default() };
+        let query = LogQuery { tail: Some(halt::LINES_MAX), ..LogQuery::default() };
         let lines = self.runtime.logs(&name, &query).await.unwrap_or_default();
-        lines.into_iter().map(|line| bounded(line.text)).collect()
+        lines.into_iter().map(|line| line.text).collect()
     }
-}
-
-/// A line that is kept with a reason: an app may print megabytes without a line break.
-fn bounded(mut line: String) -> String {
-    if let Some((cut, _)) = line.char_indices().nth(LINE_MAX) {
-        line.truncate(cut);
-        line.push('…');
-    }
-    line
 }
 
 /// Hears of the tenants that something happened to, once something does; false when that is not known any more.

@@ -252,6 +252,19 @@ async fn check_tenants(site: &Site) {
     let tenants = site.store.tenants(&Scope::platform(), query).await.unwrap();
     let found: Vec<_> = tenants.iter().map(|(tenant, _)| (tenant.env_id.0, tenant.status)).collect();
     assert_eq!(found, TENANTS);
+    for (tenant, _) in &tenants {
+        let code = tenant.failure.as_ref().map(|failure| failure.code.as_str());
+        let wanted = match tenant.env_id.0 {
+            5 | 12 => Some("engine-error"),
+            7 | 11 => Some("app-exited"),
+            _ => None,
+        };
+        assert_eq!(code, wanted, "a tenant that failed says why, also one that failed before: {tenant:?}");
+        if tenant.env_id == EnvId(11) {
+            let log = tenant.failure.as_ref().map(|failure| failure.log.as_slice()).unwrap_or_default();
+            assert_eq!(log, ["1 out of memory", "2 out of memory", "3 out of memory"]);
+        }
+    }
     for (tenant, binding) in &tenants {
         let published = site.runtime.workload(&name(tenant.env_id)).map(|workload| workload.published.port);
         assert!(published.is_none_or(|port| port == binding.port), "{tenant:?} {binding:?} {published:?}");
