@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use convergence_model::Violation;
+use convergence_model::{Code, Violation};
 use convergence_model::operation::{Leftover, LeftoverKind};
 use convergence_provision::OrderError;
 use serde::{Deserialize, Serialize};
@@ -102,8 +102,10 @@ fn explain(error: OrderError, asked: &[Leftover]) -> Problem {
             });
             Problem::invalid(&wrong.collect::<Vec<_>>())
         }
-        OrderError::Busy(_) => Problem::new(StatusCode::CONFLICT, "tenant-busy", error.to_string())
-            .with_next("wait for the sweep that is under way, then look at the leftovers again"),
+        OrderError::Busy(_) => Problem::new(
+            Code::TenantBusy,
+            format!("{error}; wait for the sweep that is under way, then look at the leftovers again"),
+        ),
         OrderError::Look(convergence_provision::LookError::Engine(error)) => error.into(),
         OrderError::Look(convergence_provision::LookError::Store(error)) => error.into(),
         OrderError::Stopping => convergence_provision::SpawnError::Stopping.into(),
