@@ -103,6 +103,14 @@ async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_co
     server.destroy(&tenant).await;
 }
 
+/// The machine's address in the engine's default network: the first of the network. An engine says it in so many words only
+/// after its second start.
+fn gateway() -> String {
+    let subnet = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"]);
+    let base: std::net::Ipv4Addr = subnet.split('/').next().and_then(|base| base.parse().ok()).expect("a network");
+    std::net::Ipv4Addr::from(u32::from(base) + 1).to_string()
+}
+
 /// An app of Node that ends whenever somebody listens at an address, and says so before.
 fn fragile(name: &str, address: std::net::SocketAddr) -> Value {
     let script = format!(
@@ -120,7 +128,7 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
     let options = Options { plugins: vec!["templates/node.wasm"], ..Options::light() };
     let server = Server::with(options.and("[reconcile]\ninterval-seconds = 3600\ncrashes-max = 2")).await;
     // Where containers reach the machine.
-    let gateway = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
+    let gateway = gateway();
     let listener = TcpListener::bind((gateway.as_str(), 0)).await.expect("the engine's own bridge is there");
     let address = listener.local_addr().expect("it is bound");
     drop(listener);
