@@ -115,7 +115,9 @@ impl StepError {
                 "a defect of this program",
                 "report it with the server's log of this operation, then retry the operation",
             ),
-            Self::Cancelled => (Code::Cancelled, "somebody asked for it", "send the request again to have it after all"),
+            Self::Cancelled => {
+                (Code::Cancelled, "somebody asked for it", "send the request again to have it after all")
+            }
             Self::Unreadable(_) => (
                 Code::StoreFailed,
                 "another version of this program wrote it, or its row was changed by hand",

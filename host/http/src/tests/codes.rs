@@ -127,7 +127,8 @@ async fn of_tenant(code: Code) -> Reached {
 }
 
 async fn of_step(code: Code) -> Reached {
-    let elsewhere = "the unit tests of host/provision/src/failure.rs and host/work/src/error.rs make every error of a step";
+    let elsewhere =
+        "the unit tests of host/provision/src/failure.rs and host/work/src/error.rs make every error of a step";
     let refused = |error: RuntimeError| Fault::Before(error);
     let site = Site::new().await;
     match code {

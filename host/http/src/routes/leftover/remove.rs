@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use convergence_model::{Code, Violation};
 use convergence_model::operation::{Leftover, LeftoverKind};
+use convergence_model::{Code, Violation};
 use convergence_provision::OrderError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
