@@ -13,8 +13,8 @@ use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Provisioner, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
-use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Compiler, Sandbox, SandboxConfig};
 use convergence_store::Store;
 use convergence_work::{Kind, Operations, Registry};
@@ -130,7 +130,8 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
     }
     let shelf = Shelf::Database(Store::clone(&store));
     let catalogue = Arc::new(catalogue(config, &keys, shelf, installation.server).await?);
-    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
+    let engine = Arc::new(engine(config));
+    let (builder, runtime): (Arc<dyn Builder>, Arc<dyn Runtime>) = (Arc::clone(&engine) as _, engine);
     let ca_bundle = config
         .build
         .ca_bundle
@@ -152,6 +153,7 @@ pub(crate) async fn start(config: &Config) -> Result<Lifecycle> {
         Arc::clone(&store),
         Arc::clone(&operations),
         Arc::clone(&catalogue),
+        builder,
         Arc::clone(&runtime),
         keys,
         clock,

@@ -21,15 +21,6 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "send the request again, with another base image if it names one",
             log: Vec::new(),
         },
-        StepError::Deviates(deviations) => Told {
-            code: "container-deviates",
-            cause: format!(
-                "the engine changed {}; a plugin or a default of the engine interferes",
-                deviations.iter().map(|d| format!("{} to {}", d.field, d.found)).collect::<Vec<_>>().join(", ")
-            ),
-            next: "look at the engine's configuration (`docker info`, daemon.json); the container was never started",
-            log: Vec::new(),
-        },
         StepError::PortsTaken(_) => Told {
             code: "ports-taken",
             cause: "other programs on this machine listen inside the range that `ports` gives to tenants".to_owned(),
@@ -124,6 +115,20 @@ fn runtime(error: &RuntimeError) -> Told {
             next: "listen on 0.0.0.0:$PORT and answer the health path the plan names (`POST /api/v1/tenant/plan` shows it)",
             log: log.clone(),
         },
+        RuntimeError::Deviates { deviations } => Told {
+            code: "container-deviates",
+            cause: format!(
+                "the engine changed {}; a plugin or a default of the engine interferes",
+                deviations.iter().map(|d| format!("{} to {}", d.field, d.found)).collect::<Vec<_>>().join(", ")
+            ),
+            next: "look at the engine's configuration (`docker info`, daemon.json); the container was never started",
+            log: Vec::new(),
+        },
+        RuntimeError::Unsupported { .. } => told(
+            "engine-error",
+            "the runtime that this server uses cannot do what the tenant asks for",
+            "change the tenant so that it does not need this, or use another runtime",
+        ),
         RuntimeError::SubnetTaken { .. } => told(
             "subnet-taken",
             "another network of this machine uses addresses of the pool for tenants",
@@ -134,10 +139,7 @@ fn runtime(error: &RuntimeError) -> Told {
             "something that is not this installation's has the name; another server may use the same engine",
             "remove it, or give this server another `name-prefix` in the configuration",
         ),
-        RuntimeError::PortTaken { .. }
-        | RuntimeError::NotFound { .. }
-        | RuntimeError::Ambiguous { .. }
-        | RuntimeError::Engine { .. } => told(
+        RuntimeError::NotFound { .. } | RuntimeError::Ambiguous { .. } | RuntimeError::Engine { .. } => told(
             "engine-error",
             "the container engine refused what it was asked",
             "look at the engine's log, then send the request again",

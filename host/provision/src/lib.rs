@@ -28,7 +28,7 @@ use convergence_access::KeyRing;
 use convergence_model::Limits;
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::Catalogue;
-use convergence_runtime::Runtime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_store::Store;
 use convergence_work::Operations;
 
@@ -55,6 +55,7 @@ pub struct Provisioner {
     store: Arc<Store>,
     operations: Arc<Operations>,
     catalogue: Arc<Catalogue>,
+    builder: Arc<dyn Builder>,
     runtime: Arc<dyn Runtime>,
     keys: KeyRing,
     clock: Arc<dyn Clock>,
@@ -72,13 +73,14 @@ impl Provisioner {
         store: Arc<Store>,
         operations: Arc<Operations>,
         catalogue: Arc<Catalogue>,
+        builder: Arc<dyn Builder>,
         runtime: Arc<dyn Runtime>,
         keys: KeyRing,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         settings: Settings,
     ) -> Self {
-        Self { store, operations, catalogue, runtime, keys, clock, ids, settings, strays: Mutex::default() }
+        Self { store, operations, catalogue, builder, runtime, keys, clock, ids, settings, strays: Mutex::default() }
     }
 
     /// What a tenant gets that asks for nothing.

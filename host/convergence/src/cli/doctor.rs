@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use convergence_access::KeyRing;
 use convergence_plugin::Shelf;
-use convergence_runtime::Runtime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_store::Store;
 use serde::Serialize;
 use serde_json::json;
@@ -195,7 +195,7 @@ async fn plugins(
     images
 }
 
-async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<String>) -> Vec<Finding> {
+async fn base_images(config: &Config, builder: &dyn Builder, images: &BTreeSet<String>) -> Vec<Finding> {
     let policy = boot::images(config);
     let mut findings = Vec::new();
     for image in images {
@@ -207,7 +207,7 @@ async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<S
             }
         };
         let shown = if &resolved == image { image.clone() } else { format!("{image} → {resolved}") };
-        findings.push(match runtime.image_id(&resolved).await {
+        findings.push(match builder.image_id(&resolved).await {
             Ok(Some(_)) => ok("base images", shown),
             Ok(None) => warn(
                 "base images",

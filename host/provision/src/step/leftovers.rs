@@ -30,8 +30,8 @@ impl Step for Leftovers {
         for leftover in &leftovers {
             let (runtime, name, owner) = (work.runtime()?, leftover.name.as_str(), work.owner());
             let (removal, kind) = match leftover.kind {
-                LeftoverKind::Container => (runtime.remove_container(name, owner).await?, "container"),
-                LeftoverKind::Network => (runtime.remove_network(name, owner).await?, "network"),
+                LeftoverKind::Container => (runtime.remove(name, owner).await?, "container"),
+                LeftoverKind::Network => (runtime.remove_boundary(name, owner).await?, "network"),
                 LeftoverKind::Volume => (runtime.remove_volume(name, owner).await?, "volume"),
                 LeftoverKind::Image => (remove_image(work, name).await?, "image"),
             };
@@ -51,7 +51,7 @@ async fn remove_image(work: &Work<'_>, tag: &str) -> Result<Removal, StepError> 
     if work.store().image_in_use(tag, NO_TENANT).await? {
         return Ok(Removal::Absent);
     }
-    Ok(match work.runtime()?.remove_image(tag, work.owner().instance).await? {
+    Ok(match work.builder()?.remove_image(tag, work.owner().instance).await? {
         ImageRemoval::Removed => Removal::Removed,
         ImageRemoval::Absent | ImageRemoval::InUse => Removal::Absent,
         ImageRemoval::Foreign => Removal::Foreign,

@@ -13,10 +13,10 @@ use convergence_access::development::HOME;
 use convergence_model::operation::OperationState::{self, Cancelled, Failed, Queued, Running, Stuck, Succeeded};
 use convergence_model::operation::{EventKind, Operation, OperationEvent};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::workload::{Network, Subnet, Workload, label};
+use convergence_model::workload::{Boundary, Subnet, Workload, label};
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
 use convergence_provision::SpawnError;
-use convergence_runtime::{OwnedItem, Runtime};
+use convergence_runtime::{Builder, Desired, OwnedItem, Runtime};
 use convergence_store::{Conflict, Idempotency, OperationQuery, StoreError, TenantQuery};
 use convergence_test_database::Fresh;
 
@@ -253,7 +253,8 @@ async fn check_tenants(site: &Site) {
     let found: Vec<_> = tenants.iter().map(|(tenant, _)| (tenant.env_id.0, tenant.status)).collect();
     assert_eq!(found, TENANTS);
     for (tenant, binding) in &tenants {
-        let published = site.runtime.workload(&name(tenant.env_id)).map(|workload| workload.published.port);
+        let published = site.runtime.workload(&name(tenant.env_id)).and_then(|workload| workload.published);
+        let published = published.map(|published| published.port);
         assert!(published.is_none_or(|port| port == binding.port), "{tenant:?} {binding:?} {published:?}");
     }
 }
@@ -268,9 +269,10 @@ async fn check_engine(site: &Site, engine: Engine) {
         Engine::AsItWas => (&went_on | &were_there, &(&went_on | &were_there) | &of(&[5, 12])),
         Engine::Empty => (went_on.clone(), went_on),
     };
-    assert_eq!(names(&owned.containers), containers);
-    assert_eq!(names(&owned.networks), networks);
-    assert!(!names(&owned.images).contains(IMAGE), "{:?}", owned.images);
+    assert_eq!(names(&owned.workloads), containers);
+    assert_eq!(names(&owned.boundaries), networks);
+    let images = site.runtime.owned_images(INSTANCE).await.unwrap();
+    assert!(!names(&images).contains(IMAGE), "{images:?}");
 }
 
 /// What can be asked about what the version before left.
@@ -316,7 +318,7 @@ async fn ask_for_more(site: Site) {
         assert_eq!(tenant.status, TenantStatus::Running, "{tenant:?}");
         assert_eq!(bench.destroy(tenant.env_id).await.state, Succeeded);
     }
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
 }
 
 /// Puts into the engine what the version before left there.
@@ -343,16 +345,14 @@ async fn place_what_was_there(site: &Site) {
         let binding = bindings.get(number).filter(|_| *number != 21);
         let elsewhere = Subnet::containing(Ipv4Addr::new(10, 8, index, 0));
         let subnet = binding.map_or(elsewhere, |binding| binding.subnet);
-        workload.published.port = binding.map_or(3900 + u16::from(index), |binding| binding.port);
-        workload.network = Network { name: workload.name.clone(), subnet };
-        engine.ensure_network(&workload.network, &workload.labels).await.unwrap();
+        workload.published.as_mut().unwrap().port = binding.map_or(3900 + u16::from(index), |binding| binding.port);
+        workload.boundary = Boundary { name: workload.name.clone(), addresses: Some(subnet) };
+        engine.ensure_boundary(&workload.boundary, &workload.labels).await.unwrap();
         if NETWORKS.contains(number) {
             continue;
         }
-        engine.ensure_container(&workload).await.unwrap();
-        if RUNNING.contains(number) {
-            engine.start(&workload.name).await.unwrap();
-        }
+        let desired = if RUNNING.contains(number) { Desired::ONE } else { Desired::Stopped };
+        let _ = engine.ensure(&workload, desired).await.unwrap();
     }
     engine.forget_journal();
 }
