@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_runtime::{Owned, Runtime, State};
+use convergence_runtime::{Builder, Owned, OwnedItem, Runtime};
 use serde_json::{Value, json};
 
 use super::workload::{self, Done};
@@ -39,24 +39,24 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
     // What a reply that came too late left behind is swept after its grace.
     let owned =
         eventually("the engine has what the database says and nothing else", Duration::from_secs(60), || async {
-            let owned = docker.owned(&server.installation().unwrap()).await.map_err(|error| error.to_string())?;
-            let set = |items: &[convergence_runtime::OwnedItem]| {
-                items.iter().map(|i| i.name.clone()).collect::<BTreeSet<_>>()
-            };
-            let same = set(&owned.containers) == names
-                && set(&owned.networks) == names
+            let installation = server.installation().unwrap();
+            let owned = docker.owned(&installation).await.map_err(|error| error.to_string())?;
+            let images = docker.owned_images(&installation).await.map_err(|error| error.to_string())?;
+            let set = |items: &[OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<BTreeSet<_>>();
+            let same = set(&owned.workloads) == names
+                && set(&owned.boundaries) == names
                 && owned.volumes.is_empty()
-                && (owned.images.is_empty() == names.is_empty());
+                && (images.is_empty() == names.is_empty());
             if same { Ok(owned) } else { Err(format!("{}; wanted {names:?}", shown(&owned))) }
         })
         .await;
-    assert_eq!(owned.containers.len(), names.len(), "no container is there twice: {}", shown(&owned));
-    assert_eq!(owned.networks.len(), names.len(), "no network is there twice: {}", shown(&owned));
+    assert_eq!(owned.workloads.len(), names.len(), "no container is there twice: {}", shown(&owned));
+    assert_eq!(owned.boundaries.len(), names.len(), "no network is there twice: {}", shown(&owned));
 
     let mut ports = BTreeSet::new();
     for (env_id, name, port) in &stored {
-        let seen = docker.inspect(&container(server, *env_id)).await.unwrap().unwrap();
-        assert_eq!(seen.state, State::Running, "{name}");
+        let seen = docker.observe(&container(server, *env_id)).await.unwrap().unwrap();
+        assert_eq!(seen.running().count(), 1, "{name}: {seen:?}");
         assert!(ports.insert(*port), "port {port} is leased twice");
         let answer = server.ask(&json!({ "port": port }), "/health").await;
         assert_eq!(answer.status, 200, "{name} answers at its port: {}", answer.text);
@@ -90,12 +90,11 @@ fn container(server: &Server, env_id: i64) -> String {
 }
 
 fn shown(owned: &Owned) -> String {
-    let names = |items: &[convergence_runtime::OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+    let names = |items: &[OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
     format!(
-        "containers {:?}, networks {:?}, volumes {:?}, images {:?}",
-        names(&owned.containers),
-        names(&owned.networks),
+        "containers {:?}, networks {:?}, volumes {:?}",
+        names(&owned.workloads),
+        names(&owned.boundaries),
         names(&owned.volumes),
-        names(&owned.images)
     )
 }

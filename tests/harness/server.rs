@@ -9,8 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::{Builder, Runtime};
 use convergence_test_database::{Fresh, is_postgres};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -384,16 +384,17 @@ fn sweep(installation: &str, engine: Option<&Path>) -> Vec<String> {
         let socket = engine.map(|socket| socket.display().to_string());
         let docker = Docker::connect(DockerConfig { socket, ..DockerConfig::default() });
         let Ok(owned) = docker.owned(installation).await else { return Vec::new() };
+        let images = docker.owned_images(installation).await.unwrap_or_default();
         let mut left = Vec::new();
-        for item in owned.containers {
+        for item in owned.workloads {
             if let Some(owner) = item.owner() {
-                docker.remove_container(&item.name, owner).await.ok();
+                docker.remove(&item.name, owner).await.ok();
             }
             left.push(format!("container {}", item.name));
         }
-        for item in owned.networks {
+        for item in owned.boundaries {
             if let Some(owner) = item.owner() {
-                docker.remove_network(&item.name, owner).await.ok();
+                docker.remove_boundary(&item.name, owner).await.ok();
             }
             left.push(format!("network {}", item.name));
         }
@@ -403,7 +404,7 @@ fn sweep(installation: &str, engine: Option<&Path>) -> Vec<String> {
             }
             left.push(format!("volume {}", item.name));
         }
-        for item in owned.images {
+        for item in images {
             docker.remove_image(&item.name, installation).await.ok();
             left.push(format!("image {}", item.name));
         }

@@ -13,8 +13,8 @@ use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Machine, Provisioner, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
-use convergence_runtime::Runtime;
 use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Compiler, Sandbox, SandboxConfig};
 use convergence_store::Store;
 use convergence_work::{Kind, Operations, Registry};
@@ -147,7 +147,8 @@ async fn check_defaults(config: &Config, runtime: &dyn Runtime) -> Result<()> {
 pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result<Lifecycle> {
     lifecycle::allow_open_files();
     let location = config.database();
-    let runtime: Arc<dyn Runtime> = Arc::new(engine(config));
+    let engine = Arc::new(engine(config));
+    let (builder, runtime): (Arc<dyn Builder>, Arc<dyn Runtime>) = (Arc::clone(&engine) as _, engine);
     check_defaults(config, runtime.as_ref()).await?;
     let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);
@@ -196,6 +197,7 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
         Arc::clone(&store),
         Arc::clone(&operations),
         Arc::clone(&catalogue),
+        builder,
         Arc::clone(&runtime),
         keys,
         clock,

@@ -118,10 +118,20 @@ pub struct PluginPin {
 pub struct Built {
     /// `repository:tag` of the image.
     pub tag: String,
+    /// What the nodes that run it call the image, where that is not its tag: a registry's name for it, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
     /// The engine's id of the image, `sha256:…`.
     pub image_id: String,
     /// The text that was built.
     pub dockerfile: String,
     /// What its stages started from.
     pub bases: Vec<BaseImage>,
+}
+
+impl Built {
+    /// The image as the nodes that run it know it.
+    pub fn image(&self) -> &str {
+        self.published.as_deref().unwrap_or(&self.tag)
+    }
 }

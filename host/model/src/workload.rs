@@ -35,16 +35,24 @@ pub mod label {
     pub const REVISION: &str = "convergence.revision";
     /// The hash of the workload it was created from; what decides between adopting and replacing.
     pub const SPEC: &str = "convergence.spec-sha256";
+    /// The limits it was created with, which may have been changed while it ran.
+    pub const LIMITS: &str = "convergence.limits";
+    /// The port inside.
+    pub const PORT: &str = "convergence.port";
 }
 
-/// One container to run.
+/// The option of Docker's bridge networks, and its value, with which containers on one network cannot reach each other
+/// over it.
+pub const NO_NEIGHBOURS: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
+
+/// What is to run: one container, or as many equal ones as there are replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// The container's name, and the host name inside.
+    /// Its name in the runtime; also the container's and the host name inside, where there is one container.
     pub name: String,
-    /// `repository:tag` of the image.
+    /// The image, as the nodes that run it know it: `repository:tag`, or by digest where nodes pull it.
     pub image: String,
-    /// Labels, without [`label::SPEC`], which the runtime adds.
+    /// Labels, without [`label::SPEC`], [`label::LIMITS`] and [`label::PORT`], which the runtime adds.
     pub labels: BTreeMap<String, String>,
     /// Program and arguments; the image's entry point is always empty.
     pub command: Vec<String>,
@@ -52,10 +60,10 @@ pub struct Workload {
     pub env: BTreeMap<String, EnvValue>,
     /// The port inside.
     pub container_port: u16,
-    /// Where it is published on the host.
-    pub published: Published,
-    /// The tenant's own network.
-    pub network: Network,
+    /// Where it is published on a host; `None` where nothing is: then it is dialled at the addresses of its instances.
+    pub published: Option<Published>,
+    /// What keeps its traffic from everybody else's.
+    pub boundary: Boundary,
     /// Kept folders.
     pub volumes: Vec<Mount>,
     /// Scratch space.
@@ -92,19 +100,14 @@ pub struct Published {
     pub port: u16,
 }
 
-/// A network of a tenant's own.
+/// What keeps one tenant's traffic from another's: a network of its own on Docker and Swarm, a namespace with network
+/// policies on Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Network {
+pub struct Boundary {
     /// Its name.
     pub name: String,
-    /// Its addresses.
-    pub subnet: Subnet,
-}
-
-impl Network {
-    /// The option of the engine's bridge, and its value, with which containers on one network cannot reach each
-    /// other over it.
-    pub const NO_NEIGHBOURS: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
+    /// The addresses that the platform leased for it. A runtime that gives out addresses itself ignores them.
+    pub addresses: Option<Subnet>,
 }
 
 /// A kept folder and where it appears.

@@ -20,15 +20,6 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "send the request again, with another base image if it names one",
             log: Vec::new(),
         },
-        StepError::Deviates(deviations) => Told {
-            code: Code::ContainerDeviates,
-            cause: format!(
-                "the engine changed {}; a plugin or a default of the engine interferes",
-                deviations.iter().map(|d| format!("{} to {}", d.field, d.found)).collect::<Vec<_>>().join(", ")
-            ),
-            next: "look at the engine's configuration (`docker info`, daemon.json); the container was never started",
-            log: Vec::new(),
-        },
         StepError::PortsTaken(_) => Told {
             code: Code::PortsTaken,
             cause: "other programs on this machine listen inside the range that `ports` gives to tenants".to_owned(),
@@ -123,6 +114,20 @@ fn runtime(error: &RuntimeError) -> Told {
             next: "listen on 0.0.0.0:$PORT and answer the health path the plan names (`POST /api/v1/tenant/plan` shows it)",
             log: log.clone(),
         },
+        RuntimeError::Deviates { deviations } => Told {
+            code: Code::ContainerDeviates,
+            cause: format!(
+                "the engine changed {}; a plugin or a default of the engine interferes",
+                deviations.iter().map(|d| format!("{} to {}", d.field, d.found)).collect::<Vec<_>>().join(", ")
+            ),
+            next: "look at the engine's configuration (`docker info`, daemon.json); the container was never started",
+            log: Vec::new(),
+        },
+        RuntimeError::Unsupported { .. } => told(
+            Code::Unsupported,
+            "the runtime that this server uses cannot do what the tenant asks for",
+            "change the tenant so that it does not need this, or use another runtime",
+        ),
         RuntimeError::SubnetTaken { .. } => told(
             Code::SubnetTaken,
             "another network of this machine uses addresses of the pool for tenants",
@@ -133,10 +138,7 @@ fn runtime(error: &RuntimeError) -> Told {
             "something that is not this installation's has the name; another server may use the same engine",
             "remove it, or give this server another `name-prefix` in the configuration",
         ),
-        RuntimeError::PortTaken { .. }
-        | RuntimeError::NotFound { .. }
-        | RuntimeError::Ambiguous { .. }
-        | RuntimeError::Engine { .. } => told(
+        RuntimeError::NotFound { .. } | RuntimeError::Ambiguous { .. } | RuntimeError::Engine { .. } => told(
             Code::EngineError,
             "the container engine refused what it was asked",
             "look at the engine's log, then send the request again",
@@ -202,6 +204,7 @@ fn last(log: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use convergence_model::code::Area;
+    use convergence_runtime::Capability;
 
     use super::*;
 
@@ -243,7 +246,7 @@ mod tests {
         vec![
             (Code::PlanRefused, StepError::PlanRefused(vec![])),
             (Code::BaseImageRefused, StepError::BaseRefused { reference: text(), violations: vec![] }),
-            (Code::ContainerDeviates, StepError::Deviates(vec![])),
+            (Code::ContainerDeviates, runtime(RuntimeError::Deviates { deviations: vec![] })),
             (Code::PortsTaken, StepError::PortsTaken(vec![3001])),
             (Code::BuildFailed, StepError::BuildTooLong { limit: after }),
             (Code::StoreFailed, StepError::Gone),
@@ -257,7 +260,7 @@ mod tests {
             ),
             (Code::EngineTimeout, runtime(RuntimeError::Timeout { what: text(), after })),
             (Code::EngineError, runtime(RuntimeError::NotFound { what: text() })),
-            (Code::EngineError, runtime(RuntimeError::PortTaken { port: 3001 })),
+            (Code::Unsupported, runtime(RuntimeError::Unsupported { capability: Capability::Replicas })),
             (Code::SubnetTaken, runtime(RuntimeError::SubnetTaken { subnet: text() })),
             (Code::EngineError, runtime(RuntimeError::Ambiguous { what: text() })),
             (

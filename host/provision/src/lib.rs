@@ -29,7 +29,7 @@ use convergence_access::KeyRing;
 use convergence_model::Limits;
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::Catalogue;
-use convergence_runtime::Runtime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_store::Store;
 use convergence_work::Operations;
 
@@ -57,6 +57,7 @@ pub struct Provisioner {
     store: Arc<Store>,
     operations: Arc<Operations>,
     catalogue: Arc<Catalogue>,
+    builder: Arc<dyn Builder>,
     runtime: Arc<dyn Runtime>,
     keys: KeyRing,
     clock: Arc<dyn Clock>,
@@ -76,6 +77,7 @@ impl Provisioner {
         store: Arc<Store>,
         operations: Arc<Operations>,
         catalogue: Arc<Catalogue>,
+        builder: Arc<dyn Builder>,
         runtime: Arc<dyn Runtime>,
         keys: KeyRing,
         clock: Arc<dyn Clock>,
@@ -86,6 +88,7 @@ impl Provisioner {
             store,
             operations,
             catalogue,
+            builder,
             runtime,
             keys,
             clock,

@@ -192,6 +192,7 @@ impl Provisioner {
                 revision: RevisionNumber(1),
                 operation: OperationId(nobody),
                 image: &tag,
+                published: self.runtime.capabilities().host_ports,
                 limits: planned.limits,
                 platform: &self.settings.platform,
                 api_key: Secret::new(""),

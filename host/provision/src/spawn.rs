@@ -88,6 +88,7 @@ impl Provisioner {
             return Ok(accepted);
         }
         let planned = self.plan(scope, caller, org, &spec).await?;
+        self.builder.ping().await.map_err(SpawnError::Engine)?;
         self.runtime.ping().await.map_err(SpawnError::Engine)?;
 
         let tenant = TenantId(self.ids.uuid());

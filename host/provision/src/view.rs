@@ -5,7 +5,7 @@ use std::time::Duration;
 use convergence_model::tenant::{Tenant, TenantStatus};
 use convergence_model::{EnvId, OperationId, Scope};
 use convergence_render::{GuardedPlan, names};
-use convergence_runtime::{State, Usage};
+use convergence_runtime::Usage;
 use convergence_store::StoreError;
 
 use crate::{PlanError, Provisioner};
@@ -45,9 +45,10 @@ impl Provisioner {
             uptime: None,
             usage: None,
         };
-        match self.runtime.inspect(&name).await {
-            Ok(Some(observed)) if observed.state == State::Running => {
-                let age = observed.started_at.map(|start| self.clock.now().duration_since(start));
+        match self.runtime.observe(&name).await {
+            Ok(Some(seen)) if seen.running().next().is_some() => {
+                let first = seen.running().filter_map(|instance| instance.started_at).min();
+                let age = first.map(|start| self.clock.now().duration_since(start));
                 report.uptime = age.map(|age| age.try_into().unwrap_or_default());
                 report.usage = self.runtime.stats(&name).await.ok();
             }
@@ -73,7 +74,7 @@ impl Provisioner {
         let plan = GuardedPlan::recheck(revision.plan.clone(), &rules)
             .map_err(|violations| PlanError::BadPlan { plugin: tenant.spec.language.clone(), violations })?;
         let nobody = OperationId(uuid::Uuid::nil());
-        let workload = self.project(&tenant, &binding, &revision, &plan, &built.tag, nobody);
+        let workload = self.project(&tenant, &binding, &revision, &plan, built.image(), nobody);
         Ok(Some(convergence_render::compose(&workload)))
     }
 

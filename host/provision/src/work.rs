@@ -9,7 +9,7 @@ use convergence_model::tenant::{Binding, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
 use convergence_model::{EnvId, Scope};
 use convergence_render::{GuardedPlan, Projection, names};
-use convergence_runtime::{Owner, Runtime};
+use convergence_runtime::{Builder, Owner, Runtime};
 use convergence_store::{NewEvent, Store};
 use convergence_work::{Class, Hold, StepFailure};
 
@@ -33,10 +33,16 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The engine, for as long as nobody else can have taken the operation.
+    /// What runs workloads, for as long as nobody else can have taken the operation.
     pub(crate) fn runtime(&self) -> Result<&dyn Runtime, StepError> {
         self.hold.check()?;
         Ok(self.provisioner.runtime.as_ref())
+    }
+
+    /// What builds images, for as long as nobody else can have taken the operation.
+    pub(crate) fn builder(&self) -> Result<&dyn Builder, StepError> {
+        self.hold.check()?;
+        Ok(self.provisioner.builder.as_ref())
     }
 
     pub(crate) fn tenant(&self) -> Result<&Tenant, StepError> {
@@ -66,7 +72,7 @@ impl Work<'_> {
         self.operation.env_id().unwrap_or(EnvId(0))
     }
 
-    /// The name of the tenant's container, and of its network.
+    /// The name of the tenant's workload, and of its boundary.
     pub(crate) fn name(&self) -> String {
         names::container(&self.provisioner.settings.name_prefix, self.env_id())
     }
@@ -93,7 +99,14 @@ impl Work<'_> {
         let revision = self.store().revision(&Self::scope(), self.tenant()?.id, self.revision()?.number).await?;
         let built = revision.and_then(|revision| revision.built).ok_or(StepError::Gone)?;
         let plan = self.plan()?;
-        Ok(self.provisioner.project(self.tenant()?, &binding, self.revision()?, &plan, &built.tag, self.operation.id))
+        Ok(self.provisioner.project(
+            self.tenant()?,
+            &binding,
+            self.revision()?,
+            &plan,
+            built.image(),
+            self.operation.id,
+        ))
     }
 
     /// Leases another port because somebody else sits on the present one.
@@ -179,6 +192,7 @@ impl Provisioner {
                 revision: revision.number,
                 operation,
                 image,
+                published: self.runtime.capabilities().host_ports,
                 limits: revision.limits,
                 platform: &self.settings.platform,
                 api_key: key.secret,

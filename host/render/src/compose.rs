@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use convergence_model::workload::{EnvValue, Network, OPEN_FILES, USER, Workload};
+use convergence_model::workload::{EnvValue, NO_NEIGHBOURS, OPEN_FILES, Published, USER, Workload};
 use serde::Serialize;
 
 use crate::escape::compose as literal;
@@ -35,6 +35,7 @@ struct Service {
     cap_drop: Vec<&'static str>,
     security_opt: Vec<&'static str>,
     environment: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     ports: Vec<String>,
     networks: Vec<&'static str>,
     extra_hosts: Vec<String>,
@@ -79,7 +80,8 @@ struct NetworkEntry {
     name: String,
     driver: &'static str,
     driver_opts: BTreeMap<&'static str, &'static str>,
-    ipam: Ipam,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipam: Option<Ipam>,
 }
 
 #[derive(Serialize)]
@@ -127,7 +129,7 @@ fn service(workload: &Workload) -> Service {
         cap_drop: vec!["ALL"],
         security_opt: vec!["no-new-privileges:true"],
         environment: workload.env.iter().map(|(name, value)| variable(name, value)).collect(),
-        ports: vec![port(workload)],
+        ports: workload.published.map(|published| port(published, workload.container_port)).into_iter().collect(),
         networks: vec!["tenant"],
         extra_hosts: workload.host_aliases.iter().map(|alias| format!("{}:host-gateway", literal(alias))).collect(),
         tmpfs: tmpfs(workload),
@@ -169,13 +171,12 @@ fn variable(name: &str, value: &EnvValue) -> String {
     }
 }
 
-fn port(workload: &Workload) -> String {
-    let published = workload.published;
+fn port(published: Published, inside: u16) -> String {
     let address = match published.address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
-    format!("{address}:{}:{}/tcp", published.port, workload.container_port)
+    format!("{address}:{}:{inside}/tcp", published.port)
 }
 
 fn tmpfs(workload: &Workload) -> Vec<String> {
@@ -197,10 +198,11 @@ fn healthcheck(workload: &Workload) -> Healthcheck {
 }
 
 fn network(workload: &Workload) -> NetworkEntry {
+    let addresses = workload.boundary.addresses;
     NetworkEntry {
-        name: literal(&workload.network.name),
+        name: literal(&workload.boundary.name),
         driver: "bridge",
-        driver_opts: BTreeMap::from([Network::NO_NEIGHBOURS]),
-        ipam: Ipam { config: vec![Pool { subnet: workload.network.subnet.to_string() }] },
+        driver_opts: BTreeMap::from([NO_NEIGHBOURS]),
+        ipam: addresses.map(|addresses| Ipam { config: vec![Pool { subnet: addresses.to_string() }] }),
     }
 }

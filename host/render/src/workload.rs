@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use convergence_model::tenant::{Binding, Tenant};
-use convergence_model::workload::{EnvValue, LogRotation, Mount, Network, Published, Tmpfs, Workload, label};
+use convergence_model::workload::{Boundary, EnvValue, LogRotation, Mount, Published, Tmpfs, Workload, label};
 use convergence_model::{EnvId, Limits, OperationId, RevisionNumber, Secret};
 
 use crate::guard::GuardedPlan;
@@ -45,8 +45,10 @@ pub struct Projection<'a> {
     pub revision: RevisionNumber,
     /// Which operation makes it.
     pub operation: OperationId,
-    /// `repository:tag` of the image.
+    /// The image, as the nodes that run it know it.
     pub image: &'a str,
+    /// Whether the tenant's port is published on a host: whether the runtime can.
+    pub published: bool,
     /// The limits of the revision.
     pub limits: Limits,
     /// What is the same for all tenants.
@@ -59,7 +61,7 @@ pub struct Projection<'a> {
 pub mod names {
     use super::EnvId;
 
-    /// Of a tenant's container, and of its network.
+    /// Of a tenant's workload, and of its boundary.
     pub fn container(prefix: &str, tenant: EnvId) -> String {
         format!("{prefix}-{tenant}")
     }
@@ -107,8 +109,8 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
         command: service.command.clone(),
         env,
         container_port: service.port,
-        published: Published { address: platform.publish_address, port: binding.port },
-        network: Network { name: name.clone(), subnet: binding.subnet },
+        published: projection.published.then_some(Published { address: platform.publish_address, port: binding.port }),
+        boundary: Boundary { name: name.clone(), addresses: Some(binding.subnet) },
         volumes: volumes.collect(),
         tmpfs,
         limits: projection.limits,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// Why a [`Runtime`](crate::Runtime) could not do what it was asked.
+use crate::capability::Capability;
+use crate::observed::Deviation;
+
+/// Why a [`Runtime`](crate::Runtime) or a [`Builder`](crate::Builder) could not do what it was asked.
 ///
 /// Cloneable and comparable so that the fake can be told to answer any of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,11 +34,17 @@ pub enum RuntimeError {
         /// Kind and name, for example `image node:22`.
         what: String,
     },
-    /// Another program listens on the port a container was to be published on.
-    #[error("port {port} of the host is already in use")]
-    PortTaken {
-        /// The host's port.
-        port: u16,
+    /// The runtime does not claim this; [`Runtime::capabilities`](crate::Runtime::capabilities) says what it does.
+    #[error("this runtime does not support {capability}")]
+    Unsupported {
+        /// What it does not claim.
+        capability: Capability,
+    },
+    /// The engine made something other than what it was asked for. It never ran, and is removed.
+    #[error("the container is not what was asked for: {}", fields(.deviations))]
+    Deviates {
+        /// In what it differs.
+        deviations: Vec<Deviation>,
     },
     /// Another network already uses some of these addresses.
     #[error("the addresses {subnet} overlap with another network of the engine or the machine")]
@@ -123,4 +132,8 @@ fn how_it_ended(code: &Option<i64>, oom: &bool) -> String {
         (Some(code), false) => format!(" with exit code {code}"),
         (None, false) => String::new(),
     }
+}
+
+fn fields(deviations: &[Deviation]) -> String {
+    deviations.iter().map(|deviation| deviation.field.as_str()).collect::<Vec<_>>().join(", ")
 }

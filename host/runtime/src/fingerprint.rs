@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use convergence_model::Limits;
 use convergence_model::plan::Health;
-use convergence_model::workload::{EnvValue, LogRotation, Mount, Network, Published, Tmpfs, Workload, label};
+use convergence_model::workload::{Boundary, EnvValue, LogRotation, Mount, Published, Tmpfs, Workload, label};
 use sha2::{Digest, Sha256};
 
 /// Raised whenever a runtime makes something else out of the same workload, so that containers of an older
@@ -24,8 +24,8 @@ pub fn fingerprint(workload: &Workload) -> String {
         command,
         env,
         container_port,
-        published: Published { address, port },
-        network: Network { name: network, subnet },
+        published,
+        boundary: Boundary { name: boundary, addresses },
         volumes,
         tmpfs,
         // Disk and replicas are not a container's, and the host's probe is not in it.
@@ -54,9 +54,14 @@ pub fn fingerprint(workload: &Workload) -> String {
         }
     }
     digest.field("port", &container_port.to_string());
-    digest.field("published", &format!("{address} {port}"));
-    digest.field("network", network);
-    digest.field("subnet", &subnet.to_string());
+    // Names of fields are those of the first servers: containers of theirs are adopted.
+    if let Some(Published { address, port }) = published {
+        digest.field("published", &format!("{address} {port}"));
+    }
+    digest.field("network", boundary);
+    if let Some(addresses) = addresses {
+        digest.field("subnet", &addresses.to_string());
+    }
     for Mount { volume, path } in volumes {
         digest.field("volume", volume);
         digest.field("at", path);
@@ -74,6 +79,31 @@ pub fn fingerprint(workload: &Workload) -> String {
     digest.list("aliases", host_aliases);
     digest.field("log", &format!("{max_size_mb} {max_files}"));
     digest.finish()
+}
+
+/// The value of [`label::LIMITS`]: what of a workload's limits an engine holds a container to.
+pub(crate) fn limits_label(limits: Limits) -> String {
+    format!("{} {} {}", limits.cpu_millis, limits.memory_mb, limits.pids)
+}
+
+/// Whether something with these labels was made from this workload, whatever limits it was given since. Those that it
+/// has now are for whoever compares the rest of it.
+pub(crate) fn is_made_from<'l>(label: impl Fn(&str) -> Option<&'l String>, workload: &Workload) -> bool {
+    let Some(spec) = label(label::SPEC) else { return false };
+    if *spec == fingerprint(workload) {
+        return true;
+    }
+    // It was resized: compare with what it was made with. The label can claim nothing that the hash does not confirm.
+    let first = label(label::LIMITS).and_then(|text| with_limits(workload, text));
+    first.is_some_and(|first| *spec == fingerprint(&first))
+}
+
+/// The workload with the limits of such a label.
+fn with_limits(workload: &Workload, label: &str) -> Option<Workload> {
+    let mut numbers = label.split(' ').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    let limits = Limits { cpu_millis: next()?, memory_mb: next()?, pids: next()?, ..workload.limits };
+    Some(Workload { limits, ..workload.clone() })
 }
 
 /// Feeds fields to a hash, each with its length, so that no two lists of fields look alike.
@@ -102,3 +132,6 @@ impl Fields {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

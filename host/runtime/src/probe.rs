@@ -1,9 +1,10 @@
-//! Waiting until a started container is ready.
+//! Waiting until what was started is ready.
 //!
-//! The host dials the container's own address, the one the engine reports: never a name and never an address
+//! The host dials each instance's own address, the one the engine reports: never a name and never an address
 //! that a tenant chose. It follows no redirect, reads at most 64 KiB and takes at most two seconds a try.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use convergence_model::plan::Probe;
@@ -13,7 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::RuntimeError;
-use crate::runtime::{LogQuery, Observed, Ready, Runtime, State};
+use crate::observed::{Endpoint, Instance, Observed, Reach, Rollout, State};
+use crate::runtime::{LogQuery, Ready, Runtime};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -21,7 +23,7 @@ const LONGEST_TRY: Duration = Duration::from_secs(2);
 const MOST_BYTES: usize = 64 * 1024;
 const LOG_LINES: u32 = 20;
 
-/// Asks again and again, 25 ms to 250 ms apart, until the workload's probe succeeds.
+/// Asks again and again, 25 ms to 250 ms apart, until every instance of the workload passes its probe.
 ///
 /// # Errors
 /// As [`Runtime::wait_ready`].
@@ -31,38 +33,41 @@ pub async fn wait_ready(runtime: &dyn Runtime, workload: &Workload, patience: Du
     let one_try = Duration::from_secs(u64::from(workload.health.timeout_seconds.max(1))).min(LONGEST_TRY);
     let mut pause = FIRST_PAUSE;
     let mut attempts = 0u32;
-    let mut restarts = None;
+    let mut restarts = BTreeMap::new();
     loop {
-        let Some(seen) = runtime.inspect(name).await? else {
+        let Some(seen) = runtime.observe(name).await? else {
             return Err(RuntimeError::NotFound { what: format!("container {name}") });
         };
-        // One that restarted long ago and runs since is no failure; one that restarts while we wait is.
-        let before = *restarts.get_or_insert(seen.restart_count);
-        if let Some((code, oom)) = ended(&seen, before) {
-            return Err(RuntimeError::Exited { code, oom, log: last_lines(runtime, name).await });
+        for instance in &seen.instances {
+            // One that restarted long ago and runs since is no failure; one that restarts while we wait is.
+            let before = *restarts.entry(instance.id.clone()).or_insert(instance.restarts);
+            if let Some((code, oom)) = ended(instance, before) {
+                return Err(RuntimeError::Exited { code, oom, log: last_lines(runtime, &instance.id).await });
+            }
         }
         attempts = attempts.saturating_add(1);
         let last = match attempt(runtime, workload, &seen, one_try).await {
             Ok(()) => return Ok(Ready { after: began.elapsed(), attempts }),
             Err(reason) => reason,
         };
-        if began.elapsed().saturating_add(pause) >= patience {
-            return Err(RuntimeError::NotReady { after: patience, last, log: last_lines(runtime, name).await });
+        let failed = matches!(seen.rollout, Rollout::Failed { .. });
+        if failed || began.elapsed().saturating_add(pause) >= patience {
+            let after = if failed { began.elapsed() } else { patience };
+            return Err(RuntimeError::NotReady { after, last, log: last_lines(runtime, name).await });
         }
         sleep(pause).await;
         pause = pause.saturating_mul(3).checked_div(2).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
     }
 }
 
-/// Exit code and whether memory was the reason, where the container ended since it was first seen.
-fn ended(seen: &Observed, restarts_before: u64) -> Option<(Option<i64>, bool)> {
-    match seen.state {
-        State::Exited { code, oom } => Some((Some(code), oom)),
-        State::Restarting { code, oom } => Some((Some(code), oom)),
+/// Exit code and whether memory was the reason, where the instance ended since it was first seen.
+fn ended(instance: &Instance, restarts_before: u64) -> Option<(Option<i64>, bool)> {
+    let last = instance.last_end;
+    let oom = last.is_some_and(|end| end.oom);
+    match instance.state {
+        State::Exited | State::Restarting => Some((last.and_then(|end| end.code), oom)),
         State::Dead | State::Removing => Some((None, false)),
-        State::Running | State::Paused | State::Created if seen.restart_count > restarts_before => {
-            Some((None, seen.oom_killed))
-        }
+        State::Running | State::Paused | State::Created if instance.restarts > restarts_before => Some((None, oom)),
         State::Running | State::Paused | State::Created => None,
     }
 }
@@ -74,20 +79,41 @@ async fn last_lines(runtime: &dyn Runtime, name: &str) -> Vec<String> {
     lines.into_iter().map(|line| line.text).collect()
 }
 
-/// One probe; the error is what it saw, for people.
+/// One probe of every instance; the error is what the first that does not pass saw, for people.
 async fn attempt(runtime: &dyn Runtime, workload: &Workload, seen: &Observed, limit: Duration) -> Result<(), String> {
-    if seen.state != State::Running {
-        return Err(format!("the container is {:?}", seen.state).to_lowercase());
+    match &seen.rollout {
+        Rollout::Failed { why } => return Err(why.clone()),
+        Rollout::Progressing => return Err("the rollout is in progress".to_owned()),
+        Rollout::Complete if seen.instances.is_empty() => return Err("there is no instance".to_owned()),
+        Rollout::Complete => {}
     }
-    let address = |address: Option<IpAddr>| {
-        address
-            .map(|address| SocketAddr::new(address, workload.container_port))
-            .ok_or_else(|| "the container has no address yet".to_owned())
+    for instance in &seen.instances {
+        if instance.state != State::Running {
+            return Err(format!("the container is {:?}", instance.state).to_lowercase());
+        }
+        probe(runtime, workload, seen, instance, limit).await?;
+    }
+    Ok(())
+}
+
+async fn probe(
+    runtime: &dyn Runtime,
+    workload: &Workload,
+    seen: &Observed,
+    instance: &Instance,
+    limit: Duration,
+) -> Result<(), String> {
+    let address = || {
+        let its_own = |endpoint: &&Endpoint| {
+            endpoint.reach == Reach::Instance && endpoint.instance.as_ref() == Some(&instance.id)
+        };
+        let endpoint = seen.endpoints.iter().find(its_own);
+        endpoint.map(|endpoint| endpoint.address).ok_or_else(|| "the container has no address yet".to_owned())
     };
     match &workload.health.probe {
-        Probe::Http(path) => get(address(seen.address)?, path, limit).await,
-        Probe::Tcp => dial(address(seen.address)?, limit).await.map(drop),
-        Probe::Command(command) => match runtime.exec(&workload.name, command, limit).await {
+        Probe::Http(path) => get(address()?, path, limit).await,
+        Probe::Tcp => dial(address()?, limit).await.map(drop),
+        Probe::Command(command) => match runtime.exec(&instance.id, command, limit, &mut |_, _| {}).await {
             Ok(0) => Ok(()),
             Ok(code) => Err(format!("the probe's command ended with exit code {code}")),
             Err(error) => Err(error.to_string()),

@@ -1,39 +1,48 @@
-//! The trait every runtime implements, and the plain data it speaks in.
+//! The trait of what runs workloads, and the plain data it speaks in.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convergence_model::EnvId;
-use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
-use convergence_model::workload::{Network, Workload};
+use convergence_model::workload::{Boundary, Workload};
 use futures_util::Stream;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::Capabilities;
 use crate::error::RuntimeError;
+use crate::observed::{Changed, Deviation, Observed, Usage};
+use crate::owned::Owned;
 use crate::owner::Owner;
 
-/// Where lines of progress go. Called from the future that does the work, so it must not block.
-pub type Progress<'a> = &'a mut (dyn FnMut(BuildLine) + Send);
+/// The node of a runtime that has one.
+pub const LOCAL_NODE: &str = "local";
 
-/// Lines of a container as they are printed.
+/// Lines of a workload as they are printed.
 pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine, RuntimeError>> + Send>>;
 
-/// Builds images and runs containers.
+/// What happens to things of an installation, as it happens.
+pub type ChangeStream = BoxStream<'static, Result<Changed, RuntimeError>>;
+
+/// Where the output of a command goes, in the pieces it comes in. Called from the future that does the work, so it must
+/// not block.
+pub type Output<'a> = &'a mut (dyn FnMut(LogSource, &[u8]) + Send);
+
+/// Runs workloads. What an implementation must hold to is in the documentation of [this crate](crate).
 ///
-/// Every method may be repeated after any error, and by another server at the same time. `ensure_*` ends with
-/// the thing as it was asked for or with an error; `remove_*` ends with the owner's thing absent, and one that
-/// is absent already is success. What has the name and is not the owner's is left alone. Besides the errors named at each method, all may answer [`RuntimeError::Unreachable`],
-/// [`RuntimeError::Timeout`] and [`RuntimeError::Engine`]. Dropping a future gives up waiting; it cancels a
-/// build, while any other effect may still happen.
+/// Besides the errors named at each method, all may answer [`RuntimeError::Unreachable`], [`RuntimeError::Timeout`] and
+/// [`RuntimeError::Engine`]. Dropping a future gives up waiting; the effect may still happen.
 #[async_trait]
 pub trait Runtime: Debug + Send + Sync {
-    /// What kind of engine this is and what it can do. Cheap: a few milliseconds, nothing is changed.
+    /// What this runtime can do beyond what every one can. Asks nobody, and never changes.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What kind of engine this is. Cheap: a few milliseconds, nothing is changed.
     async fn engine(&self) -> Result<EngineInfo, RuntimeError>;
 
     /// Whether the engine answers, in a fraction of what [`Runtime::engine`] takes.
@@ -41,39 +50,26 @@ pub trait Runtime: Debug + Send + Sync {
         self.engine().await.map(drop)
     }
 
-    /// The engine's id (`sha256:…`) of this image, or `None` where it does not have it. Pulls nothing.
-    async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError>;
+    /// The machines that instances run on, in the order of ids.
+    async fn nodes(&self) -> Result<Vec<Node>, RuntimeError>;
 
-    /// Looks a base image up, pulling it first where the engine does not have it.
+    /// Makes sure of a boundary. One of that name with these labels and this shape is adopted; one of the owner's with
+    /// another shape is replaced.
     ///
     /// # Errors
-    /// [`RuntimeError::PullFailed`] where it is neither here nor to be had.
-    async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError>;
-
-    /// Builds an image, tags and labels it, and answers its id, `sha256:…`. An identical build is a cache hit.
-    /// Dropping the future cancels the build.
-    ///
-    /// # Errors
-    /// [`RuntimeError::BuildFailed`]; [`RuntimeError::Timeout`] past the limit of the runtime's configuration.
-    async fn build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError>;
-
-    /// Makes sure of a tenant's network. One of that name with our labels and this subnet is adopted; one with
-    /// our labels and another shape is replaced.
-    ///
-    /// # Errors
-    /// [`RuntimeError::SubnetTaken`]: take another subnet. [`RuntimeError::Conflict`]: the name is somebody
-    /// else's, or containers hold the old one.
-    async fn ensure_network(
+    /// [`RuntimeError::SubnetTaken`] where the runtime takes leased addresses: lease others.
+    /// [`RuntimeError::Conflict`]: the name belongs to somebody else, or workloads hold the old one.
+    async fn ensure_boundary(
         &self,
-        network: &Network,
+        boundary: &Boundary,
         labels: &BTreeMap<String, String>,
     ) -> Result<Ensured, RuntimeError>;
 
-    /// Removes the owner's network, with every other of theirs that carries the same name.
+    /// Removes the owner's boundary, with every other of theirs that carries the same name.
     ///
     /// # Errors
-    /// [`RuntimeError::Conflict`] while containers are attached.
-    async fn remove_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
+    /// [`RuntimeError::Conflict`] while workloads run in it.
+    async fn remove_boundary(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
     /// Makes sure of a volume; an existing one is adopted with what is in it, never replaced.
     ///
@@ -84,99 +80,135 @@ pub trait Runtime: Debug + Send + Sync {
     /// Removes the owner's volume and what is in it.
     ///
     /// # Errors
-    /// [`RuntimeError::Conflict`] while a container uses it.
+    /// [`RuntimeError::Conflict`] while a workload uses it.
     async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
-    /// Makes sure a container of this name was created from exactly this workload. It is not started.
-    /// The same workload, unaltered since, is adopted in whatever state it is; anything else of ours under the
-    /// name is destroyed and created anew.
+    /// Makes sure that there is exactly this workload under its name, and that it runs or is stopped as `desired`.
+    ///
+    /// One made from the same workload and unaltered since is adopted: started where it should run and does not, stopped
+    /// with its signal and grace where it should not and does. Anything else of the owner's under the name is stopped in
+    /// the same way, removed, and made anew.
+    ///
+    /// **What the engine made is compared with what was asked for before anything in it runs**; where it differs it is
+    /// removed without ever having run. This does not wait until the app is ready: see [`Runtime::wait_ready`].
     ///
     /// # Errors
-    /// [`RuntimeError::NotFound`] where the image is missing; [`RuntimeError::Conflict`] where the name is
-    /// somebody else's.
-    async fn ensure_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError>;
+    /// [`RuntimeError::Deviates`] where the engine made something else; [`RuntimeError::NotFound`] where the image or the
+    /// boundary is missing; [`RuntimeError::Conflict`] where the name belongs to somebody else;
+    /// [`RuntimeError::Ambiguous`] where the boundary is there twice; [`RuntimeError::Unsupported`] where the workload has
+    /// a published port, or more than one replica is desired, and the runtime does not claim it.
+    async fn ensure(&self, workload: &Workload, desired: Desired) -> Result<Placement, RuntimeError>;
 
-    /// Starts a container; one that runs already is success.
+    /// Gives what runs under the workload's name the limits of the workload, without a restart. Afterwards
+    /// [`Runtime::verify`] finds no deviation from the workload, and [`Runtime::ensure`] adopts it.
     ///
     /// # Errors
-    /// [`RuntimeError::PortTaken`]: the container stays, created; remove it and take another port.
-    /// [`RuntimeError::NotFound`] where the container or its network is missing.
-    async fn start(&self, name: &str) -> Result<(), RuntimeError>;
+    /// [`RuntimeError::NotFound`]; [`RuntimeError::Conflict`] where the name belongs to somebody else;
+    /// [`RuntimeError::Unsupported`].
+    async fn resize(&self, workload: &Workload) -> Result<(), RuntimeError>;
 
-    /// Stops the owner's container, killing it after `grace`. One that does not run, does not exist or is not the
-    /// owner's is success.
+    /// Stops the owner's workload, killing it after `grace`, and leaves it with what it printed where the engine keeps
+    /// that. It needs no workload to compare with, and replaces nothing. One that does not run, does not exist or is not
+    /// the owner's is success.
     async fn stop(&self, name: &str, owner: Owner<'_>, grace: Duration) -> Result<(), RuntimeError>;
 
-    /// Removes the owner's container, killing it where it runs. Its volumes stay.
-    async fn remove_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
+    /// Removes the owner's workload, killing it where it runs. Its volumes stay.
+    async fn remove(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
-    /// What the engine knows of a container; `None` where it does not exist.
-    async fn inspect(&self, name: &str) -> Result<Option<Observed>, RuntimeError>;
+    /// What the runtime knows of a workload; `None` where there is none of that name.
+    async fn observe(&self, name: &str) -> Result<Option<Observed>, RuntimeError>;
 
-    /// Everything in which the container differs from what the workload asks for. Empty means it is exactly
-    /// that. Values of variables are never in the answer.
+    /// Everything in which what is there differs from what the workload asks for, running or not. Empty means it is
+    /// exactly that. Values of variables are never in the answer.
     ///
     /// # Errors
     /// [`RuntimeError::NotFound`].
     async fn verify(&self, workload: &Workload) -> Result<Vec<Deviation>, RuntimeError>;
 
-    /// Waits until a started container answers its probe.
+    /// Waits until the rollout is complete and every instance answers its probe.
     ///
     /// # Errors
-    /// [`RuntimeError::Exited`] as soon as it ends or restarts; [`RuntimeError::NotReady`] after `patience`;
-    /// [`RuntimeError::NotFound`].
+    /// [`RuntimeError::Exited`] as soon as an instance ends or restarts; [`RuntimeError::NotReady`] after `patience`, or
+    /// as soon as the rollout failed; [`RuntimeError::NotFound`].
     async fn wait_ready(&self, workload: &Workload, patience: Duration) -> Result<Ready, RuntimeError>;
 
-    /// Runs a command in a running container, as its user, and answers the exit code. What it prints is
-    /// discarded.
+    /// Runs a command in a running instance, as its user, hands out what it prints as it comes, and answers the exit code.
+    /// The one method that is not made again by itself: a command may do something twice.
     ///
     /// # Errors
-    /// [`RuntimeError::NotFound`]; [`RuntimeError::Conflict`] where it does not run; [`RuntimeError::Timeout`].
-    async fn exec(&self, name: &str, command: &[String], limit: Duration) -> Result<i64, RuntimeError>;
+    /// [`RuntimeError::NotFound`]; [`RuntimeError::Conflict`] where nothing runs; [`RuntimeError::Timeout`] past `limit`;
+    /// [`RuntimeError::Unsupported`].
+    async fn exec(
+        &self,
+        name: &str,
+        command: &[String],
+        limit: Duration,
+        output: Output<'_>,
+    ) -> Result<i64, RuntimeError>;
 
-    /// The newest lines of a container, oldest first, at most 10 000 and 4 MiB.
+    /// The newest lines of a workload, oldest first, at most 10 000 and 4 MiB.
     ///
     /// # Errors
     /// [`RuntimeError::NotFound`].
     async fn logs(&self, name: &str, query: &LogQuery) -> Result<Vec<LogLine>, RuntimeError>;
 
-    /// Lines as they are printed, after those that `query` selects; ends when the container does.
+    /// Lines as they are printed, after those that `query` selects; ends when the workload does.
     ///
     /// # Errors
     /// [`RuntimeError::NotFound`]; later failures come as the last item of the stream.
     async fn follow_logs(&self, name: &str, query: &LogQuery) -> Result<LogStream, RuntimeError>;
 
-    /// What a running container uses now. Takes about a tenth of a second, in which the CPU is measured.
+    /// What a running workload uses now, its instances together. Takes about a tenth of a second, in which the CPU is
+    /// measured.
     ///
     /// # Errors
-    /// [`RuntimeError::NotFound`]; [`RuntimeError::Conflict`] where it does not run.
+    /// [`RuntimeError::NotFound`]; [`RuntimeError::Conflict`] where nothing runs.
     async fn stats(&self, name: &str) -> Result<Usage, RuntimeError>;
 
-    /// Removes a tag of an image that an installation built, and the image where that was its last tag. An image
-    /// may serve several tenants, so it belongs to none of them.
-    async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError>;
-
-    /// Everything in the engine that carries an installation's label, in the order of names.
+    /// Everything that carries an installation's label, in the order of names.
     async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError>;
 
-    /// Containers of an installation to which something happens, as it happens, from now on. It says where to look, not
-    /// what is to be found there; what happened while nobody listened is not told.
+    /// What happens to an installation's workloads and boundaries, from now on: found by label, so also under another name.
+    /// It says where to look, not what is to be found there; what happened while nobody listened is not told.
     ///
     /// # Errors
     /// Later failures come as the last item of the stream.
     async fn changes(&self, instance: &str) -> Result<ChangeStream, RuntimeError>;
 }
 
-/// Containers to which something happened, as they come.
-pub type ChangeStream = BoxStream<'static, Result<Changed, RuntimeError>>;
+/// Whether a workload should run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Desired {
+    /// Made, and not running.
+    Stopped,
+    /// Running.
+    Running {
+        /// How many instances.
+        replicas: NonZeroU32,
+    },
+}
 
-/// A container to which something happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
-    /// Whose it is.
-    pub tenant: EnvId,
-    /// What happened, as the engine names it: `die`, `oom`, `destroy`, …
-    pub action: String,
+impl Desired {
+    /// One running instance.
+    pub const ONE: Self = Self::Running { replicas: NonZeroU32::MIN };
+}
+
+/// How [`Runtime::ensure`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Placement {
+    /// It did not exist.
+    Created,
+    /// It existed exactly so.
+    Adopted,
+    /// It existed differently, and was stopped and removed first.
+    Replaced,
+    /// Another program has the port of the host. Nothing runs; what was made may be left, not started. Ensure it with
+    /// another port, or remove it.
+    PortTaken {
+        /// The host's port.
+        port: u16,
+    },
 }
 
 /// What an engine is and can do.
@@ -207,7 +239,25 @@ pub struct EngineInfo {
     pub memory_mb: Option<u32>,
 }
 
-/// How an `ensure_*` reached its end.
+/// A machine that instances run on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// The runtime's id of it; [`LOCAL_NODE`] where there is one.
+    pub id: String,
+    /// As people call it.
+    pub name: String,
+    /// Whether it takes new instances.
+    pub ready: bool,
+    /// Where its published ports are reached from other machines, where the runtime knows.
+    pub address: Option<IpAddr>,
+    /// Its cores.
+    pub cpus: u32,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+}
+
+/// How `ensure_boundary` or `ensure_volume` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Ensured {
@@ -219,93 +269,7 @@ pub enum Ensured {
     Replaced,
 }
 
-impl Ensured {
-    /// Whether this call made it, so that an undo may remove it.
-    pub fn created(self) -> bool {
-        self == Self::Created
-    }
-}
-
-/// A container as the engine sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    /// The engine's id.
-    pub id: String,
-    /// The id of the image it was created from.
-    pub image_id: String,
-    /// What it is doing.
-    pub state: State,
-    /// When it was started last, on the engine's clock.
-    pub started_at: Option<Timestamp>,
-    /// When it ended last, on the engine's clock.
-    pub finished_at: Option<Timestamp>,
-    /// What its health check says, where it has one.
-    pub health: Option<HealthStatus>,
-    /// Its address in its network, while it runs.
-    pub address: Option<IpAddr>,
-    /// How often the engine restarted it since it was started last.
-    pub restart_count: u64,
-    /// Whether the kernel killed it for its memory since it was started last; also where it runs again.
-    pub oom_killed: bool,
-    /// Its labels, those of its image included.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// What a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "state")]
-pub enum State {
-    /// Never started.
-    Created,
-    /// Its main process runs.
-    Running,
-    /// Frozen.
-    Paused,
-    /// Ended, and the engine is about to start it again.
-    Restarting {
-        /// The exit code of the run that ended.
-        code: i64,
-        /// Whether the kernel killed it for its memory.
-        oom: bool,
-    },
-    /// Ended.
-    Exited {
-        /// The exit code.
-        code: i64,
-        /// Whether the kernel killed it for its memory.
-        oom: bool,
-    },
-    /// Being removed.
-    Removing,
-    /// The engine failed to remove it.
-    Dead,
-}
-
-/// What a container's own health check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum HealthStatus {
-    /// No verdict yet.
-    Starting,
-    /// The last check passed.
-    Healthy,
-    /// As many checks in a row failed as it takes.
-    Unhealthy,
-}
-
-/// One way in which a container differs from what it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Deviation {
-    /// What differs, as the engine names it, for example `HostConfig.Privileged`.
-    pub field: String,
-    /// What it should be.
-    pub expected: String,
-    /// What it is.
-    pub found: String,
-}
-
-/// How a container became ready.
+/// How a workload became ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
     /// How long it took from the call on.
@@ -314,7 +278,7 @@ pub struct Ready {
     pub attempts: u32,
 }
 
-/// Which lines of a container are wanted.
+/// Which lines of a workload are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogQuery {
     /// At most this many of the newest; all that are kept when `None`.
@@ -325,7 +289,7 @@ pub struct LogQuery {
     pub timestamps: bool,
 }
 
-/// One line that a container printed.
+/// One line that an instance printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
@@ -347,18 +311,6 @@ pub enum LogSource {
     Stderr,
 }
 
-/// What a container uses.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Usage {
-    /// Percent of one core over the last tenth of a second; for people, no decision rests on it.
-    pub cpu_percent: f64,
-    /// Nanoseconds of CPU since the container's start.
-    pub cpu_nanos: u64,
-    /// Bytes of memory in use, the file cache that could be given back left out.
-    pub memory_bytes: u64,
-}
-
 /// What became of a request to remove something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -368,58 +320,6 @@ pub enum Removal {
     Removed,
     /// It was not there.
     Absent,
-    /// What has the name is somebody else's; it was left as it is.
+    /// What has the name belongs to somebody else; it was left as it is.
     Foreign,
-}
-
-/// What became of a request to remove an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ImageRemoval {
-    /// It is gone.
-    Removed,
-    /// It was not there.
-    Absent,
-    /// A container or another image needs it; it was left.
-    InUse,
-    /// The installation did not build what has the name; it was left.
-    Foreign,
-}
-
-/// Everything of one installation in an engine.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Owned {
-    /// Containers, running or not.
-    pub containers: Vec<OwnedItem>,
-    /// Networks.
-    pub networks: Vec<OwnedItem>,
-    /// Volumes.
-    pub volumes: Vec<OwnedItem>,
-    /// Images; one item a tag, and the id as the name of one without a tag.
-    pub images: Vec<OwnedItem>,
-}
-
-impl Owned {
-    /// Whether nothing is left at all.
-    pub fn is_empty(&self) -> bool {
-        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty() && self.images.is_empty()
-    }
-}
-
-/// Something of ours in an engine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OwnedItem {
-    /// Its name, as every method here takes it.
-    pub name: String,
-    /// The engine's id; a volume's is its name.
-    pub id: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl OwnedItem {
-    /// Whose it is; `None` of an image, which belongs to no tenant.
-    pub fn owner(&self) -> Option<Owner<'_>> {
-        Owner::of(&self.labels)
-    }
 }

@@ -85,7 +85,8 @@ fn plan() -> BuildPlan {
 }
 
 fn built(tag: &str) -> Built {
-    Built { tag: tag.into(), image_id: "sha256:1".into(), dockerfile: "FROM node:22\n".into(), bases: Vec::new() }
+    let (image_id, dockerfile) = ("sha256:1".into(), "FROM node:22\n".into());
+    Built { tag: tag.into(), published: None, image_id, dockerfile, bases: Vec::new() }
 }
 
 fn failure() -> Failure {

@@ -8,7 +8,7 @@ use clap::Args;
 use convergence_access::KeyRing;
 use convergence_plugin::Shelf;
 use convergence_provision::Machine;
-use convergence_runtime::Runtime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_store::Store;
 use serde::Serialize;
 use serde_json::json;
@@ -226,7 +226,7 @@ async fn plugins(
     images
 }
 
-async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<String>) -> Vec<Finding> {
+async fn base_images(config: &Config, builder: &dyn Builder, images: &BTreeSet<String>) -> Vec<Finding> {
     let policy = boot::images(config);
     let mut findings = Vec::new();
     for image in images {
@@ -238,7 +238,7 @@ async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<S
             }
         };
         let shown = if &resolved == image { image.clone() } else { format!("{image} → {resolved}") };
-        findings.push(match runtime.image_id(&resolved).await {
+        findings.push(match builder.image_id(&resolved).await {
             Ok(Some(_)) => ok("base images", shown),
             Ok(None) => warn(
                 "base images",
@@ -252,9 +252,14 @@ async fn base_images(config: &Config, runtime: &dyn Runtime, images: &BTreeSet<S
 }
 
 /// What is in the engine with this installation's label and belongs to no tenant.
-async fn leftovers(config: &Config, runtime: &dyn Runtime, store: &Store, instance: &str) -> Option<Finding> {
+async fn leftovers(
+    config: &Config,
+    engine: &convergence_runtime::docker::Docker,
+    store: &Store,
+    instance: &str,
+) -> Option<Finding> {
     // An engine that does not answer is told of already.
-    let strays = convergence_provision::leftovers(runtime, store, instance, &config.reconcile()).await.ok()?;
+    let strays = convergence_provision::leftovers(engine, engine, store, instance, &config.reconcile()).await.ok()?;
     let held: Vec<_> = strays.iter().filter_map(|stray| Some((&stray.what, stray.held?))).collect();
     if held.is_empty() {
         return Some(ok("leftovers", format!("{} things that belong to no tenant will be removed", strays.len())));

@@ -18,8 +18,8 @@ use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Provisioner, ReconcileSettings, Settings};
 use convergence_render::{ImagePolicy, Platform};
-use convergence_runtime::Runtime;
 use convergence_runtime::fake::FakeRuntime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Sandbox, SandboxConfig};
 use convergence_store::{Store, SubnetPool};
 use convergence_test_database::Fresh;
@@ -119,6 +119,7 @@ impl Site {
             Arc::clone(&store),
             Arc::clone(&operations),
             Arc::clone(&catalogue),
+            Arc::clone(&runtime) as Arc<dyn Builder>,
             Arc::clone(&runtime) as Arc<dyn Runtime>,
             KeyRing::new(&[7; 32]),
             clock,

@@ -24,7 +24,7 @@ use convergence_model::operation::{Lane, OperationState};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::PluginPin;
 use convergence_model::{EnvId, Limits, OperationId, Scope, TenantId};
-use convergence_runtime::{Owner, Runtime};
+use convergence_runtime::{Builder, Desired, Owner, Runtime};
 use convergence_store::{
     Claimed, Effect, Ending, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, Store, SubnetPool, Wanted,
 };
@@ -120,17 +120,17 @@ async fn steps_alone(bench: &Bench, env_id: EnvId) -> Duration {
     let workload = runtime.workload(&format!("t-{env_id}")).unwrap();
     let build = runtime.built(&workload.image).unwrap();
     let owner = Owner { instance: INSTANCE, tenant: env_id };
-    let _ = runtime.remove_container(&workload.name, owner).await.unwrap();
-    let _ = runtime.remove_network(&workload.network.name, owner).await.unwrap();
+    let _ = runtime.remove(&workload.name, owner).await.unwrap();
+    let _ = runtime.remove_boundary(&workload.boundary.name, owner).await.unwrap();
     let begun = Instant::now();
     runtime.base_image("golang:1.24-bookworm", &mut |_| {}).await.unwrap();
     runtime.image_id(&build.tag).await.unwrap();
     runtime.build(&build, &mut |_| {}).await.unwrap();
-    runtime.ensure_network(&workload.network, &workload.labels).await.unwrap();
-    runtime.inspect(&workload.name).await.unwrap();
-    runtime.ensure_container(&workload).await.unwrap();
-    runtime.verify(&workload).await.unwrap();
-    runtime.start(&workload.name).await.unwrap();
+    runtime.publish(&build.tag).await.unwrap();
+    runtime.ensure_boundary(&workload.boundary, &workload.labels).await.unwrap();
+    runtime.verify(&workload).await.unwrap_err();
+    let _ = runtime.ensure(&workload, Desired::Stopped).await.unwrap();
+    let _ = runtime.ensure(&workload, Desired::ONE).await.unwrap();
     runtime.wait_ready(&workload, Duration::from_secs(1)).await.unwrap();
     begun.elapsed()
 }

@@ -7,7 +7,7 @@ use convergence_model::operation::{Leftover, LeftoverKind};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
 use convergence_render::{GuardedPlan, names};
-use convergence_runtime::{Observed as Seen, Owned, OwnedItem, RuntimeError, State};
+use convergence_runtime::{Instance, Observed as Seen, Owned, OwnedItem, RuntimeError, State};
 use convergence_store::Standing;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -31,7 +31,10 @@ impl Provisioner {
         whom: Option<&BTreeSet<EnvId>>,
     ) -> Result<(Desired, Observed, Standings), LookError> {
         let owned = match whom {
-            None => Some(self.runtime.owned(&self.settings.instance).await?),
+            None => {
+                let instance = &self.settings.instance;
+                Some((self.runtime.owned(instance).await?, self.builder.owned_images(instance).await?))
+            }
             Some(_) => None,
         };
         let standings = self.store.standings().await?;
@@ -49,7 +52,7 @@ impl Provisioner {
             .filter(|(tenant, standing)| asked(tenant) && idle(standing))
             .map(|(tenant, standing)| (*tenant, standing.tenant))
             .collect();
-        let others = owned.as_ref().map(|owned| self.others(owned)).unwrap_or_default();
+        let others = owned.as_ref().map(|(owned, _)| self.others(owned)).unwrap_or_default();
         let mut looks =
             stream::iter(looked_at).map(|(tenant, row)| self.look_at(tenant, row)).buffer_unordered(AT_ONCE);
         let mut containers = BTreeMap::new();
@@ -65,7 +68,7 @@ impl Provisioner {
             }
         }
         drop(looks);
-        let mut things = owned.map_or_else(Vec::new, things);
+        let mut things = owned.map_or_else(Vec::new, |(owned, images)| things(owned, images));
         proof::prove(self.runtime.as_ref(), &self.store, &desired, &mut things).await?;
         if whom.is_none() {
             self.remember(memory, &mut things, &desired);
@@ -76,18 +79,23 @@ impl Provisioner {
     /// What there is of a tenant's container; nothing where that cannot be told.
     async fn look_at(&self, env_id: EnvId, tenant: TenantId) -> Result<Option<(EnvId, Found)>, LookError> {
         let name = names::container(&self.settings.name_prefix, env_id);
-        let found = match self.runtime.inspect(&name).await? {
+        let seen = self.runtime.observe(&name).await?;
+        let found = match seen.as_ref().and_then(worst) {
             None => Found::Missing,
             Some(seen) => match seen.state {
-                State::Exited { code, oom } => Found::Ended { code, oom },
+                State::Exited => {
+                    let end = seen.last_end;
+                    let (code, oom) = (end.and_then(|end| end.code), end.is_some_and(|end| end.oom));
+                    Found::Ended { code: code.unwrap_or_default(), oom }
+                }
                 State::Created => Found::Unusable("created and was never started"),
                 State::Paused => Found::Unusable("frozen"),
                 State::Dead => Found::Unusable("dead"),
                 // It is about to be gone; the engine tells when it is.
                 State::Removing => return Ok(None),
-                State::Running | State::Restarting { .. } => Found::Alive {
-                    up: self.up(&seen),
-                    restarts: seen.restart_count,
+                State::Running | State::Restarting => Found::Alive {
+                    up: self.up(seen),
+                    restarts: seen.restarts,
                     deviations: self.deviations(env_id, tenant).await?,
                 },
             },
@@ -103,7 +111,7 @@ impl Provisioner {
             let of = |item: &OwnedItem| item.owner().map(|owner| (kind, owner.tenant, item.name.clone()));
             items.iter().filter_map(of).collect::<Vec<_>>()
         };
-        let all = items("container", &owned.containers).into_iter().chain(items("network", &owned.networks));
+        let all = items("container", &owned.workloads).into_iter().chain(items("network", &owned.boundaries));
         for (kind, tenant, name) in all {
             let is_own = name == names::container(&self.settings.name_prefix, tenant);
             if !is_own || !seen.insert((kind, tenant)) {
@@ -113,7 +121,7 @@ impl Provisioner {
         others
     }
 
-    fn up(&self, seen: &Seen) -> Option<Duration> {
+    fn up(&self, seen: &Instance) -> Option<Duration> {
         let started = seen.started_at.filter(|_| seen.state == State::Running)?;
         // A clock that was set back makes it young, never old.
         Some(Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default())
@@ -130,7 +138,7 @@ impl Provisioner {
         let rules = self.rules(&row.spec, revision.limits.memory_mb);
         let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };
         let nobody = OperationId(uuid::Uuid::nil());
-        let workload = self.project(&row, &binding, &revision, &plan, &built.tag, nobody);
+        let workload = self.project(&row, &binding, &revision, &plan, built.image(), nobody);
         match self.runtime.verify(&workload).await {
             Ok(deviations) => Ok(deviations.into_iter().map(|deviation| deviation.field).collect()),
             Err(RuntimeError::NotFound { .. }) => Ok(Vec::new()),
@@ -174,9 +182,16 @@ pub(super) fn wanted(standing: &Standing) -> Wanted {
     Wanted { status: standing.status, busy: standing.busy, crashes: standing.crashes, resting: standing.resting }
 }
 
+/// The instance that says the most about a workload: one that does not run, or else the one started last. None of a
+/// workload that has no instance.
+fn worst(seen: &Seen) -> Option<&Instance> {
+    let ended = seen.instances.iter().find(|instance| !instance.state.is_up());
+    ended.or_else(|| seen.instances.iter().max_by_key(|instance| instance.started_at))
+}
+
 /// Everything that carries our label, each with whose it says it is.
-pub(super) fn things(owned: Owned) -> Vec<Thing> {
-    let Owned { containers, networks, volumes, images } = owned;
+pub(super) fn things(owned: Owned, images: Vec<OwnedItem>) -> Vec<Thing> {
+    let Owned { workloads, boundaries, volumes } = owned;
     let of = |kind: LeftoverKind, items: Vec<OwnedItem>| {
         items.into_iter().filter_map(move |item| {
             let tenant = item.owner().map(|owner| owner.tenant);
@@ -192,8 +207,8 @@ pub(super) fn things(owned: Owned) -> Vec<Thing> {
             })
         })
     };
-    of(LeftoverKind::Container, containers)
-        .chain(of(LeftoverKind::Network, networks))
+    of(LeftoverKind::Container, workloads)
+        .chain(of(LeftoverKind::Network, boundaries))
         .chain(of(LeftoverKind::Volume, volumes))
         .chain(of(LeftoverKind::Image, images))
         .collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use convergence_access::Caller;
 use convergence_model::EnvId;
 use convergence_model::operation::{Leftover, LeftoverKind, Operation, SweepInput};
-use convergence_runtime::{Runtime, RuntimeError, State};
+use convergence_runtime::{Builder, Instance, Runtime, RuntimeError, State};
 use convergence_store::{Store, StoreError};
 
 use super::plan::{Desired, Thing, belongs_to_nobody};
@@ -145,8 +145,9 @@ pub(super) async fn prove(
 
 /// Whether a container has a process.
 pub(crate) async fn runs(runtime: &dyn Runtime, name: &str) -> Result<bool, RuntimeError> {
-    let seen = runtime.inspect(name).await?;
-    Ok(seen.is_some_and(|seen| matches!(seen.state, State::Running | State::Paused | State::Restarting { .. })))
+    let seen = runtime.observe(name).await?;
+    let up = |instance: &Instance| matches!(instance.state, State::Running | State::Paused | State::Restarting { .. });
+    Ok(seen.is_some_and(|seen| seen.instances.iter().any(up)))
 }
 
 /// Whether a sweep may still remove something: between the look that found it and the removal, something may have happened.
@@ -173,13 +174,14 @@ pub(crate) async fn may_be_swept(
 /// # Errors
 /// The engine or the store does not answer.
 pub async fn leftovers(
+    builder: &dyn Builder,
     runtime: &dyn Runtime,
     store: &Store,
     instance: &str,
     settings: &ReconcileSettings,
 ) -> Result<Vec<Stray>, LookError> {
     // The engine first: what is made in between is then known to the store.
-    let mut things = look::things(runtime.owned(instance).await?);
+    let mut things = look::things(runtime.owned(instance).await?, builder.owned_images(instance).await?);
     let desired = Desired {
         tenants: store.standings().await?.iter().map(|(tenant, standing)| (*tenant, look::wanted(standing))).collect(),
         images: store.image_tags().await?.into_iter().collect(),
@@ -204,7 +206,14 @@ impl Provisioner {
             return Err(OrderError::Stopping);
         }
         let settings = &self.settings;
-        let there = leftovers(self.runtime.as_ref(), &self.store, &settings.instance, &settings.reconcile).await?;
+        let there = leftovers(
+            self.builder.as_ref(),
+            self.runtime.as_ref(),
+            &self.store,
+            &settings.instance,
+            &settings.reconcile,
+        )
+        .await?;
         let mut orders: BTreeMap<EnvId, Vec<Leftover>> = BTreeMap::new();
         let mut unknown = Vec::new();
         for what in named {

@@ -1,12 +1,15 @@
-//! Creates the container and checks that it is what was asked for, before anything in it runs.
+//! Makes the workload, stopped, unless exactly this one is there already.
 
 use async_trait::async_trait;
-use convergence_model::workload::Workload;
-use convergence_runtime::{RuntimeError, State};
+use convergence_model::operation::EventKind;
+use convergence_runtime::{Desired, Placement, RuntimeError};
 
 use super::image::Image;
 use super::{Step, StepError, removal};
 use crate::work::Work;
+
+/// Ports tried before giving up: the first and two others.
+const TRIES: usize = 3;
 
 pub(crate) struct Container;
 
@@ -17,35 +20,44 @@ impl Step for Container {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let workload = work.workload().await?;
-        match create(work, &workload).await {
+        match make(work).await {
             // The last other tenant of the image was destroyed between the step that found it and this one.
             Err(StepError::Runtime(RuntimeError::NotFound { .. })) => {
                 Image.act(work).await?;
-                create(work, &workload).await
+                make(work).await
             }
             done => done,
         }
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
-        removal::remove_container(work).await
+        removal::remove_workload(work).await
     }
 }
 
-/// Creates a container of exactly this workload; one that the engine made otherwise is destroyed unstarted.
-pub(crate) async fn create(work: &Work<'_>, workload: &Workload) -> Result<(), StepError> {
-    // What is frozen or half removed cannot be started, however exactly it is what was asked for.
-    if let Some(found) = work.runtime()?.inspect(&workload.name).await?
-        && matches!(found.state, State::Paused | State::Dead)
-    {
-        removal::remove_container(work).await?;
+/// Makes it, and leaves one that is exactly this as it is: it may run, and is not stopped for a repair.
+async fn make(work: &Work<'_>) -> Result<(), StepError> {
+    let workload = work.workload().await?;
+    match work.runtime()?.verify(&workload).await {
+        Ok(deviations) if deviations.is_empty() => Ok(()),
+        Ok(_) | Err(RuntimeError::NotFound { .. }) => place(work, "container", Desired::Stopped).await,
+        Err(error) => Err(error.into()),
     }
-    work.runtime()?.ensure_container(workload).await?;
-    let deviations = work.runtime()?.verify(workload).await?;
-    if deviations.is_empty() {
-        return Ok(());
+}
+
+/// Makes sure of the workload; moves it to another port where another program has its own.
+pub(crate) async fn place(work: &Work<'_>, step: &'static str, desired: Desired) -> Result<(), StepError> {
+    let mut taken = Vec::new();
+    loop {
+        let workload = work.workload().await?;
+        let Placement::PortTaken { port } = work.runtime()?.ensure(&workload, desired).await? else { return Ok(()) };
+        taken.push(port);
+        // What was made has the wrong port in it.
+        removal::remove_workload(work).await?;
+        if taken.len() == TRIES {
+            return Err(StepError::PortsTaken(taken));
+        }
+        let other = work.move_port().await?;
+        work.record(step, EventKind::Line, &format!("another program listens on port {port}; trying {other}")).await?;
     }
-    removal::remove_container(work).await?;
-    Err(StepError::Deviates(deviations))
 }

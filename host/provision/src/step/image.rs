@@ -29,8 +29,13 @@ impl Step for Image {
         let revision = work.store().revision(&Work::scope(), work.tenant()?.id, work.revision()?.number).await?;
         if let Some(built) = revision.and_then(|revision| revision.built) {
             // Cut off after the build; or the image was removed by hand, and is made again from the same text.
-            if work.runtime()?.image_id(&built.tag).await?.is_none() {
+            if work.builder()?.image_id(&built.tag).await?.is_none() {
                 self.build(work, &built.tag, &built.dockerfile).await?;
+                let again = Built { published: self.publish(work, &built.tag).await?, ..built.clone() };
+                if again != built {
+                    // Says that what was built never changes: the nodes would run something else.
+                    work.store().revision_built(work.hold.lease(), work.revision()?.number, &again).await?;
+                }
             }
             return Ok(());
         }
@@ -42,11 +47,12 @@ impl Step for Image {
         let org = work.operation.org;
         let tag = convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, bases.values());
         work.store().revision_building(work.hold.lease(), work.revision()?.number, &tag).await?;
-        let image_id = match work.runtime()?.image_id(&tag).await? {
+        let image_id = match work.builder()?.image_id(&tag).await? {
             Some(id) => id,
             None => self.build(work, &tag, &dockerfile).await?,
         };
-        let built = Built { tag, image_id, dockerfile, bases: bases.into_values().collect() };
+        let published = self.publish(work, &tag).await?;
+        let built = Built { tag, published, image_id, dockerfile, bases: bases.into_values().collect() };
         Ok(work.store().revision_built(work.hold.lease(), work.revision()?.number, &built).await?)
     }
 
@@ -79,11 +85,11 @@ impl Image {
             ]),
             cache_namespace: ImageBuild::cache_namespace_of(&settings.name_prefix, org),
         };
-        let runtime = work.runtime()?;
+        let builder = work.builder()?;
         let built = work
             .with_progress(self.name(), |lines| async move {
                 // A full channel means the history cannot keep up; the build does not wait for it.
-                runtime.build(&build, &mut move |line| drop(lines.try_send(line))).await
+                builder.build(&build, &mut move |line| drop(lines.try_send(line))).await
             })
             .await;
         match built {
@@ -95,14 +101,20 @@ impl Image {
         }
     }
 
+    /// Makes the image available to the nodes; answers what they call it, where that is not its tag.
+    async fn publish(&self, work: &Work<'_>, tag: &str) -> Result<Option<String>, StepError> {
+        let image = work.builder()?.publish(tag).await?;
+        Ok((image != tag).then_some(image))
+    }
+
     /// Every image the plan starts from, as the template named it, looked up (and pulled) as it resolves here.
     async fn bases(&self, work: &Work<'_>, plan: &GuardedPlan) -> Result<Bases, StepError> {
         let mut bases = Bases::new();
-        let runtime = work.runtime()?;
+        let builder = work.builder()?;
         for (asked, reference) in plan.images() {
             let base = work
                 .with_progress(self.name(), |lines| async move {
-                    runtime.base_image(reference, &mut move |line| drop(lines.try_send(line))).await
+                    builder.base_image(reference, &mut move |line| drop(lines.try_send(line))).await
                 })
                 .await?;
             convergence_render::guard::base_image(&base)

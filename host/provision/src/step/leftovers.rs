@@ -70,8 +70,8 @@ async fn stays(work: &Work<'_>, leftover: &Leftover, reason: &str) -> Result<(),
 async fn remove(work: &Work<'_>, leftover: &Leftover) -> Result<bool, StepError> {
     let (runtime, name, owner) = (work.runtime()?, leftover.name.as_str(), work.owner());
     let removal = match leftover.kind {
-        LeftoverKind::Container => runtime.remove_container(name, owner).await?,
-        LeftoverKind::Network => runtime.remove_network(name, owner).await?,
+        LeftoverKind::Container => runtime.remove(name, owner).await?,
+        LeftoverKind::Network => runtime.remove_boundary(name, owner).await?,
         LeftoverKind::Volume => runtime.remove_volume(name, owner).await?,
         LeftoverKind::Image => return remove_image(work, leftover).await,
     };
@@ -85,7 +85,7 @@ async fn remove_image(work: &Work<'_>, image: &Leftover) -> Result<bool, StepErr
     let reason = if work.store().image_in_use(&image.name, NO_TENANT).await? {
         "a tenant runs it"
     } else {
-        match work.runtime()?.remove_image(&image.name, work.owner().instance).await? {
+        match work.builder()?.remove_image(&image.name, work.owner().instance).await? {
             ImageRemoval::Removed | ImageRemoval::Absent => return Ok(true),
             ImageRemoval::InUse => "a container or another image needs it",
             ImageRemoval::Foreign => NOT_OURS,

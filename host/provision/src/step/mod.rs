@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use convergence_model::Violation;
 use convergence_model::operation::Failure;
-use convergence_runtime::{Deviation, RuntimeError};
+use convergence_runtime::RuntimeError;
 use convergence_store::StoreError;
 
 use convergence_work::{Class, StepFailure, WorkSettings};
@@ -61,9 +61,6 @@ pub(crate) enum StepError {
     /// A base image does things behind the plan's back.
     #[error("the base image {reference} is refused")]
     BaseRefused { reference: String, violations: Vec<Violation> },
-    /// What the engine made is not what it was asked for.
-    #[error("the container is not what was asked for: {}", .0.iter().map(|d| d.field.as_str()).collect::<Vec<_>>().join(", "))]
-    Deviates(Vec<Deviation>),
     /// Every port that was tried is somebody else's.
     #[error("the ports {0:?} are all in use by other programs")]
     PortsTaken(Vec<u16>),

@@ -1,4 +1,4 @@
-//! Makes the tenant's own network; takes another one where something outside uses its addresses.
+//! Makes the tenant's own boundary; leases other addresses where something else uses those that were leased for it.
 
 use async_trait::async_trait;
 use convergence_model::operation::EventKind;
@@ -33,12 +33,12 @@ impl Step for Network {
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
-        removal::remove_network(work).await
+        removal::remove_boundary(work).await
     }
 }
 
 async fn ensure(work: &Work<'_>) -> Result<(), StepError> {
     let workload = work.workload().await?;
-    work.runtime()?.ensure_network(&workload.network, &workload.labels).await?;
+    work.runtime()?.ensure_boundary(&workload.boundary, &workload.labels).await?;
     Ok(())
 }

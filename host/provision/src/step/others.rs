@@ -53,13 +53,13 @@ async fn remove(work: &Work<'_>, volumes: bool) -> Result<(), StepError> {
     let others = |items: Vec<OwnedItem>| items.into_iter().filter(|item| theirs(item) && item.name != own);
     let grace = Duration::from_secs(u64::from(work.revision()?.plan.service.stop_grace_seconds));
     // Containers first: they hold what the others are.
-    for item in others(owned.containers) {
+    for item in others(owned.workloads) {
         work.runtime()?.stop(&item.name, work.owner(), grace).await?;
-        let _ = work.runtime()?.remove_container(&item.name, work.owner()).await?;
+        let _ = work.runtime()?.remove(&item.name, work.owner()).await?;
         told(work, "container", &item.name).await?;
     }
-    for item in others(owned.networks) {
-        let _ = work.runtime()?.remove_network(&item.name, work.owner()).await?;
+    for item in others(owned.boundaries) {
+        let _ = work.runtime()?.remove_boundary(&item.name, work.owner()).await?;
         told(work, "network", &item.name).await?;
     }
     if volumes {

@@ -32,7 +32,7 @@ impl Step for Container {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         stop(work).await?;
-        remove_container(work).await
+        remove_workload(work).await
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
@@ -62,7 +62,7 @@ impl Step for Network {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        remove_network(work).await
+        remove_boundary(work).await
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
@@ -106,20 +106,20 @@ async fn stop(work: &Work<'_>) -> Result<(), StepError> {
     Ok(work.runtime()?.stop(&work.name(), work.owner(), grace).await?)
 }
 
-/// Removes the tenant's container, running or not.
-pub(crate) async fn remove_container(work: &Work<'_>) -> Result<(), StepError> {
+/// Removes the tenant's workload, running or not.
+pub(crate) async fn remove_workload(work: &Work<'_>) -> Result<(), StepError> {
     let name = work.name();
-    let removal = work.runtime()?.remove_container(&name, work.owner()).await?;
+    let removal = work.runtime()?.remove(&name, work.owner()).await?;
     if removal == Removal::Foreign {
         left_alone("container", &name);
     }
     Ok(())
 }
 
-/// Removes the tenant's network.
-pub(crate) async fn remove_network(work: &Work<'_>) -> Result<(), StepError> {
+/// Removes the tenant's boundary.
+pub(crate) async fn remove_boundary(work: &Work<'_>) -> Result<(), StepError> {
     let name = work.name();
-    let removal = work.runtime()?.remove_network(&name, work.owner()).await?;
+    let removal = work.runtime()?.remove_boundary(&name, work.owner()).await?;
     if removal == Removal::Foreign {
         left_alone("network", &name);
     }
@@ -145,7 +145,7 @@ pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
     if let Some(tag) = revision.and_then(|revision| revision.image_tag)
         && !work.store().image_in_use(&tag, tenant).await?
     {
-        let removal = work.runtime()?.remove_image(&tag, work.owner().instance).await?;
+        let removal = work.builder()?.remove_image(&tag, work.owner().instance).await?;
         if removal == ImageRemoval::Foreign {
             left_alone("image", &tag);
         }

@@ -19,8 +19,8 @@ use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Accepted, Provisioner, ReconcileSettings, Settings, SpawnError};
 use convergence_render::{ImagePolicy, Platform};
-use convergence_runtime::Runtime;
 use convergence_runtime::fake::FakeRuntime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Sandbox, SandboxConfig};
 use convergence_store::{Store, SubnetPool, TenantQuery};
 use convergence_test_database::Fresh;
@@ -151,9 +151,10 @@ impl Site {
             let operations = Operations::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids), work, kinds);
             let operations = Arc::new(operations);
             let keys = KeyRing::new(&[7; 32]);
+            let builder = Arc::clone(&runtime) as Arc<dyn Builder>;
             let engine = Arc::clone(&runtime) as Arc<dyn Runtime>;
             let done = Arc::clone(&operations);
-            let provisioner = Provisioner::new(store, done, catalogue, engine, keys, clock, ids, settings);
+            let provisioner = Provisioner::new(store, done, catalogue, builder, engine, keys, clock, ids, settings);
             Front { provisioner: Arc::new(provisioner), operations, runtime }
         }
     }

@@ -9,7 +9,7 @@ use convergence_access::development::HOME;
 use convergence_model::operation::{Operation, OperationState, Subject};
 use convergence_model::{EnvId, OperationId, Scope};
 use convergence_provision::{Provisioner, SpawnError};
-use convergence_runtime::Runtime;
+use convergence_runtime::{Builder, Runtime};
 use convergence_store::{Conflict, Idempotency, OperationQuery, Store, StoreError, TenantQuery};
 use convergence_test_database::{Cut, Cutter, Fresh};
 use convergence_work::RequestError;
@@ -108,7 +108,8 @@ impl Scene {
         let binding = &tenants[0].1;
         assert_eq!((binding.port, binding.subnet.to_string().as_str()), (*PORTS.start(), "10.9.0.0/28"), "{told}");
         let owned = self.site.runtime.owned(INSTANCE).await.unwrap();
-        assert_eq!((owned.containers.len(), owned.networks.len(), owned.images.len()), (1, 1, 1), "{told}");
+        let images = self.site.runtime.owned_images(INSTANCE).await.unwrap();
+        assert_eq!((owned.workloads.len(), owned.boundaries.len(), images.len()), (1, 1, 1), "{told}");
         env_id
     }
 
@@ -125,7 +126,7 @@ impl Scene {
         let ended: Vec<_> = all.iter().map(|operation| (operation.kind.as_str(), operation.state)).collect();
         let good = |kind| (kind, OperationState::Succeeded);
         assert_eq!(ended, [good("destroy"), good("spawn")], "{told}");
-        assert!(self.site.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{told}");
+        assert!(self.site.runtime.left(INSTANCE).is_empty(), "{told}");
         assert_eq!(self.site.store.unfinished().await.unwrap(), 0, "{told}");
     }
 }

@@ -16,7 +16,7 @@ use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, OperationId, Scope};
 use convergence_provision::kind;
 use convergence_runtime::fake::{Call, Fault, Readiness};
-use convergence_runtime::{Runtime, RuntimeError};
+use convergence_runtime::{Builder, Runtime, RuntimeError};
 use convergence_store::{Entry, TenantQuery};
 use convergence_work::Kind;
 
@@ -253,6 +253,7 @@ impl Table {
         let query = TenantQuery { org: None, after: None, limit: 10 };
         let tenants = self.site.store.tenants(&Scope::platform(), query).await.unwrap();
         let owned = self.site.runtime.owned(INSTANCE).await.unwrap();
+        let images = self.site.runtime.owned_images(INSTANCE).await.unwrap();
         let expected: Vec<String> = tenants.iter().map(|(tenant, _)| name(tenant.env_id)).collect();
         let has = |items: &[convergence_runtime::OwnedItem]| items.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
         let refused = operation.state == OperationState::Failed;
@@ -260,16 +261,16 @@ impl Table {
             "sweep" if refused => {}
             "rehearsal" => self.check_loop(operation, case).await,
             // A repair that was refused leaves the tenant as it was: without a container.
-            "repair" if refused => assert_eq!(has(&owned.networks), expected, "{}", told()),
+            "repair" if refused => assert_eq!(has(&owned.boundaries), expected, "{}", told()),
             _ => {
-                assert_eq!(has(&owned.containers), expected, "{}", told());
-                assert_eq!(has(&owned.networks), expected, "{}", told());
-                assert_eq!(owned.images.len(), expected.len(), "{}", told());
+                assert_eq!(has(&owned.workloads), expected, "{}", told());
+                assert_eq!(has(&owned.boundaries), expected, "{}", told());
+                assert_eq!(images.len(), expected.len(), "{}", told());
             }
         }
         for (tenant, binding) in &tenants {
             if let Some(workload) = self.site.runtime.workload(&name(tenant.env_id)) {
-                assert_eq!(workload.published.port, binding.port, "{}", told());
+                assert_eq!(workload.published.map(|published| published.port), Some(binding.port), "{}", told());
             }
         }
         let wanted = match (case.kind.name, case.scene, case.first) {
@@ -315,7 +316,7 @@ impl Table {
         for volume in &owned.volumes {
             _ = self.site.runtime.remove_volume(&volume.name, volume.owner().unwrap()).await.unwrap();
         }
-        assert!(self.site.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{case:?}: {owned:?}");
+        assert!(self.site.runtime.left(INSTANCE).is_empty(), "{case:?}: {owned:?}");
     }
 }
 

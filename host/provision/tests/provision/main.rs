@@ -16,7 +16,7 @@ use convergence_model::operation::{Direction, EventKind, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Code, Limits, Scope};
 use convergence_runtime::fake::{Fault, Readiness};
-use convergence_runtime::{Runtime, RuntimeError};
+use convergence_runtime::{Builder, Runtime, RuntimeError};
 use convergence_store::{Idempotency, TenantQuery};
 
 use bench::{Bench, INSTANCE, PORTS, Site, spec};
@@ -30,13 +30,15 @@ fn refused() -> RuntimeError {
 const TRIES: usize = 4;
 
 /// Every call of a spawn that may fail, with the step that then fails.
-const CALLS: [(&str, &str); 8] = [
+const CALLS: [(&str, &str); 10] = [
     ("base_image", "image"),
     ("image_id", "image"),
     ("build", "image"),
-    ("ensure_network", "network"),
-    ("ensure_container", "container"),
+    ("publish", "image"),
+    ("ensure_boundary", "network"),
     ("verify", "container"),
+    ("create", "container"),
+    ("check", "container"),
     ("start", "start"),
     ("wait_ready", "probe"),
 ];
@@ -51,7 +53,7 @@ async fn whatever_call_of_a_spawn_fails_it_is_undone_and_leaves_nothing() {
             let operation = bench.spawn("app").await;
             assert_eq!(operation.state, OperationState::Failed, "{told}");
             assert_eq!(operation.failure.expect("a failure").step, step, "{told}");
-            assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{told}");
+            assert!(bench.runtime.left(INSTANCE).is_empty(), "{told}");
             assert_eq!(bench.tenants().await, [], "{told}");
         }
     }
@@ -64,7 +66,7 @@ async fn whatever_call_of_a_spawn_fails_it_is_undone_and_leaves_nothing() {
 #[tokio::test]
 async fn whatever_call_of_a_destroy_fails_it_can_be_asked_for_again() {
     let bench = Bench::new().await;
-    for call in ["stop", "remove_container", "remove_network", "remove_image"] {
+    for call in ["stop", "remove", "remove_boundary", "remove_image"] {
         for fault in [Fault::Before(refused()), Fault::After(refused())] {
             let told = format!("{call} {fault:?}");
             let spawned = bench.spawn("app").await;
@@ -73,7 +75,7 @@ async fn whatever_call_of_a_destroy_fails_it_can_be_asked_for_again() {
             assert_eq!(failed.state, OperationState::Stuck, "{told}");
             assert_eq!(bench.tenants().await[0].0.status, TenantStatus::Failed, "{told}");
             assert_eq!(bench.destroy(spawned.env_id().unwrap()).await.state, OperationState::Succeeded, "{told}");
-            assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{told}");
+            assert!(bench.runtime.left(INSTANCE).is_empty(), "{told}");
             assert_eq!(bench.tenants().await, [], "{told}");
         }
     }
@@ -83,14 +85,14 @@ async fn whatever_call_of_a_destroy_fails_it_can_be_asked_for_again() {
 async fn an_undo_that_fails_is_seen_and_a_destroy_cleans_up() {
     let bench = Bench::new().await;
     bench.runtime.next("wait_ready", Fault::Before(refused()));
-    (0..TRIES).for_each(|_| bench.runtime.next("remove_container", Fault::Before(refused())));
+    (0..TRIES).for_each(|_| bench.runtime.next("remove", Fault::Before(refused())));
     let operation = bench.spawn("app").await;
     assert_eq!(operation.state, OperationState::Stuck);
     assert_eq!(bench.tenants().await[0].0.status, TenantStatus::Failed);
     let events = bench.store.events(&Scope::platform(), operation.id, 0, 100).await.unwrap();
     assert!(events.iter().any(|event| (event.step.as_str(), event.event) == ("container", EventKind::UndoFailed)));
     assert_eq!(bench.destroy(operation.env_id().unwrap()).await.state, OperationState::Succeeded);
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
 }
 
 #[tokio::test]
@@ -102,14 +104,16 @@ async fn an_app_that_does_not_answer_is_told_apart_from_one_that_ends() {
     assert!(bench.spawn("app").await.failure.unwrap().next.contains("memoryMb"));
     bench.runtime.readiness(Readiness::Never);
     assert_eq!(bench.spawn("app").await.failure.unwrap().code, Code::AppNotReady);
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
 }
 
 #[tokio::test]
 async fn taken_ports_and_networks_are_left_to_whoever_has_them() {
     let bench = Bench::new().await;
     bench.runtime.take_port(*PORTS.start());
-    bench.runtime.next("ensure_network", Fault::Before(RuntimeError::SubnetTaken { subnet: "10.9.0.0/28".to_owned() }));
+    bench
+        .runtime
+        .next("ensure_boundary", Fault::Before(RuntimeError::SubnetTaken { subnet: "10.9.0.0/28".to_owned() }));
     assert_eq!(bench.spawn("app").await.state, OperationState::Succeeded);
     let tenants = bench.tenants().await;
     assert_eq!((tenants[0].1.port, tenants[0].1.subnet.to_string().as_str()), (*PORTS.start() + 1, "10.9.0.16/28"));
@@ -119,7 +123,7 @@ async fn taken_ports_and_networks_are_left_to_whoever_has_them() {
     }
     let failure = bench.spawn("other").await.failure.unwrap();
     assert_eq!((failure.step.as_str(), failure.code.code()), ("start", Code::PortsTaken));
-    assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().containers.len(), 1);
+    assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().workloads.len(), 1);
 }
 
 #[tokio::test]
@@ -129,9 +133,9 @@ async fn two_tenants_of_one_image_share_it_and_the_last_one_takes_it_along() {
     let builds = bench.runtime.journal().iter().filter(|call| call.method == "build").count();
     assert_eq!(builds, 1);
     bench.destroy(one.env_id().unwrap()).await;
-    assert_eq!(bench.runtime.owned(INSTANCE).await.unwrap().images.len(), 1);
+    assert_eq!(bench.runtime.owned_images(INSTANCE).await.unwrap().len(), 1);
     bench.destroy(two.env_id().unwrap()).await;
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
 }
 
 #[tokio::test]
@@ -156,7 +160,7 @@ async fn two_hundred_spawns_at_the_same_time_get_the_two_hundred_lowest_ports() 
     let mut ports: Vec<u16> = bench.tenants().await.iter().map(|(_, binding)| binding.port).collect();
     ports.sort_unstable();
     assert_eq!(ports, (3001..=3200).collect::<Vec<_>>());
-    let published = bench.runtime.owned(INSTANCE).await.unwrap().containers.len();
+    let published = bench.runtime.owned(INSTANCE).await.unwrap().workloads.len();
     assert_eq!(published, 200);
 }
 
@@ -189,7 +193,7 @@ async fn a_spawn_that_is_cancelled_while_it_hangs_is_undone_at_once() {
     assert_eq!(operation.state, OperationState::Cancelled);
     assert_eq!(operation.failure.unwrap().code, Code::Cancelled);
     assert_eq!(bench.tenants().await, []);
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
     let again = bench.operations.cancel(&Scope::platform(), "tester", id).await.unwrap_err();
     assert!(again.to_string().contains("is over"), "{again}");
 }
@@ -199,7 +203,7 @@ async fn a_destroy_lets_a_repair_finish_its_step_and_begins_only_then() {
     let bench = Bench::new().await;
     // Slow, so that the destroy is asked for in the middle of the call, and the next one has not been made.
     bench.runtime.latency(Duration::from_millis(200));
-    for call in ["ensure_network", "ensure_container", "start", "wait_ready"] {
+    for call in ["ensure_boundary", "create", "start", "wait_ready"] {
         let env_id = bench.spawn("app").await.env_id().unwrap();
         bench.runtime.lose(&faults::name(env_id));
         bench.runtime.forget_journal();
@@ -211,7 +215,7 @@ async fn a_destroy_lets_a_repair_finish_its_step_and_begins_only_then() {
         let calls: Vec<_> = bench.runtime.journal().into_iter().map(|call| call.method).collect();
         let first = calls.iter().position(|made| made.starts_with("remove")).expect("a removal");
         assert!(calls[first..].iter().all(|made| !made.starts_with("ensure")), "{call}: {calls:?}");
-        assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty(), "{call}");
+        assert!(bench.runtime.left(INSTANCE).is_empty(), "{call}");
     }
 }
 
@@ -219,7 +223,7 @@ async fn a_destroy_lets_a_repair_finish_its_step_and_begins_only_then() {
 async fn what_is_stuck_is_tried_again_the_way_it_was_going() {
     let bench = Bench::new().await;
     bench.runtime.next("wait_ready", Fault::Before(refused()));
-    (0..TRIES).for_each(|_| bench.runtime.next("remove_network", Fault::Before(refused())));
+    (0..TRIES).for_each(|_| bench.runtime.next("remove_boundary", Fault::Before(refused())));
     let stuck = bench.spawn("app").await;
     assert_eq!((stuck.state, stuck.direction), (OperationState::Stuck, Direction::Back));
     let retried = bench.operations.retry(&Scope::platform(), "tester", stuck.id).await.unwrap();
@@ -227,7 +231,7 @@ async fn what_is_stuck_is_tried_again_the_way_it_was_going() {
     assert_eq!(operation.state, OperationState::Failed, "it is undone, not begun again");
     assert_eq!(operation.failure.unwrap().step, "probe", "for the reason it was turned back for");
     assert_eq!(bench.tenants().await, []);
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
     assert!(bench.operations.retry(&Scope::platform(), "tester", stuck.id).await.is_err());
 }
 
@@ -235,7 +239,7 @@ async fn what_is_stuck_is_tried_again_the_way_it_was_going() {
 async fn an_engine_that_is_away_for_a_while_delays_a_spawn_and_no_more() {
     let bench = Bench::new().await;
     let away = || RuntimeError::Unreachable { socket: "/s".into(), cause: "gone".into(), hint: "wait".into() };
-    (0..12).for_each(|_| bench.runtime.next("ensure_container", Fault::Before(away())));
+    (0..12).for_each(|_| bench.runtime.next("create", Fault::Before(away())));
     let operation = bench.spawn("app").await;
     assert_eq!(operation.state, OperationState::Succeeded, "{:?}", operation.failure);
     let events = bench.store.events(&Scope::platform(), operation.id, 0, 100).await.unwrap();
@@ -248,11 +252,11 @@ async fn an_engine_that_does_not_answer_delays_an_undo_and_nothing_gets_stuck() 
     let bench = Bench::new().await;
     bench.runtime.next("wait_ready", Fault::Before(refused()));
     let silence = || RuntimeError::Timeout { what: "remove the network".into(), after: Duration::from_secs(1) };
-    (0..2 * TRIES).for_each(|_| bench.runtime.next("remove_network", Fault::Before(silence())));
+    (0..2 * TRIES).for_each(|_| bench.runtime.next("remove_boundary", Fault::Before(silence())));
     let operation = bench.spawn("app").await;
     assert_eq!(operation.state, OperationState::Failed);
     assert_eq!(operation.failure.unwrap().step, "probe");
-    assert!(bench.runtime.owned(INSTANCE).await.unwrap().is_empty());
+    assert!(bench.runtime.left(INSTANCE).is_empty());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use convergence_model::operation::Lane;
 use convergence_runtime::fake::FakeRuntime;
-use convergence_runtime::{Runtime, RuntimeError};
+use convergence_runtime::{Builder, Runtime, RuntimeError};
 use convergence_work::{
     Came, Class, Done, Effect, End, Failing, Kind, Loop, LoopStep, Next, Recovery, StepError, StepFailure, Turn, Wait,
 };

@@ -13,10 +13,10 @@ use convergence_access::development::HOME;
 use convergence_model::operation::OperationState::{self, Cancelled, Failed, Queued, Running, Stuck, Succeeded};
 use convergence_model::operation::{EventKind, Operation, OperationEvent};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::workload::{Network, Subnet, Workload, label};
+use convergence_model::workload::{Boundary, Subnet, Workload, label};
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
 use convergence_provision::SpawnError;
-use convergence_runtime::{OwnedItem, Runtime};
+use convergence_runtime::{Builder, Desired, OwnedItem, Runtime};
 use convergence_store::{Conflict, Idempotency, OperationQuery, StoreError, TenantQuery};
 use convergence_test_database::Fresh;
 
@@ -271,7 +271,8 @@ async fn check_tenants(site: &Site) {
         }
     }
     for (tenant, binding) in &tenants {
-        let published = site.runtime.workload(&name(tenant.env_id)).map(|workload| workload.published.port);
+        let published = site.runtime.workload(&name(tenant.env_id)).and_then(|workload| workload.published);
+        let published = published.map(|published| published.port);
         assert!(published.is_none_or(|port| port == binding.port), "{tenant:?} {binding:?} {published:?}");
     }
 }
@@ -287,9 +288,10 @@ async fn check_engine(site: &Site, engine: Engine) {
         }
         Engine::Empty => (went_on.clone(), went_on),
     };
-    assert_eq!(names(&owned.containers), containers);
-    assert_eq!(names(&owned.networks), networks);
-    assert_eq!(names(&owned.images).contains(IMAGE), engine == Engine::AsItWas, "{:?}", owned.images);
+    assert_eq!(names(&owned.workloads), containers);
+    assert_eq!(names(&owned.boundaries), networks);
+    let images = site.runtime.owned_images(INSTANCE).await.unwrap();
+    assert_eq!(names(&images).contains(IMAGE), engine == Engine::AsItWas, "{images:?}");
 }
 
 fn names(items: &[OwnedItem]) -> BTreeSet<String> {
@@ -352,7 +354,7 @@ async fn ask_for_more(site: Site, engine: Engine) {
         assert!(left.is_empty(), "{left:?}");
     }
     // The image of the tenants stays with the container that nothing proves to be let go.
-    assert_eq!((names(&left.containers), names(&left.networks)), (unproven(engine), unproven(engine)));
+    assert_eq!((names(&left.workloads), names(&left.boundaries)), (unproven(engine), unproven(engine)));
 }
 
 /// Puts into the engine what the version before left there.
@@ -379,16 +381,14 @@ async fn place_what_was_there(site: &Site) {
         let binding = bindings.get(number).filter(|_| *number != 21);
         let elsewhere = Subnet::containing(Ipv4Addr::new(10, 8, index, 0));
         let subnet = binding.map_or(elsewhere, |binding| binding.subnet);
-        workload.published.port = binding.map_or(3900 + u16::from(index), |binding| binding.port);
-        workload.network = Network { name: workload.name.clone(), subnet };
-        engine.ensure_network(&workload.network, &workload.labels).await.unwrap();
+        workload.published.as_mut().unwrap().port = binding.map_or(3900 + u16::from(index), |binding| binding.port);
+        workload.boundary = Boundary { name: workload.name.clone(), addresses: Some(subnet) };
+        engine.ensure_boundary(&workload.boundary, &workload.labels).await.unwrap();
         if NETWORKS.contains(number) {
             continue;
         }
-        engine.ensure_container(&workload).await.unwrap();
-        if RUNNING.contains(number) {
-            engine.start(&workload.name).await.unwrap();
-        }
+        let desired = if RUNNING.contains(number) { Desired::ONE } else { Desired::Stopped };
+        let _ = engine.ensure(&workload, desired).await.unwrap();
     }
     engine.forget_journal();
 }

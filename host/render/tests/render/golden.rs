@@ -29,6 +29,16 @@ fn a_site_with_a_ca_of_its_own() {
 }
 
 #[test]
+fn a_workload_without_a_published_port_or_leased_addresses_has_neither_in_its_compose_file() {
+    let mut workload = plans::workload(&plans::guarded(plans::node()), &[]);
+    assert!(compose(&workload).contains("ports:") && compose(&workload).contains("ipam:"));
+    workload.published = None;
+    workload.boundary.addresses = None;
+    let text = compose(&workload);
+    assert!(!text.contains("ports:") && !text.contains("ipam:") && !text.contains("3001"), "{text}");
+}
+
+#[test]
 fn compose_files() {
     for (name, plan) in [("node", plans::node()), ("go", plans::go()), ("nasty", plans::nasty())] {
         let workload =

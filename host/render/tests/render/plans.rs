@@ -272,6 +272,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         revision: RevisionNumber(1),
         operation: OperationId(uuid::Uuid::nil()),
         image: "convergence-tenant/org-1:0123",
+        published: true,
         limits: tenant.spec.limits,
         platform: &platform,
         api_key: Secret::new("sk_tenant_do_not_show"),

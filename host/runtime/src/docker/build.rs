@@ -21,8 +21,8 @@ use tokio::net::{TcpStream, UnixStream};
 use super::connect::{Address, Docker, Fault, bounded};
 use super::context::{DOCKERFILE, archive};
 use super::progress::BuildProgress;
+use crate::builder::Progress;
 use crate::error::RuntimeError;
-use crate::runtime::Progress;
 
 /// Bytes of one line of the engine's answer. One carries at most a few kilobytes of output.
 const LONGEST_FRAME: usize = 4 * 1024 * 1024;

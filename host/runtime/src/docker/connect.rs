@@ -14,7 +14,7 @@ use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as BollardError;
 
 use crate::error::RuntimeError;
-use crate::runtime::EngineInfo;
+use crate::runtime::{EngineInfo, LOCAL_NODE, Node};
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -274,6 +274,22 @@ impl Docker {
             architecture: version.arch.unwrap_or_default(),
             cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).filter(|cpus| *cpus > 0),
             memory_mb: info.mem_total.and_then(|bytes| u32::try_from(bytes >> 20).ok()).filter(|mib| *mib > 0),
+        })
+    }
+
+    /// The machine the engine runs on.
+    pub(super) async fn node(&self) -> Result<Node, RuntimeError> {
+        let info = self
+            .call("describe its machine", |client| async move { client.info().await })
+            .await
+            .map_err(|fault| fault.into_error(self))?;
+        Ok(Node {
+            id: LOCAL_NODE.to_owned(),
+            name: info.name.unwrap_or_default(),
+            ready: true,
+            address: None,
+            cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or_default(),
+            memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
         })
     }
 }

@@ -10,46 +10,31 @@ use bollard::query_parameters::{
 use convergence_model::workload::{EnvValue, OPEN_FILES, USER, Workload, label};
 
 use super::connect::{Docker, Fault};
+use super::inspect::state_of;
 use super::owned::belongs_with;
 use crate::error::RuntimeError;
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{fingerprint, limits_label};
+use crate::observed::State;
 use crate::owner::Owner;
-use crate::runtime::{Ensured, Removal};
+use crate::runtime::Removal;
+use crate::single::{Containers, Found};
 
 const MIB: i64 = 1024 * 1024;
 
-impl Docker {
-    pub(super) async fn make_sure_of_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError> {
-        let name = &workload.name;
-        if self.create_container(workload).await? {
-            return Ok(Ensured::Created);
-        }
-        if let Some(found) = self.look(name).await? {
+impl Containers for Docker {
+    async fn find(&self, workload: &Workload) -> Result<Option<Found>, RuntimeError> {
+        Ok(self.look(&workload.name).await?.map(|found| {
             let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-            if !belongs_with(labels, &workload.labels) {
-                return Err(RuntimeError::Conflict {
-                    what: format!("container {name}"),
-                    message: "a container of that name exists and is not this tenant's".to_owned(),
-                });
+            Found {
+                ours: belongs_with(labels, &workload.labels),
+                state: found.state.as_ref().map_or(State::Dead, state_of),
+                deviations: super::verify::deviations(workload, &found),
+                id: found.id.unwrap_or_default(),
             }
-            // The label says what it was created from; only an inspection says what has become of it.
-            let same = labels.and_then(|labels| labels.get(label::SPEC)) == Some(&fingerprint(workload));
-            if same && super::verify::deviations(workload, &found).is_empty() {
-                return Ok(Ensured::Adopted);
-            }
-            self.delete_container_id(&found.id.unwrap_or_default(), name).await?;
-        }
-        if self.create_container(workload).await? {
-            return Ok(Ensured::Replaced);
-        }
-        Err(RuntimeError::Conflict {
-            what: format!("container {name}"),
-            message: "somebody else keeps creating a container of that name".to_owned(),
-        })
+        }))
     }
 
-    /// Whether it was created; `false` where the name is taken.
-    async fn create_container(&self, workload: &Workload) -> Result<bool, RuntimeError> {
+    async fn create(&self, workload: &Workload) -> Result<bool, RuntimeError> {
         let name = &workload.name;
         let what = format!("create container {name}");
         let body = &body(workload);
@@ -67,13 +52,15 @@ impl Docker {
         }
     }
 
-    pub(super) async fn start_container(&self, name: &str) -> Result<(), RuntimeError> {
-        let what = format!("start container {name}");
-        match self.call(&what, |client| async move { client.start_container(name, None).await }).await {
-            Ok(()) | Err(Fault::Refused { status: 304, .. }) => Ok(()),
-            Err(Fault::Refused { message, .. }) if is_port_taken(&message) => {
-                Err(RuntimeError::PortTaken { port: self.published_port(name).await?.unwrap_or_default() })
-            }
+    async fn check(&self, workload: &Workload) -> Result<Option<Found>, RuntimeError> {
+        self.find(workload).await
+    }
+
+    async fn start(&self, workload: &Workload, id: &str) -> Result<bool, RuntimeError> {
+        let what = format!("start container {}", workload.name);
+        match self.call(&what, |client| async move { client.start_container(id, None).await }).await {
+            Ok(()) | Err(Fault::Refused { status: 304, .. }) => Ok(true),
+            Err(Fault::Refused { message, .. }) if is_port_taken(&message) => Ok(false),
             Err(Fault::Refused { status: 400, message }) if message.contains("is ambiguous") => {
                 Err(RuntimeError::Ambiguous { what: message })
             }
@@ -83,20 +70,29 @@ impl Docker {
         }
     }
 
-    async fn published_port(&self, name: &str) -> Result<Option<u16>, RuntimeError> {
-        let found = self.look(name).await?;
-        let bindings = found.and_then(|found| found.host_config).and_then(|host| host.port_bindings);
-        let binding = bindings.into_iter().flatten().find_map(|(_, bindings)| bindings?.into_iter().next());
-        Ok(binding.and_then(|binding| binding.host_port?.parse().ok()))
+    async fn halt(&self, workload: &Workload, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+        self.stop_container_id(id, &workload.name, grace).await
     }
 
+    async fn discard(&self, workload: &Workload, id: &str) -> Result<(), RuntimeError> {
+        self.delete_container_id(id, &workload.name).await
+    }
+}
+
+impl Docker {
     pub(super) async fn stop_container(
         &self,
         name: &str,
         owner: Owner<'_>,
         grace: Duration,
     ) -> Result<(), RuntimeError> {
-        let Holder::Ours(id) = &self.holder(name, owner).await? else { return Ok(()) };
+        match self.holder(name, owner).await? {
+            Holder::Ours(id) => self.stop_container_id(&id, name, grace).await,
+            Holder::Nobody | Holder::Foreign => Ok(()),
+        }
+    }
+
+    async fn stop_container_id(&self, id: &str, name: &str, grace: Duration) -> Result<(), RuntimeError> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let limit = grace.saturating_add(self.config.call_limit);
         let stopped = self
@@ -108,6 +104,23 @@ impl Docker {
             Ok(()) | Err(Fault::Refused { status: 304 | 404, .. }) => Ok(()),
             Err(fault) => Err(fault.into_error(self)),
         }
+    }
+
+    /// Gives a container other limits while it runs.
+    pub(super) async fn resize_container(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        let name = &workload.name;
+        let Some(owner) = Owner::of(&workload.labels) else { return Err(not_ours(name)) };
+        let id = match self.holder(name, owner).await? {
+            Holder::Ours(id) => id,
+            Holder::Nobody => return Err(RuntimeError::NotFound { what: format!("container {name}") }),
+            Holder::Foreign => return Err(not_ours(name)),
+        };
+        let (id, limits) = (&id, &limits_of(workload));
+        self.call(&format!("resize container {name}"), |client| async move {
+            client.update_container(id, limits.clone()).await
+        })
+        .await
+        .map_err(|fault| fault.into_error(self))
     }
 
     pub(super) async fn delete_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
@@ -171,6 +184,13 @@ enum Holder {
     Foreign,
 }
 
+fn not_ours(name: &str) -> RuntimeError {
+    RuntimeError::Conflict {
+        what: format!("container {name}"),
+        message: "a container of that name exists and is not this tenant's".to_owned(),
+    }
+}
+
 /// How Docker says that a published port is taken: the first by itself, the second through its port proxy.
 fn is_port_taken(message: &str) -> bool {
     message.contains("port is already allocated") || message.contains("address already in use")
@@ -180,7 +200,9 @@ fn is_port_taken(message: &str) -> bool {
 pub(super) fn body(workload: &Workload) -> models::ContainerCreateBody {
     let mut labels: HashMap<_, _> = workload.labels.clone().into_iter().collect();
     labels.insert(label::SPEC.to_owned(), fingerprint(workload));
-    let network = workload.network.name.clone();
+    labels.insert(label::LIMITS.to_owned(), limits_label(workload.limits));
+    labels.insert(label::PORT.to_owned(), workload.container_port.to_string());
+    let network = workload.boundary.name.clone();
     models::ContainerCreateBody {
         hostname: Some(workload.name.clone()),
         user: Some(user()),
@@ -208,8 +230,7 @@ pub(super) fn body(workload: &Workload) -> models::ContainerCreateBody {
 }
 
 fn host_config(workload: &Workload) -> models::HostConfig {
-    let limits = &workload.limits;
-    let memory = i64::from(limits.memory_mb) * MIB;
+    let limits = limits_of(workload);
     models::HostConfig {
         // What it may do: nothing that needs a capability, and nothing it did not have at its start.
         privileged: Some(false),
@@ -217,14 +238,13 @@ fn host_config(workload: &Workload) -> models::HostConfig {
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
         readonly_rootfs: Some(true),
         ipc_mode: Some("private".to_owned()),
-        // How much it may use. Swap equal to memory means no swap.
-        memory: Some(memory),
-        memory_swap: Some(memory),
-        nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
-        // On a busy machine, its part in proportion.
-        cpu_shares: Some(i64::from(limits.cpu_shares())),
-        memory_reservation: Some(i64::from(limits.memory_reservation_mb()) * MIB),
-        pids_limit: Some(i64::from(limits.pids)),
+        // How much it may use.
+        memory: limits.memory,
+        memory_swap: limits.memory_swap,
+        nano_cpus: limits.nano_cpus,
+        cpu_shares: limits.cpu_shares,
+        memory_reservation: limits.memory_reservation,
+        pids_limit: limits.pids_limit,
         oom_kill_disable: Some(false),
         ulimits: Some(vec![ulimit("nofile", i64::from(OPEN_FILES)), ulimit("core", 0)]),
         // Where it may write.
@@ -250,14 +270,14 @@ fn host_config(workload: &Workload) -> models::HostConfig {
             ])),
         }),
         // Whom it may talk to.
-        network_mode: Some(workload.network.name.clone()),
-        port_bindings: Some(HashMap::from([(
-            inner_port(workload),
-            Some(vec![models::PortBinding {
-                host_ip: Some(workload.published.address.to_string()),
-                host_port: Some(workload.published.port.to_string()),
-            }]),
-        )])),
+        network_mode: Some(workload.boundary.name.clone()),
+        port_bindings: workload.published.map(|published| {
+            let binding = models::PortBinding {
+                host_ip: Some(published.address.to_string()),
+                host_port: Some(published.port.to_string()),
+            };
+            HashMap::from([(inner_port(workload), Some(vec![binding]))])
+        }),
         publish_all_ports: Some(false),
         extra_hosts: Some(extra_hosts(workload)),
         // How it lives. An init reaps zombies and passes signals on: without one, stopping takes the whole grace.
@@ -267,6 +287,23 @@ fn host_config(workload: &Workload) -> models::HostConfig {
             name: Some(models::RestartPolicyNameEnum::UNLESS_STOPPED),
             maximum_retry_count: None,
         }),
+        ..Default::default()
+    }
+}
+
+/// What may be changed while a container runs.
+fn limits_of(workload: &Workload) -> models::ContainerUpdateBody {
+    let limits = &workload.limits;
+    let memory = Some(i64::from(limits.memory_mb) * MIB);
+    models::ContainerUpdateBody {
+        memory,
+        // Equal to memory means no swap.
+        memory_swap: memory,
+        nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
+        // On a busy machine, its part in proportion.
+        cpu_shares: Some(i64::from(limits.cpu_shares())),
+        memory_reservation: Some(i64::from(limits.memory_reservation_mb()) * MIB),
+        pids_limit: Some(i64::from(limits.pids)),
         ..Default::default()
     }
 }

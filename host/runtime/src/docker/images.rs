@@ -7,8 +7,8 @@ use convergence_model::workload::label;
 use futures_util::StreamExt;
 
 use super::connect::{Docker, Fault, bounded};
+use crate::builder::{ImageRemoval, Progress};
 use crate::error::RuntimeError;
-use crate::runtime::{ImageRemoval, Progress};
 
 impl Docker {
     pub(super) async fn find_image(&self, reference: &str) -> Result<Option<models::ImageInspect>, RuntimeError> {

@@ -1,11 +1,12 @@
-//! Networks of tenants' own.
+//! Boundaries: a bridge network of each tenant's own, on which containers cannot reach each other. Docker itself keeps the
+//! traffic of one bridge from another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models;
 use bollard::query_parameters::ListNetworksOptionsBuilder;
-use convergence_model::workload::{Network, label};
+use convergence_model::workload::{Boundary, NO_NEIGHBOURS, label};
 
 use super::connect::{Docker, Fault};
 use super::owned::belongs_with;
@@ -19,43 +20,44 @@ const LOOKS: u32 = 15;
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Docker {
-    pub(super) async fn make_sure_of_network(
+    pub(super) async fn make_sure_of_boundary(
         &self,
-        network: &Network,
+        boundary: &Boundary,
         labels: &BTreeMap<String, String>,
     ) -> Result<Ensured, RuntimeError> {
-        let mut existing = self.networks_named(&network.name).await?;
-        let fitting = existing.iter().position(|found| is_shaped(found, network) && is_labelled(found, labels));
+        let mut existing = self.networks_named(&boundary.name).await?;
+        let fitting = existing.iter().position(|found| is_shaped(found, boundary) && is_labelled(found, labels));
         let kept = fitting.map(|index| existing.swap_remove(index));
         let replaces = !existing.is_empty();
         // The engine allows a name twice, and then refuses it everywhere: keep one.
         for found in existing {
             if !belongs_with(found.labels.as_ref(), labels) {
                 return Err(RuntimeError::Conflict {
-                    what: format!("network {}", network.name),
+                    what: format!("network {}", boundary.name),
                     message: "a network of that name exists and is not this tenant's".to_owned(),
                 });
             }
-            self.delete_network_id(&found.id.unwrap_or_default(), &network.name).await?;
+            self.delete_network_id(&found.id.unwrap_or_default(), &boundary.name).await?;
         }
         if kept.is_some() {
             return Ok(Ensured::Adopted);
         }
-        let subnet = network.subnet.to_string();
+        let subnet = boundary.addresses.map(|addresses| addresses.to_string());
         let request = &models::NetworkCreateRequest {
-            name: network.name.clone(),
+            name: boundary.name.clone(),
             driver: Some("bridge".to_owned()),
-            ipam: Some(models::Ipam {
+            // Without addresses leased for it, Docker takes some of its own pool, which is small.
+            ipam: subnet.clone().map(|subnet| models::Ipam {
                 driver: Some("default".to_owned()),
-                config: Some(vec![models::IpamConfig { subnet: Some(subnet.clone()), ..Default::default() }]),
+                config: Some(vec![models::IpamConfig { subnet: Some(subnet), ..Default::default() }]),
                 options: None,
             }),
             enable_ipv6: Some(false),
-            options: Some(HashMap::from([(Network::NO_NEIGHBOURS.0.to_owned(), Network::NO_NEIGHBOURS.1.to_owned())])),
+            options: Some(HashMap::from([(NO_NEIGHBOURS.0.to_owned(), NO_NEIGHBOURS.1.to_owned())])),
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
-        let what = format!("create network {}", network.name);
+        let what = format!("create network {}", boundary.name);
         let made = self.call(&what, |client| async move { client.create_network(request.clone()).await }).await;
         match made {
             Ok(_) if replaces => Ok(Ensured::Replaced),
@@ -64,22 +66,26 @@ impl Docker {
                 // A create whose reply was lost, because the connection or this very program ended, overlaps with itself. The
                 // engine takes the addresses first and shows the network when it is done.
                 for _ in 0..LOOKS {
-                    let found = self.networks_named(&network.name).await?;
-                    if found.iter().any(|found| is_shaped(found, network) && is_labelled(found, labels)) {
+                    let found = self.networks_named(&boundary.name).await?;
+                    if found.iter().any(|found| is_shaped(found, boundary) && is_labelled(found, labels)) {
                         return Ok(Ensured::Created);
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(RuntimeError::SubnetTaken { subnet })
+                Err(RuntimeError::SubnetTaken { subnet: subnet.unwrap_or_default() })
             }
             Err(fault) => Err(fault.into_error(self)),
         }
     }
 
-    /// Removes every network of that name that is the owner's.
-    pub(super) async fn delete_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+    /// Removes every network of that name, or of that id, that is the owner's.
+    pub(super) async fn delete_boundary(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
         let mut removal = Removal::Absent;
-        for found in self.networks_named(name).await? {
+        let mut all = self.networks_named(name).await?;
+        if all.is_empty() {
+            all = self.networks_of_id(name).await?;
+        }
+        for found in all {
             let labels = found.labels.as_ref();
             if owner.owns(|key| labels?.get(key)) {
                 self.delete_network_id(&found.id.unwrap_or_default(), name).await?;
@@ -105,30 +111,39 @@ impl Docker {
     }
 
     async fn networks_named(&self, name: &str) -> Result<Vec<models::Network>, RuntimeError> {
-        let filters = &HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
-        let found = self
-            .call("list networks", |client| async move {
-                client.list_networks(Some(ListNetworksOptionsBuilder::new().filters(filters).build())).await
-            })
-            .await
-            .map_err(|fault| fault.into_error(self))?;
         // The filter finds parts of names too.
+        let found = self.networks("name", name).await?;
         Ok(found.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
+    }
+
+    /// The network of this id, if there is one.
+    async fn networks_of_id(&self, id: &str) -> Result<Vec<models::Network>, RuntimeError> {
+        let found = self.networks("id", id).await?;
+        Ok(found.into_iter().filter(|network| network.id.as_deref() == Some(id)).collect())
+    }
+
+    pub(super) async fn networks(&self, filter: &str, value: &str) -> Result<Vec<models::Network>, RuntimeError> {
+        let filters = &HashMap::from([(filter.to_owned(), vec![value.to_owned()])]);
+        self.call("list networks", |client| async move {
+            client.list_networks(Some(ListNetworksOptionsBuilder::new().filters(filters).build())).await
+        })
+        .await
+        .map_err(|fault| fault.into_error(self))
     }
 }
 
-fn is_shaped(found: &models::Network, wanted: &Network) -> bool {
+fn is_shaped(found: &models::Network, wanted: &Boundary) -> bool {
     let subnets: Vec<_> = found
         .ipam
         .iter()
         .flat_map(|ipam| ipam.config.iter().flatten())
         .map(|config| config.subnet.as_deref())
         .collect();
-    let option = found.options.as_ref().and_then(|options| options.get(Network::NO_NEIGHBOURS.0));
+    let option = found.options.as_ref().and_then(|options| options.get(NO_NEIGHBOURS.0));
     found.driver.as_deref() == Some("bridge")
         && found.internal != Some(true)
-        && subnets == [Some(wanted.subnet.to_string().as_str())]
-        && option.map(String::as_str) == Some(Network::NO_NEIGHBOURS.1)
+        && wanted.addresses.is_none_or(|addresses| subnets == [Some(addresses.to_string().as_str())])
+        && option.map(String::as_str) == Some(NO_NEIGHBOURS.1)
 }
 
 /// Whether all labels asked for are there. The operation's may differ: a second one adopts what the first made.

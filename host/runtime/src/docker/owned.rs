@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bollard::models;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
@@ -9,12 +10,13 @@ use convergence_model::workload::label;
 
 use super::connect::Docker;
 use crate::error::RuntimeError;
+use crate::observed::State;
+use crate::owned::{Owned, OwnedItem};
 use crate::owner::Owner;
-use crate::runtime::{Owned, OwnedItem};
 
 impl Docker {
     pub(super) async fn list_owned(&self, instance: &str) -> Result<Owned, RuntimeError> {
-        let filters = &HashMap::from([("label".to_owned(), vec![format!("{}={instance}", label::INSTANCE)])]);
+        let filters = &labelled(instance);
         let containers = self
             .call("list containers", |client| async move {
                 let options = ListContainersOptionsBuilder::new().all(true).filters(filters).build();
@@ -34,28 +36,23 @@ impl Docker {
             })
             .await
             .map_err(|fault| fault.into_error(self))?;
-        let images = self
-            .call("list images", |client| async move {
-                client.list_images(Some(ListImagesOptionsBuilder::new().filters(filters).build())).await
-            })
-            .await
-            .map_err(|fault| fault.into_error(self))?;
-
         let mut owned = Owned {
-            containers: containers
+            workloads: containers
                 .into_iter()
                 .map(|found| {
                     let id = found.id.unwrap_or_default();
                     let name = found.names.unwrap_or_default().into_iter().next();
                     let name = name.map(|name| name.trim_start_matches('/').to_owned());
-                    OwnedItem { name: name.unwrap_or_else(|| id.clone()), id, labels: sorted(found.labels) }
+                    let state = Some(found.state.map_or(State::Dead, summary_state));
+                    OwnedItem { name: name.unwrap_or_else(|| id.clone()), id, state, labels: sorted(found.labels) }
                 })
                 .collect(),
-            networks: networks
+            boundaries: networks
                 .into_iter()
                 .map(|found| OwnedItem {
                     name: found.name.unwrap_or_default(),
                     id: found.id.unwrap_or_default(),
+                    state: None,
                     labels: sorted(found.labels),
                 })
                 .collect(),
@@ -63,24 +60,63 @@ impl Docker {
                 .volumes
                 .unwrap_or_default()
                 .into_iter()
-                .map(|found| OwnedItem { id: found.name.clone(), name: found.name, labels: sorted(Some(found.labels)) })
-                .collect(),
-            images: images
-                .into_iter()
-                .flat_map(|found| {
-                    let labels = sorted(Some(found.labels));
-                    let mut names: Vec<_> = found.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect();
-                    if names.is_empty() {
-                        names.push(found.id.clone());
-                    }
-                    names.into_iter().map(move |name| OwnedItem { name, id: found.id.clone(), labels: labels.clone() })
+                .map(|found| OwnedItem {
+                    id: found.name.clone(),
+                    name: found.name,
+                    state: None,
+                    labels: sorted(Some(found.labels)),
                 })
                 .collect(),
         };
-        for list in [&mut owned.containers, &mut owned.networks, &mut owned.volumes, &mut owned.images] {
+        for list in [&mut owned.workloads, &mut owned.boundaries, &mut owned.volumes] {
             list.sort();
         }
         Ok(owned)
+    }
+
+    pub(super) async fn list_owned_images(&self, instance: &str) -> Result<Vec<OwnedItem>, RuntimeError> {
+        let filters = &labelled(instance);
+        let images = self
+            .call("list images", |client| async move {
+                client.list_images(Some(ListImagesOptionsBuilder::new().filters(filters).build())).await
+            })
+            .await
+            .map_err(|fault| fault.into_error(self))?;
+        let mut owned: Vec<OwnedItem> = images
+            .into_iter()
+            .flat_map(|found| {
+                let labels = sorted(Some(found.labels));
+                let mut names: Vec<_> = found.repo_tags.into_iter().filter(|tag| tag != "<none>:<none>").collect();
+                if names.is_empty() {
+                    names.push(found.id.clone());
+                }
+                names.into_iter().map(move |name| OwnedItem {
+                    name,
+                    id: found.id.clone(),
+                    state: None,
+                    labels: labels.clone(),
+                })
+            })
+            .collect();
+        owned.sort();
+        Ok(owned)
+    }
+}
+
+fn labelled(instance: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{}={instance}", label::INSTANCE)])])
+}
+
+fn summary_state(state: models::ContainerSummaryStateEnum) -> State {
+    use models::ContainerSummaryStateEnum as Status;
+    match state {
+        Status::CREATED => State::Created,
+        Status::RUNNING => State::Running,
+        Status::PAUSED => State::Paused,
+        Status::RESTARTING => State::Restarting,
+        Status::REMOVING => State::Removing,
+        Status::EXITED => State::Exited,
+        _ => State::Dead,
     }
 }
 

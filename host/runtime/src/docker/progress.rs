@@ -7,8 +7,8 @@ use prost::Message;
 use serde::Deserialize;
 
 use super::connect::bounded;
+use crate::builder::Progress;
 use crate::error::RuntimeError;
-use crate::runtime::Progress;
 
 /// Lines of a failed instruction that are kept.
 const KEPT_LINES: usize = 20;

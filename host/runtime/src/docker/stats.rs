@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::connect::{Docker, Fault};
 use crate::error::RuntimeError;
-use crate::runtime::Usage;
+use crate::observed::Usage;
 
 /// The time in which the CPU is measured.
 const WINDOW: Duration = Duration::from_millis(100);

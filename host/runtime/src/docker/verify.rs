@@ -4,7 +4,7 @@
 //! an operator may change one by hand. So what the engine reports is compared with what [`body`] asks for, and
 //! every field that could widen what a container may do is expected at its default.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 
 use bollard::models;
@@ -13,7 +13,8 @@ use convergence_model::workload::{Workload, label};
 use super::connect::Docker;
 use super::container::{body, env};
 use crate::error::RuntimeError;
-use crate::runtime::Deviation;
+use crate::fingerprint::{fingerprint, is_made_from};
+use crate::observed::Deviation;
 
 impl Docker {
     pub(super) async fn compare(&self, workload: &Workload) -> Result<Vec<Deviation>, RuntimeError> {
@@ -44,7 +45,7 @@ pub(super) fn deviations(workload: &Workload, found: &models::ContainerInspectRe
     report.same("Config.StopTimeout", &expected.stop_timeout, &config.stop_timeout);
     let test = |check: &Option<models::HealthConfig>| check.as_ref().and_then(|check| check.test.clone());
     report.same("Config.Healthcheck.Test", &test(&expected.healthcheck), &test(&config.healthcheck));
-    labels(&mut report, &expected, config);
+    labels(&mut report, workload, config);
     variables(&mut report, workload, config);
 
     // What it may do.
@@ -101,7 +102,7 @@ pub(super) fn deviations(workload: &Workload, found: &models::ContainerInspectRe
         .flat_map(|settings| settings.networks.iter().flatten())
         .map(|(name, _)| name)
         .collect();
-    report.same("NetworkSettings.Networks", &BTreeSet::from([&workload.network.name]), &attached);
+    report.same("NetworkSettings.Networks", &BTreeSet::from([&workload.boundary.name]), &attached);
     report.same("HostConfig.PortBindings", &ports(&expected_host.port_bindings), &ports(&host.port_bindings));
     report.same("HostConfig.PublishAllPorts", &false, &host.publish_all_ports.unwrap_or_default());
     let hosts = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
@@ -117,13 +118,15 @@ pub(super) fn deviations(workload: &Workload, found: &models::ContainerInspectRe
 }
 
 /// Those asked for must be there; an image may add its own. The operation's is that of whoever made it.
-fn labels(report: &mut Report, expected: &models::ContainerCreateBody, config: &models::ContainerConfig) {
-    let found = config.labels.clone().unwrap_or_default();
-    for (key, value) in ordered(&expected.labels) {
-        let value = Some(value);
-        if key != label::OPERATION && found.get(&key) != value.as_ref() {
-            report.same(&format!("Config.Labels.{key}"), &value.as_deref(), &found.get(&key).map(String::as_str));
-        }
+fn labels(report: &mut Report, workload: &Workload, config: &models::ContainerConfig) {
+    let empty = HashMap::new();
+    let found = config.labels.as_ref().unwrap_or(&empty);
+    for (key, value) in workload.labels.iter().filter(|(key, _)| key.as_str() != label::OPERATION) {
+        report.same(&format!("Config.Labels.{key}"), &Some(value), &found.get(key));
+    }
+    if !is_made_from(|key| found.get(key), workload) {
+        let expected = fingerprint(workload);
+        report.push(&format!("Config.Labels.{}", label::SPEC), &expected, &format!("{:?}", found.get(label::SPEC)));
     }
 }
 
@@ -164,7 +167,7 @@ fn ports(bindings: &Option<models::PortMap>) -> BTreeSet<(String, Option<String>
         .collect()
 }
 
-fn ordered(map: &Option<std::collections::HashMap<String, String>>) -> BTreeMap<String, String> {
+fn ordered(map: &Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.clone().unwrap_or_default().into_iter().collect()
 }
 

@@ -1,33 +1,41 @@
-//! A runtime that keeps everything in memory, for tests of whoever uses one.
+//! A builder and runtime that keeps everything in memory, for tests of whoever uses one.
 //!
 //! It behaves as Docker does where that matters (the conformance suite runs on both), keeps a journal of every
 //! call, and fails where it is told to: before an effect, after it (the reply is lost), or by never answering.
+//!
+//! [`Runtime::ensure`] is one method and several effects, each of which is a call here and may fail on its own, as each is a
+//! request to a real engine: `find`, then `halt` and `discard` of what is replaced, `create`, `check`, and `start` or `halt`.
 
+mod runtime;
 mod world;
 
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use convergence_model::EnvId;
-use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
-use convergence_model::workload::{Network, Workload};
-use futures_util::{StreamExt, stream};
-use tokio::sync::Notify;
-use tokio::sync::broadcast::{self, error::RecvError};
+use convergence_model::build::ImageBuild;
+use convergence_model::workload::Workload;
+use tokio::sync::{Notify, broadcast};
 
 use self::world::World;
+use crate::capability::{Capabilities, Enforcer};
 use crate::error::RuntimeError;
-use crate::owner::Owner;
-use crate::runtime::{
-    ChangeStream, Changed, Deviation, EngineInfo, Ensured, ImageRemoval, LogLine, LogQuery, LogStream, Observed, Owned,
-    Progress, Ready, Removal, Runtime, Usage,
-};
+use crate::observed::{Change, Changed};
 
 /// Changes a listener may fall behind.
 const CHANGES: usize = 1024;
+
+/// What the fake can do: it runs nothing, so there is nothing to run a command in and no traffic to keep apart.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    live_limits: true,
+    host_ports: true,
+    start_first: false,
+    exec: false,
+    replicas: true,
+    leased_addresses: true,
+    boundary: Enforcer::Nobody,
+    disk_quota: false,
+};
 
 /// How one call goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +70,8 @@ pub enum Readiness {
 /// One call, as it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The name of the method of [`Runtime`].
+    /// The name of the method of [`Runtime`](crate::Runtime) or [`Builder`](crate::Builder), or of one of the effects of
+    /// `ensure`.
     pub method: &'static str,
     /// The name of what it was about; empty where it was about nothing in particular.
     pub subject: String,
@@ -74,11 +83,12 @@ pub struct FakeRuntime {
     world: Mutex<World>,
     called: Notify,
     changes: broadcast::Sender<Changed>,
+    capabilities: Capabilities,
 }
 
 impl Default for FakeRuntime {
     fn default() -> Self {
-        Self { world: Mutex::default(), called: Notify::default(), changes: broadcast::channel(CHANGES).0 }
+        Self::claiming(CAPABILITIES)
     }
 }
 
@@ -86,6 +96,12 @@ impl FakeRuntime {
     /// An engine with nothing in it, on which everything succeeds.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An engine that claims to be able to do this, and can do what [`CAPABILITIES`] says.
+    pub fn claiming(capabilities: Capabilities) -> Self {
+        let (world, called) = (Mutex::default(), Notify::default());
+        Self { world, called, changes: broadcast::channel(CHANGES).0, capabilities }
     }
 
     /// Makes the next call of `method` go wrong. Told twice, the next two calls do, in that order.
@@ -112,7 +128,7 @@ impl FakeRuntime {
         world.faults_at.clear();
     }
 
-    /// How containers fare from now on when [`Runtime::wait_ready`] looks at them.
+    /// How containers fare from now on when [`Runtime::wait_ready`](crate::Runtime::wait_ready) looks at them.
     pub fn readiness(&self, readiness: Readiness) {
         self.world().readiness = readiness;
     }
@@ -139,23 +155,28 @@ impl FakeRuntime {
 
     /// Ends a container.
     pub fn crash(&self, name: &str, code: i64, oom: bool) {
-        let tenant = self.world().tenant_of(name);
         self.world().crash(name, code, oom);
-        self.tell(tenant, "die");
+        self.tell(name, Change::Ended { code: Some(code) });
     }
 
-    /// Changes a container by hand, so that [`Runtime::verify`] finds it.
+    /// Changes a container by hand, so that [`Runtime::verify`](crate::Runtime::verify) finds it.
     pub fn tamper(&self, name: &str, field: &str) {
-        let tenant = self.world().tenant_of(name);
         self.world().tamper(name, field);
-        self.tell(tenant, "update");
+        self.tell(name, Change::Altered);
     }
 
-    /// Removes a container behind everybody's back.
+    /// Makes the engine create every container differently from what it is asked for, in this field; or, with `None`, as it
+    /// is asked from now on.
+    pub fn distort(&self, field: Option<&str>) {
+        self.world().distortion = field.map(str::to_owned);
+    }
+
+    /// Removes a container without anybody having asked for it.
     pub fn lose(&self, name: &str) {
-        let tenant = self.world().tenant_of(name);
+        let changed = self.world().changed(name, Change::Removed);
         self.world().containers.remove(name);
-        self.tell(tenant, "destroy");
+        // Nobody listening is not an error.
+        changed.map(|changed| self.changes.send(changed));
     }
 
     /// Lets every call take this long from now on.
@@ -163,11 +184,15 @@ impl FakeRuntime {
         self.world().latency = latency;
     }
 
-    fn tell(&self, tenant: Option<EnvId>, action: &str) {
-        if let Some(tenant) = tenant {
-            // Nobody listening is not an error.
-            let _ = self.changes.send(Changed { tenant, action: action.to_owned() });
-        }
+    fn tell(&self, name: &str, change: Change) {
+        let changed = self.world().changed(name, change);
+        // Nobody listening is not an error.
+        changed.map(|changed| self.changes.send(changed));
+    }
+
+    /// The names of everything there is of an installation, images included. Not a call: it is not in the journal.
+    pub fn left(&self, instance: &str) -> Vec<String> {
+        self.world().left(instance)
     }
 
     /// Every call so far, oldest first.
@@ -242,142 +267,5 @@ impl FakeRuntime {
                 pending().await
             }
         }
-    }
-}
-
-#[async_trait]
-impl Runtime for FakeRuntime {
-    async fn engine(&self) -> Result<EngineInfo, RuntimeError> {
-        self.act("engine", "", |_| {
-            Ok(EngineInfo {
-                name: "fake".to_owned(),
-                version: "1".to_owned(),
-                api_version: "1".to_owned(),
-                buildkit: true,
-                cgroup_version: "2".to_owned(),
-                storage_driver: "memory".to_owned(),
-                security_options: Vec::new(),
-                root_dir: "/nowhere".to_owned(),
-                architecture: "amd64".to_owned(),
-                cpus: Some(64),
-                memory_mb: Some(1 << 20),
-            })
-        })
-        .await
-    }
-
-    async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
-        self.act("image_id", reference, |world| Ok(world.images.get(reference).map(|image| image.id.clone()))).await
-    }
-
-    async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
-        let (base, pulled) = self.act("base_image", reference, |world| Ok(world.base(reference))).await?;
-        if pulled {
-            progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
-        }
-        Ok(base)
-    }
-
-    async fn build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {
-        progress(BuildLine { step: "[1/1] FROM".to_owned(), text: "started".to_owned() });
-        let id = self.act("build", &build.tag, |world| Ok(world.build(build))).await?;
-        progress(BuildLine { step: "[1/1] FROM".to_owned(), text: "done".to_owned() });
-        Ok(id)
-    }
-
-    async fn ensure_network(
-        &self,
-        network: &Network,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<Ensured, RuntimeError> {
-        self.act("ensure_network", &network.name, |world| world.ensure_network(network, labels)).await
-    }
-
-    async fn remove_network(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
-        self.act("remove_network", name, |world| world.remove_network(name, owner)).await
-    }
-
-    async fn ensure_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<Ensured, RuntimeError> {
-        self.act("ensure_volume", name, |world| world.ensure_volume(name, labels)).await
-    }
-
-    async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
-        self.act("remove_volume", name, |world| world.remove_volume(name, owner)).await
-    }
-
-    async fn ensure_container(&self, workload: &Workload) -> Result<Ensured, RuntimeError> {
-        self.act("ensure_container", &workload.name, |world| world.ensure_container(workload)).await
-    }
-
-    async fn start(&self, name: &str) -> Result<(), RuntimeError> {
-        self.act("start", name, |world| world.start(name)).await
-    }
-
-    async fn stop(&self, name: &str, owner: Owner<'_>, _grace: Duration) -> Result<(), RuntimeError> {
-        self.act("stop", name, |world| {
-            world.stop(name, owner);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn remove_container(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
-        self.act("remove_container", name, |world| Ok(world.remove_container(name, owner))).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Observed>, RuntimeError> {
-        self.act("inspect", name, |world| Ok(world.observe(name))).await
-    }
-
-    async fn verify(&self, workload: &Workload) -> Result<Vec<Deviation>, RuntimeError> {
-        self.act("verify", &workload.name, |world| world.verify(workload)).await
-    }
-
-    async fn wait_ready(&self, workload: &Workload, patience: Duration) -> Result<Ready, RuntimeError> {
-        self.act("wait_ready", &workload.name, |world| world.wait_ready(&workload.name, patience)).await
-    }
-
-    async fn exec(&self, name: &str, _command: &[String], _limit: Duration) -> Result<i64, RuntimeError> {
-        self.act("exec", name, |world| world.running(name).map(|_| 0)).await
-    }
-
-    async fn logs(&self, name: &str, query: &LogQuery) -> Result<Vec<LogLine>, RuntimeError> {
-        self.act("logs", name, |world| world.logs(name, query)).await
-    }
-
-    async fn follow_logs(&self, name: &str, query: &LogQuery) -> Result<LogStream, RuntimeError> {
-        let lines = self.act("follow_logs", name, |world| world.logs(name, query)).await?;
-        Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
-    }
-
-    async fn stats(&self, name: &str) -> Result<Usage, RuntimeError> {
-        self.act("stats", name, |world| {
-            world.running(name)?;
-            Ok(Usage { cpu_percent: 1.0, cpu_nanos: 1_000_000, memory_bytes: 10 * 1024 * 1024 })
-        })
-        .await
-    }
-
-    async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
-        self.act("remove_image", reference, |world| Ok(world.remove_image(reference, instance))).await
-    }
-
-    async fn owned(&self, instance: &str) -> Result<Owned, RuntimeError> {
-        self.act("owned", instance, |world| Ok(world.owned(instance))).await
-    }
-
-    async fn changes(&self, instance: &str) -> Result<ChangeStream, RuntimeError> {
-        let changes = self.changes.subscribe();
-        self.act("changes", instance, |_| Ok(())).await?;
-        let changes = stream::unfold(changes, |mut changes| async move {
-            loop {
-                match changes.recv().await {
-                    Ok(change) => return Some((Ok(change), changes)),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        });
-        Ok(changes.boxed())
     }
 }

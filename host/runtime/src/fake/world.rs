@@ -1,21 +1,24 @@
 //! What is in the fake engine, and how it changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use convergence_model::EnvId;
 use convergence_model::build::{BaseImage, ImageBuild};
-use convergence_model::workload::{Network, Workload, label};
+use convergence_model::workload::{Boundary, Workload, label};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Call, Fault, Readiness};
+use crate::builder::ImageRemoval;
 use crate::error::RuntimeError;
-use crate::fingerprint::fingerprint;
-use crate::owner::Owner;
-use crate::runtime::{
-    Deviation, Ensured, ImageRemoval, LogLine, LogQuery, LogSource, Observed, Owned, OwnedItem, Ready, Removal, State,
+use crate::fingerprint::{fingerprint, is_made_from, limits_label};
+use crate::observed::{
+    Change, Changeable, Changed, Deviation, End, Endpoint, Instance, Observed, Reach, Rollout, State,
 };
+use crate::owned::{Owned, OwnedItem};
+use crate::owner::Owner;
+use crate::runtime::{Ensured, LOCAL_NODE, LogLine, LogQuery, LogSource, Ready, Removal};
+use crate::single::Found;
 
 type Labels = BTreeMap<String, String>;
 
@@ -29,9 +32,11 @@ pub(super) struct World {
     pub(super) latency: Duration,
     pub(super) readiness: Readiness,
     pub(super) taken_ports: BTreeSet<u16>,
+    /// The field in which containers are created differently from what is asked for.
+    pub(super) distortion: Option<String>,
     pub(super) images: BTreeMap<String, Image>,
     pub(super) containers: BTreeMap<String, Container>,
-    networks: BTreeMap<String, (Network, Labels)>,
+    boundaries: BTreeMap<String, (Boundary, Labels)>,
     volumes: BTreeMap<String, Labels>,
     /// Counts everything that gets an id or a time: the fake has a clock and randomness of its own.
     ticks: u32,
@@ -46,12 +51,15 @@ pub(super) struct Image {
 
 #[derive(Debug)]
 pub(super) struct Container {
+    /// What it is now: its limits may have been changed since it was made.
     pub(super) workload: Workload,
     id: String,
-    spec: String,
+    /// The runtime's own labels.
+    made: Labels,
     state: State,
+    replicas: u32,
     started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
+    last_end: Option<End>,
     lines: Vec<LogLine>,
     deviations: Vec<Deviation>,
 }
@@ -63,8 +71,12 @@ impl World {
         self.faults_at.remove(&at).or_else(|| self.faults.get_mut(method)?.pop_front())
     }
 
-    pub(super) fn tenant_of(&self, name: &str) -> Option<EnvId> {
-        Owner::of(&self.containers.get(name)?.workload.labels).map(|owner| owner.tenant)
+    pub(super) fn changed(&self, name: &str, change: Change) -> Option<Changed> {
+        let container = self.containers.get(name)?;
+        let labels = labels_of(container);
+        let tenant = Owner::of(&labels)?.tenant;
+        let (name, id) = (name.to_owned(), container.id.clone());
+        Some(Changed { tenant, what: Changeable::Workload, name, id, labels, change })
     }
 
     fn tick(&mut self) -> (String, Timestamp) {
@@ -114,42 +126,44 @@ impl World {
         ImageRemoval::Removed
     }
 
-    pub(super) fn ensure_network(&mut self, network: &Network, labels: &Labels) -> Result<Ensured, RuntimeError> {
+    pub(super) fn ensure_boundary(&mut self, boundary: &Boundary, labels: &Labels) -> Result<Ensured, RuntimeError> {
         let mut ensured = Ensured::Created;
-        if let Some((existing, had)) = self.networks.get(&network.name) {
+        if let Some((existing, had)) = self.boundaries.get(&boundary.name) {
             if !same_tenant(had, labels) {
-                return Err(conflict("network", &network.name, "it is not this tenant's"));
+                return Err(conflict("network", &boundary.name, "it is not this tenant's"));
             }
-            if existing == network && without_operation(had) == without_operation(labels) {
+            if existing == boundary && without_operation(had) == without_operation(labels) {
                 return Ok(Ensured::Adopted);
             }
-            self.drop_network(&network.name)?;
+            self.drop_boundary(&boundary.name)?;
             ensured = Ensured::Replaced;
         }
-        if self.networks.values().any(|(other, _)| other.subnet == network.subnet) {
-            return Err(RuntimeError::SubnetTaken { subnet: network.subnet.to_string() });
+        if let Some(addresses) = boundary.addresses
+            && self.boundaries.values().any(|(other, _)| other.addresses == Some(addresses))
+        {
+            return Err(RuntimeError::SubnetTaken { subnet: addresses.to_string() });
         }
-        self.networks.insert(network.name.clone(), (network.clone(), labels.clone()));
+        self.boundaries.insert(boundary.name.clone(), (boundary.clone(), labels.clone()));
         Ok(ensured)
     }
 
-    pub(super) fn remove_network(&mut self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
-        match self.networks.get(name) {
+    pub(super) fn remove_boundary(&mut self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
+        match self.boundaries.get(name) {
             None => Ok(Removal::Absent),
             Some((_, labels)) if !owner.owns(|key| labels.get(key)) => Ok(Removal::Foreign),
-            Some(_) => self.drop_network(name).map(|()| Removal::Removed),
+            Some(_) => self.drop_boundary(name).map(|()| Removal::Removed),
         }
     }
 
-    fn drop_network(&mut self, name: &str) -> Result<(), RuntimeError> {
+    fn drop_boundary(&mut self, name: &str) -> Result<(), RuntimeError> {
         let attached = self
             .containers
             .values()
-            .any(|container| container.workload.network.name == name && container.state == State::Running);
+            .any(|container| container.workload.boundary.name == name && container.state == State::Running);
         if attached {
             return Err(conflict("network", name, "it has active endpoints"));
         }
-        self.networks.remove(name);
+        self.boundaries.remove(name);
         Ok(())
     }
 
@@ -177,49 +191,57 @@ impl World {
         Ok(Removal::Removed)
     }
 
-    pub(super) fn ensure_container(&mut self, workload: &Workload) -> Result<Ensured, RuntimeError> {
-        let spec = fingerprint(workload);
-        let mut ensured = Ensured::Created;
-        if let Some(existing) = self.containers.get(&workload.name) {
-            if !same_tenant(&existing.workload.labels, &workload.labels) {
-                return Err(conflict("container", &workload.name, "it is not this tenant's"));
-            }
-            if existing.spec == spec && existing.deviations.is_empty() {
-                return Ok(Ensured::Adopted);
-            }
-            self.containers.remove(&workload.name);
-            ensured = Ensured::Replaced;
+    pub(super) fn find(&self, workload: &Workload) -> Option<Found> {
+        let container = self.containers.get(&workload.name)?;
+        Some(Found {
+            id: container.id.clone(),
+            ours: same_tenant(&container.workload.labels, &workload.labels),
+            state: container.state,
+            deviations: deviations(container, workload),
+        })
+    }
+
+    pub(super) fn create(&mut self, workload: &Workload) -> Result<bool, RuntimeError> {
+        if self.containers.contains_key(&workload.name) {
+            return Ok(false);
         }
         if !self.images.contains_key(&workload.image) {
             return Err(RuntimeError::NotFound { what: format!("image {}", workload.image) });
         }
+        let made = [(label::SPEC, fingerprint(workload)), (label::LIMITS, limits_label(workload.limits))];
         let container = Container {
             workload: workload.clone(),
             id: self.tick().0,
-            spec,
+            made: made.map(|(key, value)| (key.to_owned(), value)).into(),
             state: State::Created,
+            replicas: 1,
             started_at: None,
-            finished_at: None,
+            last_end: None,
             lines: Vec::new(),
-            deviations: Vec::new(),
+            deviations: self.distortion.iter().map(|field| deviation(field)).collect(),
         };
         self.containers.insert(workload.name.clone(), container);
-        Ok(ensured)
+        Ok(true)
     }
 
-    pub(super) fn start(&mut self, name: &str) -> Result<(), RuntimeError> {
+    /// Whether it runs now; false where its port is taken.
+    pub(super) fn start(&mut self, name: &str, id: &str) -> Result<bool, RuntimeError> {
         let (_, now) = self.tick();
-        let Some(container) = self.containers.get(name) else { return Err(no_container(name)) };
+        let Some(container) = self.containers.get(name).filter(|container| container.id == id) else {
+            return Err(no_container(name));
+        };
         if container.state == State::Running {
-            return Ok(());
+            return Ok(true);
         }
-        if !self.networks.contains_key(&container.workload.network.name) {
-            return Err(RuntimeError::NotFound { what: format!("network {}", container.workload.network.name) });
+        if !self.boundaries.contains_key(&container.workload.boundary.name) {
+            return Err(RuntimeError::NotFound { what: format!("network {}", container.workload.boundary.name) });
         }
-        let port = container.workload.published.port;
-        let published = |other: &Container| other.state == State::Running && other.workload.published.port == port;
-        if self.taken_ports.contains(&port) || self.containers.values().any(published) {
-            return Err(RuntimeError::PortTaken { port });
+        if let Some(port) = container.workload.published.map(|published| published.port) {
+            let has = |other: &Container| other.workload.published.is_some_and(|published| published.port == port);
+            let rival = |other: &Container| other.state == State::Running && has(other);
+            if self.taken_ports.contains(&port) || self.containers.values().any(rival) {
+                return Ok(false);
+            }
         }
         if let Some(container) = self.containers.get_mut(name) {
             // A volume that nobody made is made by the engine, as Docker does.
@@ -229,16 +251,43 @@ impl World {
             container.state = State::Running;
             container.started_at = Some(now);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    pub(super) fn scale(&mut self, name: &str, replicas: u32) {
+        if let Some(container) = self.containers.get_mut(name) {
+            container.replicas = replicas;
+        }
+    }
+
+    pub(super) fn resize(&mut self, workload: &Workload) -> Result<(), RuntimeError> {
+        match self.containers.get_mut(&workload.name) {
+            None => Err(no_container(&workload.name)),
+            Some(container) if !same_tenant(&container.workload.labels, &workload.labels) => {
+                Err(conflict("container", &workload.name, "it is not this tenant's"))
+            }
+            Some(container) => {
+                container.workload.limits = workload.limits;
+                Ok(())
+            }
+        }
+    }
+
+    /// The name of what was asked for by its name or by its id.
+    fn named(&self, key: &str) -> String {
+        let by_id = self.containers.iter().find(|(_, container)| container.id == key);
+        by_id.map_or(key, |(name, _)| name).to_owned()
     }
 
     pub(super) fn stop(&mut self, name: &str, owner: Owner<'_>) {
+        let name = &self.named(name);
         if self.running(name).is_ok_and(|container| owner.owns(|key| container.workload.labels.get(key))) {
             self.crash(name, 143, false);
         }
     }
 
-    pub(super) fn remove_container(&mut self, name: &str, owner: Owner<'_>) -> Removal {
+    pub(super) fn remove(&mut self, name: &str, owner: Owner<'_>) -> Removal {
+        let name = &self.named(name);
         let Some(container) = self.containers.get(name) else { return Removal::Absent };
         if !owner.owns(|key| container.workload.labels.get(key)) {
             return Removal::Foreign;
@@ -247,11 +296,17 @@ impl World {
         Removal::Removed
     }
 
+    pub(super) fn discard(&mut self, name: &str, id: &str) {
+        if self.containers.get(name).is_some_and(|container| container.id == id) {
+            self.containers.remove(name);
+        }
+    }
+
     pub(super) fn crash(&mut self, name: &str, code: i64, oom: bool) {
         let (_, now) = self.tick();
         if let Some(container) = self.containers.get_mut(name) {
-            container.state = State::Exited { code, oom };
-            container.finished_at = Some(now);
+            container.state = State::Exited;
+            container.last_end = Some(End { code: Some(code), oom, at: Some(now) });
         }
     }
 
@@ -264,13 +319,12 @@ impl World {
 
     pub(super) fn tamper(&mut self, name: &str, field: &str) {
         if let Some(container) = self.containers.get_mut(name) {
-            let (expected, found) = ("the workload's".to_owned(), "another".to_owned());
-            container.deviations.push(Deviation { field: field.to_owned(), expected, found });
+            container.deviations.push(deviation(field));
         }
     }
 
     pub(super) fn running(&self, name: &str) -> Result<&Container, RuntimeError> {
-        match self.containers.get(name) {
+        match self.containers.get(&self.named(name)) {
             Some(container) if container.state == State::Running => Ok(container),
             Some(_) => Err(conflict("container", name, "it does not run")),
             None => Err(no_container(name)),
@@ -278,40 +332,51 @@ impl World {
     }
 
     pub(super) fn observe(&self, name: &str) -> Option<Observed> {
+        let name = &self.named(name);
         let container = self.containers.get(name)?;
         let image = self.images.get(&container.workload.image);
         let running = container.state == State::Running;
-        Some(Observed {
-            id: container.id.clone(),
-            image_id: image.map(|image| image.id.clone()).unwrap_or_default(),
+        let instances = (0..container.replicas).map(|number| Instance {
+            id: if number == 0 { container.id.clone() } else { format!("{}.{number}", container.id) },
+            node: LOCAL_NODE.to_owned(),
             state: container.state,
-            started_at: container.started_at,
-            finished_at: container.finished_at,
+            address: address(&container.workload.boundary, number).filter(|_| running),
+            restarts: 0,
+            image_digest: image.map(|image| image.id.clone()).unwrap_or_default(),
             health: None,
-            address: running.then(|| second_address(&container.workload.network)).flatten(),
-            restart_count: 0,
-            oom_killed: matches!(container.state, State::Exited { oom: true, .. }),
+            started_at: container.started_at,
+            last_end: container.last_end,
+        });
+        let instances: Vec<_> = instances.collect();
+        let own = instances.iter().filter_map(|instance| {
+            let address = SocketAddr::new(instance.address?, container.workload.container_port);
+            Some(Endpoint { reach: Reach::Instance, instance: Some(instance.id.clone()), address })
+        });
+        let on_host = container.workload.published.filter(|_| running).map(|published| Endpoint {
+            reach: Reach::Published,
+            instance: None,
+            address: SocketAddr::new(published.address, published.port),
+        });
+        Some(Observed {
+            name: name.clone(),
             labels: labels_of(container),
+            endpoints: own.chain(on_host).collect(),
+            rollout: Rollout::Complete,
+            instances,
         })
     }
 
     pub(super) fn verify(&self, workload: &Workload) -> Result<Vec<Deviation>, RuntimeError> {
         let container = self.containers.get(&workload.name).ok_or_else(|| no_container(&workload.name))?;
-        let mut deviations = container.deviations.clone();
-        let expected = fingerprint(workload);
-        if container.spec != expected {
-            let field = format!("Config.Labels.{}", label::SPEC);
-            deviations.push(Deviation { field, expected, found: container.spec.clone() });
-        }
-        Ok(deviations)
+        Ok(deviations(container, workload))
     }
 
     pub(super) fn wait_ready(&mut self, name: &str, patience: Duration) -> Result<Ready, RuntimeError> {
         let readiness = self.readiness.clone();
         let container = self.containers.get(name).ok_or_else(|| no_container(name))?;
         let log = newest(container, 20);
-        if let State::Exited { code, oom } = container.state {
-            return Err(RuntimeError::Exited { code: Some(code), oom, log });
+        if let (State::Exited, Some(end)) = (container.state, container.last_end) {
+            return Err(RuntimeError::Exited { code: end.code, oom: end.oom, log });
         }
         if container.state != State::Running {
             let last = "the container is created".to_owned();
@@ -331,7 +396,7 @@ impl World {
     }
 
     pub(super) fn logs(&self, name: &str, query: &LogQuery) -> Result<Vec<LogLine>, RuntimeError> {
-        let container = self.containers.get(name).ok_or_else(|| no_container(name))?;
+        let container = self.containers.get(&self.named(name)).ok_or_else(|| no_container(name))?;
         let lines: Vec<_> =
             container.lines.iter().filter(|line| query.since.is_none_or(|since| line.at >= Some(since))).collect();
         let most = query.tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
@@ -342,40 +407,70 @@ impl World {
 
     pub(super) fn owned(&self, instance: &str) -> Owned {
         let ours = |labels: &Labels| labels.get(label::INSTANCE).is_some_and(|found| found == instance);
-        let item =
-            |name: &str, id: &str, labels: Labels| OwnedItem { name: name.to_owned(), id: id.to_owned(), labels };
+        let item = |name: &str, id: &str, state, labels: &Labels| OwnedItem {
+            name: name.to_owned(),
+            id: id.to_owned(),
+            state,
+            labels: labels.clone(),
+        };
         Owned {
-            containers: self
+            workloads: self
                 .containers
                 .iter()
-                .map(|(name, container)| item(name, &container.id, labels_of(container)))
+                .map(|(name, container)| item(name, &container.id, Some(container.state), &labels_of(container)))
                 .filter(|item| ours(&item.labels))
                 .collect(),
-            networks: self
-                .networks
+            boundaries: self
+                .boundaries
                 .iter()
                 .filter(|(_, (_, labels))| ours(labels))
-                .map(|(name, (_, labels))| item(name, name, labels.clone()))
+                .map(|(name, (_, labels))| item(name, name, None, labels))
                 .collect(),
             volumes: self
                 .volumes
                 .iter()
                 .filter(|(_, labels)| ours(labels))
-                .map(|(name, labels)| item(name, name, labels.clone()))
-                .collect(),
-            images: self
-                .images
-                .iter()
-                .filter(|(_, image)| ours(&image.labels))
-                .map(|(name, image)| item(name, &image.id, image.labels.clone()))
+                .map(|(name, labels)| item(name, name, None, labels))
                 .collect(),
         }
     }
+
+    pub(super) fn owned_images(&self, instance: &str) -> Vec<OwnedItem> {
+        let ours = |image: &Image| image.labels.get(label::INSTANCE).is_some_and(|found| found == instance);
+        let item = |(name, image): (&String, &Image)| OwnedItem {
+            name: name.clone(),
+            id: image.id.clone(),
+            state: None,
+            labels: image.labels.clone(),
+        };
+        self.images.iter().filter(|(_, image)| ours(image)).map(item).collect()
+    }
+
+    pub(super) fn left(&self, instance: &str) -> Vec<String> {
+        let Owned { workloads, boundaries, volumes } = self.owned(instance);
+        let all = [workloads, boundaries, volumes, self.owned_images(instance)];
+        all.into_iter().flatten().map(|item| item.name).collect()
+    }
+}
+
+/// In what a container differs from a workload: altered by hand, or made from another one.
+fn deviations(container: &Container, workload: &Workload) -> Vec<Deviation> {
+    let mut deviations = container.deviations.clone();
+    if !is_made_from(|key| container.made.get(key), workload) {
+        deviations.push(deviation(&format!("Config.Labels.{}", label::SPEC)));
+    } else if limits_label(container.workload.limits) != limits_label(workload.limits) {
+        deviations.push(deviation("HostConfig.Memory"));
+    }
+    deviations
+}
+
+fn deviation(field: &str) -> Deviation {
+    Deviation { field: field.to_owned(), expected: "the workload's".to_owned(), found: "another".to_owned() }
 }
 
 fn labels_of(container: &Container) -> Labels {
     let mut labels = container.workload.labels.clone();
-    labels.insert(label::SPEC.to_owned(), container.spec.clone());
+    labels.extend(container.made.clone());
     labels
 }
 
@@ -393,10 +488,10 @@ fn without_operation(labels: &Labels) -> Labels {
 }
 
 /// The first address of a subnet is its own, the next one the gateway's.
-fn second_address(network: &Network) -> Option<IpAddr> {
-    let text = network.subnet.to_string();
+fn address(boundary: &Boundary, number: u32) -> Option<IpAddr> {
+    let text = boundary.addresses?.to_string();
     let base: Ipv4Addr = text.split('/').next()?.parse().ok()?;
-    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).saturating_add(2))))
+    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).saturating_add(2).saturating_add(number))))
 }
 
 fn conflict(kind: &str, name: &str, message: &str) -> RuntimeError {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_runtime::{Runtime, RuntimeError};
+use convergence_runtime::{Builder, RuntimeError};
 
 use crate::fixture::{config, docker, on_docker};
 

@@ -1,12 +1,16 @@
-//! What every runtime must do. A new one adds a test here that calls [`conforms`].
+//! What every builder and runtime must do. A new one adds a test here that calls [`conforms`].
 
 use std::time::Duration;
 
 use convergence_model::EnvId;
-use convergence_model::workload::{EnvValue, Network, label};
+use convergence_model::workload::{Boundary, EnvValue, Workload, label};
 use convergence_runtime::fake::FakeRuntime;
-use convergence_runtime::{Ensured, ImageRemoval, LogQuery, Owner, Removal, Runtime, RuntimeError, State};
+use convergence_runtime::{
+    Builder, Desired, Ensured, ImageRemoval, LogQuery, OwnedItem, Owner, Placement, Reach, Removal, Rollout, Runtime,
+    RuntimeError, State,
+};
 
+use crate::capabilities;
 use crate::fixture::{Fixture, on, on_docker};
 
 #[tokio::test]
@@ -20,46 +24,57 @@ async fn docker_conforms() {
     on_docker("conforms", async |docker, fixture| conforms(docker, fixture).await).await;
 }
 
-async fn conforms(runtime: &dyn Runtime, fixture: &mut Fixture) {
+async fn conforms<R: Runtime + Builder>(runtime: &R, fixture: &mut Fixture) {
     let engine = runtime.engine().await.unwrap();
     assert!(engine.buildkit && !engine.version.is_empty(), "{engine:?}");
-    assert_eq!(runtime.owned(&fixture.instance).await.unwrap().images, []);
+    Runtime::ping(runtime).await.unwrap();
+    Builder::ping(runtime).await.unwrap();
+    let nodes = runtime.nodes().await.unwrap();
+    assert!(nodes.iter().all(|node| node.cpus > 0 && node.memory_bytes > 0) && !nodes.is_empty(), "{nodes:?}");
+    assert_eq!(runtime.owned_images(&fixture.instance).await.unwrap(), []);
 
     images(runtime, fixture).await;
-    let network = networks(runtime, fixture).await;
+    let boundary = boundaries(runtime, fixture).await;
     volumes(runtime, fixture).await;
-    containers(runtime, fixture, &network).await;
-    removal(runtime, fixture, &network).await;
+    let workload = workloads(runtime, fixture, &boundary).await;
+    capabilities::shown(runtime, fixture, &workload).await;
+    stopping(runtime, fixture, &workload).await;
+    removal(runtime, fixture, &workload).await;
 }
 
-async fn images(runtime: &dyn Runtime, fixture: &mut Fixture) {
+async fn images<R: Builder>(builder: &R, fixture: &mut Fixture) {
     let build = fixture.image();
-    assert_eq!(runtime.image_id(&build.tag).await.unwrap(), None);
+    assert_eq!(builder.image_id(&build.tag).await.unwrap(), None);
     let mut lines = Vec::new();
-    let id = runtime.build(&build, &mut |line| lines.push(line)).await.unwrap();
+    let id = builder.build(&build, &mut |line| lines.push(line)).await.unwrap();
     assert!(id.starts_with("sha256:"), "{id}");
     assert!(!lines.is_empty());
-    assert!(runtime.image_id(&build.tag).await.unwrap().is_some());
-    assert_eq!(runtime.build(&build, &mut |_| {}).await.unwrap(), id, "an identical build is the same image");
-    assert_eq!(runtime.base_image(&build.tag, &mut |_| {}).await.unwrap().id, id);
+    assert!(builder.image_id(&build.tag).await.unwrap().is_some());
+    assert_eq!(builder.build(&build, &mut |_| {}).await.unwrap(), id, "an identical build is the same image");
+    assert_eq!(builder.base_image(&build.tag, &mut |_| {}).await.unwrap().id, id);
+    let published = builder.publish(&build.tag).await.unwrap();
+    assert_eq!(builder.publish(&build.tag).await.unwrap(), published, "the same image is called the same");
 }
 
-async fn networks(runtime: &dyn Runtime, fixture: &mut Fixture) -> Network {
+async fn boundaries(runtime: &dyn Runtime, fixture: &mut Fixture) -> Boundary {
     let labels = fixture.labels("7");
-    let network = fixture.network(runtime).await;
+    let boundary = fixture.boundary(runtime).await;
     let mut second = labels.clone();
     second.insert(label::OPERATION.to_owned(), "second".to_owned());
-    assert_eq!(runtime.ensure_network(&network, &second).await.unwrap(), Ensured::Adopted);
-    let foreign = runtime.ensure_network(&network, &fixture.labels("8")).await;
+    assert_eq!(runtime.ensure_boundary(&boundary, &second).await.unwrap(), Ensured::Adopted);
+    let foreign = runtime.ensure_boundary(&boundary, &fixture.labels("8")).await;
     assert!(matches!(foreign, Err(RuntimeError::Conflict { .. })), "{foreign:?}");
+    if !runtime.capabilities().leased_addresses {
+        return boundary;
+    }
 
-    let rival = Network { name: format!("{}-rival", network.name), subnet: network.subnet };
-    let taken = runtime.ensure_network(&rival, &labels).await;
-    assert_eq!(taken, Err(RuntimeError::SubnetTaken { subnet: network.subnet.to_string() }));
+    let rival = Boundary { name: format!("{}-rival", boundary.name), ..boundary.clone() };
+    let taken = runtime.ensure_boundary(&rival, &labels).await;
+    assert_eq!(taken, Err(RuntimeError::SubnetTaken { subnet: boundary.addresses.unwrap().to_string() }));
 
     loop {
-        let moved = Network { subnet: fixture.subnet(), ..network.clone() };
-        match runtime.ensure_network(&moved, &labels).await {
+        let moved = Boundary { addresses: Some(fixture.subnet()), ..boundary.clone() };
+        match runtime.ensure_boundary(&moved, &labels).await {
             // The old one is gone already where another test took these addresses.
             Err(RuntimeError::SubnetTaken { .. }) => {}
             ensured => {
@@ -78,112 +93,148 @@ async fn volumes(runtime: &dyn Runtime, fixture: &mut Fixture) {
     assert!(matches!(foreign, Err(RuntimeError::Conflict { .. })), "{foreign:?}");
 }
 
-async fn containers(runtime: &dyn Runtime, fixture: &mut Fixture, network: &Network) {
-    let mut workload = fixture.workload(network);
+/// What is ensured, looked at and waited for; ends with one that runs.
+async fn workloads(runtime: &dyn Runtime, fixture: &mut Fixture, boundary: &Boundary) -> Workload {
+    let mut workload = fixture.workload(boundary);
+    workload.published = workload.published.filter(|_| runtime.capabilities().host_ports);
     let name = workload.name.clone();
-    let missing = runtime.start(&name).await;
-    assert!(matches!(missing, Err(RuntimeError::NotFound { .. })), "{missing:?}");
-    assert!(matches!(runtime.verify(&workload).await, Err(RuntimeError::NotFound { .. })));
-    assert!(matches!(runtime.logs(&name, &LogQuery::default()).await, Err(RuntimeError::NotFound { .. })));
-    assert!(matches!(runtime.stats(&name).await, Err(RuntimeError::NotFound { .. })));
-    assert_eq!(runtime.inspect(&name).await.unwrap(), None);
-    runtime.stop(&name, fixture.owner(), Duration::ZERO).await.unwrap();
+    nothing_there(runtime, fixture, &workload).await;
 
-    let mut imageless = workload.clone();
-    imageless.image = format!("{}:no-such-image", fixture.instance);
-    let missing = runtime.ensure_container(&imageless).await;
-    assert!(matches!(missing, Err(RuntimeError::NotFound { .. })), "{missing:?}");
-
-    assert_eq!(runtime.ensure_container(&workload).await.unwrap(), Ensured::Created);
+    assert_eq!(runtime.ensure(&workload, Desired::Stopped).await, Ok(Placement::Created));
     workload.labels.insert(label::OPERATION.to_owned(), "second".to_owned());
-    assert_eq!(runtime.ensure_container(&workload).await.unwrap(), Ensured::Adopted);
+    assert_eq!(runtime.ensure(&workload, Desired::Stopped).await, Ok(Placement::Adopted));
     assert_eq!(runtime.verify(&workload).await.unwrap(), []);
-    assert_eq!(runtime.inspect(&name).await.unwrap().unwrap().state, State::Created);
+    let made = runtime.observe(&name).await.unwrap().unwrap();
+    assert!(made.running().next().is_none() && made.endpoints.is_empty(), "made and not started: {made:?}");
+    assert!(made.instances.iter().all(|instance| instance.last_end.is_none()), "it never ran: {made:?}");
     assert!(matches!(runtime.stats(&name).await, Err(RuntimeError::Conflict { .. })));
 
     workload.env.insert("MORE".to_owned(), EnvValue::Literal("$HOME ${x} \"q\" *".to_owned()));
     assert!(!runtime.verify(&workload).await.unwrap().is_empty());
-    assert_eq!(runtime.ensure_container(&workload).await.unwrap(), Ensured::Replaced);
+    assert_eq!(runtime.ensure(&workload, Desired::Stopped).await, Ok(Placement::Replaced));
     assert_eq!(runtime.verify(&workload).await.unwrap(), []);
     let mut foreign = workload.clone();
     foreign.labels.insert(label::TENANT.to_owned(), "8".to_owned());
-    let refused = runtime.ensure_container(&foreign).await;
-    assert!(matches!(refused, Err(RuntimeError::Conflict { .. })), "{refused:?}");
+    for desired in [Desired::Stopped, Desired::ONE] {
+        let refused = runtime.ensure(&foreign, desired).await;
+        assert!(matches!(refused, Err(RuntimeError::Conflict { .. })), "{refused:?}");
+    }
 
-    runtime.start(&name).await.unwrap();
-    runtime.start(&name).await.unwrap();
+    assert_eq!(runtime.ensure(&workload, Desired::ONE).await, Ok(Placement::Adopted), "it was made, and is started");
+    assert_eq!(runtime.ensure(&workload, Desired::ONE).await, Ok(Placement::Adopted));
     let ready = runtime.wait_ready(&workload, Duration::from_secs(60)).await.unwrap();
     assert!(ready.attempts >= 1);
-    let seen = runtime.inspect(&name).await.unwrap().unwrap();
-    assert_eq!(seen.state, State::Running);
-    assert!(seen.address.is_some() && seen.started_at.is_some(), "{seen:?}");
-    assert_eq!(seen.restart_count, 0);
-    assert_eq!(runtime.ensure_container(&workload).await.unwrap(), Ensured::Adopted, "one that runs is adopted");
+    it_runs(runtime, fixture, &workload).await;
     assert_eq!(runtime.verify(&workload).await.unwrap(), []);
-    assert_eq!(runtime.exec(&name, &["true".to_owned()], Duration::from_secs(30)).await.unwrap(), 0);
     let usage = runtime.stats(&name).await.unwrap();
     assert!(usage.memory_bytes > 1024 * 1024 && usage.cpu_nanos > 0, "{usage:?}");
-
-    let mut rival = workload.clone();
-    rival.name = format!("{name}-rival");
-    rival.volumes.clear();
-    assert_eq!(runtime.ensure_container(&rival).await.unwrap(), Ensured::Created);
-    let port = rival.published.port;
-    assert_eq!(runtime.start(&rival.name).await, Err(RuntimeError::PortTaken { port }));
-    assert_eq!(runtime.remove_container(&rival.name, fixture.owner()).await.unwrap(), Removal::Removed);
+    workload
 }
 
-async fn removal(runtime: &dyn Runtime, fixture: &mut Fixture, network: &Network) {
-    let name = fixture.workload(network).name;
-    let owned = runtime.owned(&fixture.instance).await.unwrap();
-    let names = |items: &[convergence_runtime::OwnedItem]| -> Vec<String> {
-        items.iter().map(|item| item.name.clone()).collect()
-    };
-    assert_eq!(names(&owned.containers), std::slice::from_ref(&name));
-    assert_eq!(names(&owned.networks), std::slice::from_ref(&network.name));
-    assert_eq!(names(&owned.volumes), [fixture.volume()]);
-    assert_eq!(names(&owned.images), [fixture.image().tag]);
-    assert_eq!(owned.containers[0].labels.get(label::TENANT).map(String::as_str), Some("7"));
+async fn nothing_there(runtime: &dyn Runtime, fixture: &Fixture, workload: &Workload) {
+    let name = &workload.name;
+    assert!(matches!(runtime.verify(workload).await, Err(RuntimeError::NotFound { .. })));
+    assert!(matches!(runtime.logs(name, &LogQuery::default()).await, Err(RuntimeError::NotFound { .. })));
+    assert!(matches!(runtime.stats(name).await, Err(RuntimeError::NotFound { .. })));
+    assert_eq!(runtime.observe(name).await.unwrap(), None);
+    runtime.stop(name, fixture.owner(), Duration::ZERO).await.unwrap();
+    let mut imageless = workload.clone();
+    imageless.image = format!("{}:no-such-image", fixture.instance);
+    for desired in [Desired::Stopped, Desired::ONE] {
+        let missing = runtime.ensure(&imageless, desired).await;
+        assert!(matches!(missing, Err(RuntimeError::NotFound { .. })), "{missing:?}");
+    }
+}
 
-    strangers(runtime, fixture, network).await;
+/// What is observed of one that runs.
+async fn it_runs(runtime: &dyn Runtime, fixture: &Fixture, workload: &Workload) {
+    let nodes: Vec<_> = runtime.nodes().await.unwrap().into_iter().map(|node| node.id).collect();
+    let seen = runtime.observe(&workload.name).await.unwrap().unwrap();
+    assert_eq!((&seen.name, &seen.rollout), (&workload.name, &Rollout::Complete));
+    assert_eq!(seen.labels.get(label::INSTANCE), Some(&fixture.instance));
+    let [instance] = seen.instances.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((instance.state, instance.restarts), (State::Running, 0));
+    assert!(instance.started_at.is_some() && nodes.contains(&instance.node), "{seen:?}");
+    assert!(instance.image_digest.starts_with("sha256:"), "{seen:?}");
+    let dialled: Vec<_> = seen.endpoints.iter().filter(|endpoint| endpoint.reach == Reach::Instance).collect();
+    let [endpoint] = dialled.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(endpoint.instance.as_ref(), Some(&instance.id));
+    assert_eq!((Some(endpoint.address.ip()), endpoint.address.port()), (instance.address, workload.container_port));
+    assert_eq!(runtime.observe(&instance.id).await.unwrap(), Some(seen.clone()), "an id means the same as a name");
+}
+
+/// Stopped and started again, by what is desired and by name.
+async fn stopping(runtime: &dyn Runtime, fixture: &Fixture, workload: &Workload) {
+    let name = &workload.name;
+    assert_eq!(runtime.ensure(workload, Desired::Stopped).await, Ok(Placement::Adopted));
+    let seen = runtime.observe(name).await.unwrap().unwrap();
+    assert!(seen.running().next().is_none() && seen.endpoints.is_empty(), "{seen:?}");
+    for end in seen.instances.iter().map(|instance| instance.last_end.unwrap()) {
+        assert!(!end.oom && end.code.is_some() && end.at.is_some(), "{end:?}");
+    }
+    assert_eq!(runtime.ensure(workload, Desired::ONE).await, Ok(Placement::Adopted));
+    runtime.wait_ready(workload, Duration::from_secs(60)).await.unwrap();
+    let lines = runtime.logs(name, &LogQuery::default()).await.unwrap();
+    for _ in 0..2 {
+        runtime.stop(name, fixture.owner(), Duration::from_secs(5)).await.unwrap();
+        let seen = runtime.observe(name).await.unwrap().unwrap();
+        assert!(seen.running().next().is_none(), "{seen:?}");
+    }
+    assert_eq!(runtime.logs(name, &LogQuery::default()).await.unwrap(), lines, "it is left with what it printed");
+    assert_eq!(runtime.ensure(workload, Desired::ONE).await, Ok(Placement::Adopted));
+    runtime.wait_ready(workload, Duration::from_secs(60)).await.unwrap();
+}
+
+async fn removal<R: Runtime + Builder>(runtime: &R, fixture: &mut Fixture, workload: &Workload) {
+    let (name, boundary) = (&workload.name, &workload.boundary.name);
+    let owned = runtime.owned(&fixture.instance).await.unwrap();
+    let images = runtime.owned_images(&fixture.instance).await.unwrap();
+    let names = |items: &[OwnedItem]| -> Vec<String> { items.iter().map(|item| item.name.clone()).collect() };
+    assert_eq!(names(&owned.workloads), std::slice::from_ref(name));
+    assert_eq!(names(&owned.boundaries), std::slice::from_ref(boundary));
+    assert_eq!(names(&owned.volumes), [fixture.volume()]);
+    assert_eq!(names(&images), [fixture.image().tag]);
+    assert_eq!(owned.workloads[0].labels.get(label::TENANT).map(String::as_str), Some("7"));
+    assert_eq!(owned.workloads[0].state, Some(State::Running));
+
+    others(runtime, fixture, workload).await;
 
     let owner = fixture.owner();
-    let held = runtime.remove_network(&network.name, owner).await;
+    let held = runtime.remove_boundary(boundary, owner).await;
     assert!(matches!(held, Err(RuntimeError::Conflict { .. })), "{held:?}");
     let held = runtime.remove_volume(&fixture.volume(), owner).await;
     assert!(matches!(held, Err(RuntimeError::Conflict { .. })), "{held:?}");
     let tag = fixture.image().tag;
     assert_eq!(runtime.remove_image(&tag, owner.instance).await.unwrap(), ImageRemoval::InUse);
 
-    for _ in 0..2 {
-        runtime.stop(&name, owner, Duration::from_secs(5)).await.unwrap();
-        let state = runtime.inspect(&name).await.unwrap().unwrap().state;
-        assert!(matches!(state, State::Exited { oom: false, .. }), "{state:?}");
-    }
+    // By its id, as what was renamed is; by its name the second time.
+    assert_eq!(runtime.remove(&owned.workloads[0].id, owner).await.unwrap(), Removal::Removed);
+    assert_eq!(runtime.remove(name, owner).await.unwrap(), Removal::Absent);
+    assert_eq!(runtime.remove_boundary(&owned.boundaries[0].id, owner).await.unwrap(), Removal::Removed);
+    assert_eq!(runtime.remove_boundary(boundary, owner).await.unwrap(), Removal::Absent);
     for expected in [Removal::Removed, Removal::Absent] {
-        assert_eq!(runtime.remove_container(&name, owner).await.unwrap(), expected);
-        assert_eq!(runtime.remove_network(&network.name, owner).await.unwrap(), expected);
         assert_eq!(runtime.remove_volume(&fixture.volume(), owner).await.unwrap(), expected);
     }
     assert_eq!(runtime.remove_image(&tag, owner.instance).await.unwrap(), ImageRemoval::Removed);
     assert_eq!(runtime.remove_image(&tag, owner.instance).await.unwrap(), ImageRemoval::Absent);
     assert!(runtime.owned(&fixture.instance).await.unwrap().is_empty());
+    assert_eq!(runtime.owned_images(&fixture.instance).await.unwrap(), []);
 }
 
-/// Another tenant, and another installation's tenant of the same number, take nothing of the first one's along.
-async fn strangers(runtime: &dyn Runtime, fixture: &Fixture, network: &Network) {
-    let name = fixture.workload(network).name;
+/// Another tenant, and another installation's tenant of the same number, can stop and remove nothing of the first one's.
+async fn others<R: Runtime + Builder>(runtime: &R, fixture: &Fixture, workload: &Workload) {
+    let name = &workload.name;
     let before = runtime.owned(&fixture.instance).await.unwrap();
     let neighbour = Owner { tenant: EnvId(8), ..fixture.owner() };
     let elsewhere = Owner { instance: "try-runtime-elsewhere", ..fixture.owner() };
-    for stranger in [neighbour, elsewhere] {
-        runtime.stop(&name, stranger, Duration::ZERO).await.unwrap();
-        assert_eq!(runtime.remove_container(&name, stranger).await.unwrap(), Removal::Foreign);
-        assert_eq!(runtime.remove_network(&network.name, stranger).await.unwrap(), Removal::Foreign);
-        assert_eq!(runtime.remove_volume(&fixture.volume(), stranger).await.unwrap(), Removal::Foreign);
+    for other in [neighbour, elsewhere] {
+        runtime.stop(name, other, Duration::ZERO).await.unwrap();
+        assert_eq!(runtime.remove(name, other).await.unwrap(), Removal::Foreign);
+        assert_eq!(runtime.remove_boundary(&workload.boundary.name, other).await.unwrap(), Removal::Foreign);
+        assert_eq!(runtime.remove_volume(&fixture.volume(), other).await.unwrap(), Removal::Foreign);
     }
     let removed = runtime.remove_image(&fixture.image().tag, elsewhere.instance).await.unwrap();
     assert_eq!(removed, ImageRemoval::Foreign);
-    assert_eq!(runtime.inspect(&name).await.unwrap().unwrap().state, State::Running);
+    assert_eq!(runtime.observe(name).await.unwrap().unwrap().running().count(), 1);
     assert_eq!(runtime.owned(&fixture.instance).await.unwrap(), before);
 }

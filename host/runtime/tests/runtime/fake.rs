@@ -5,7 +5,7 @@ use std::time::Duration;
 use convergence_model::secret::Secret;
 use convergence_model::workload::{EnvValue, label};
 use convergence_runtime::fake::{FakeRuntime, Fault, Readiness};
-use convergence_runtime::{Ensured, Runtime, RuntimeError, State, fingerprint};
+use convergence_runtime::{Desired, Placement, Runtime, RuntimeError, State, fingerprint};
 use futures_util::FutureExt;
 
 use crate::fixture::on;
@@ -14,24 +14,29 @@ fn gone() -> RuntimeError {
     RuntimeError::Timeout { what: "test".to_owned(), after: Duration::ZERO }
 }
 
+async fn state(fake: &FakeRuntime, name: &str) -> Option<State> {
+    fake.observe(name).await.unwrap().map(|seen| seen.instances[0].state)
+}
+
 #[tokio::test]
 async fn fake_loses_replies_before_and_after_the_effect() {
     on(&FakeRuntime::new(), "faults", async |fake, fixture| {
         let workload = fixture.prepare(fake).await;
-        fake.next("ensure_container", Fault::Before(gone()));
-        fake.next("ensure_container", Fault::After(gone()));
-        assert_eq!(fake.ensure_container(&workload).await, Err(gone()));
-        assert_eq!(fake.inspect(&workload.name).await.unwrap(), None);
-        assert_eq!(fake.ensure_container(&workload).await, Err(gone()));
-        assert_eq!(fake.inspect(&workload.name).await.unwrap().unwrap().state, State::Created);
-        assert_eq!(fake.ensure_container(&workload).await, Ok(Ensured::Adopted));
+        let name = &workload.name;
+        fake.next("create", Fault::Before(gone()));
+        fake.next("create", Fault::After(gone()));
+        assert_eq!(fake.ensure(&workload, Desired::ONE).await, Err(gone()));
+        assert_eq!(state(fake, name).await, None);
+        assert_eq!(fake.ensure(&workload, Desired::ONE).await, Err(gone()));
+        assert_eq!(state(fake, name).await, Some(State::Created));
+        assert_eq!(fake.ensure(&workload, Desired::Stopped).await, Ok(Placement::Adopted));
 
         fake.next("start", Fault::HangAfter);
-        assert!(fake.start(&workload.name).now_or_never().is_none());
+        assert!(fake.ensure(&workload, Desired::ONE).now_or_never().is_none());
         fake.called("start").await;
-        assert_eq!(fake.inspect(&workload.name).await.unwrap().unwrap().state, State::Running);
+        assert_eq!(state(fake, name).await, Some(State::Running));
         let calls = fake.journal();
-        assert_eq!(calls.iter().filter(|call| call.method == "ensure_container").count(), 3);
+        assert_eq!(calls.iter().filter(|call| call.method == "create").count(), 2);
 
         fake.down(Some(gone()));
         assert_eq!(fake.engine().await, Err(gone()));
@@ -41,25 +46,64 @@ async fn fake_loses_replies_before_and_after_the_effect() {
     .await;
 }
 
+/// Every effect of `ensure` may be the last one; the next call finds what is there.
+#[tokio::test]
+async fn fake_replacements_are_finished_wherever_they_were_cut_off() {
+    for effect in ["find", "halt", "discard", "create", "check", "start"] {
+        for fault in [Fault::Before(gone()), Fault::After(gone())] {
+            on(&FakeRuntime::new(), "cut", async |fake, fixture| {
+                let workload = fixture.prepare(fake).await;
+                assert_eq!(fake.ensure(&workload, Desired::ONE).await, Ok(Placement::Created));
+                let mut changed = workload.clone();
+                changed.env.insert("CHANGED".to_owned(), EnvValue::Literal("1".to_owned()));
+                fake.next(effect, fault.clone());
+                let told = format!("{effect} {fault:?}");
+                assert_eq!(fake.ensure(&changed, Desired::ONE).await, Err(gone()), "{told}");
+                let placed = fake.ensure(&changed, Desired::ONE).await.unwrap();
+                assert!(!matches!(placed, Placement::PortTaken { .. }), "{told}: {placed:?}");
+                assert_eq!(state(fake, &workload.name).await, Some(State::Running), "{told}");
+                assert_eq!(fake.verify(&changed).await.unwrap(), [], "{told}");
+            })
+            .await;
+        }
+    }
+}
+
+/// An engine that makes something else than it is asked for never gets to run it.
+#[tokio::test]
+async fn fake_engine_that_alters_what_it_is_asked_for_runs_nothing() {
+    on(&FakeRuntime::new(), "distorts", async |fake, fixture| {
+        let workload = fixture.prepare(fake).await;
+        fake.distort(Some("HostConfig.Privileged"));
+        let error = fake.ensure(&workload, Desired::ONE).await.unwrap_err();
+        let RuntimeError::Deviates { deviations } = &error else { panic!("{error:?}") };
+        assert_eq!(deviations[0].field, "HostConfig.Privileged");
+        assert!(fake.journal().iter().all(|call| call.method != "start"));
+        assert_eq!(state(fake, &workload.name).await, None);
+        fake.distort(None);
+        assert_eq!(fake.ensure(&workload, Desired::ONE).await, Ok(Placement::Created));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn fake_containers_crash_and_are_tampered_with() {
     on(&FakeRuntime::new(), "crash", async |fake, fixture| {
         let workload = fixture.prepare(fake).await;
-        let name = &workload.name;
-        fake.ensure_container(&workload).await.unwrap();
-        fake.take_port(workload.published.port);
-        assert_eq!(fake.start(name).await, Err(RuntimeError::PortTaken { port: workload.published.port }));
-        fake.free_port(workload.published.port);
-        fake.start(name).await.unwrap();
+        let (name, port) = (&workload.name, workload.published.unwrap().port);
+        fake.take_port(port);
+        assert_eq!(fake.ensure(&workload, Desired::ONE).await, Ok(Placement::PortTaken { port }));
+        fake.free_port(port);
+        assert_eq!(fake.ensure(&workload, Desired::ONE).await, Ok(Placement::Adopted));
         fake.print(name, "last words");
         fake.readiness(Readiness::Exits { code: 137, oom: true });
         let error = fake.wait_ready(&workload, Duration::ZERO).await.unwrap_err();
         assert_eq!(error, RuntimeError::Exited { code: Some(137), oom: true, log: vec!["last words".to_owned()] });
         fake.tamper(name, "HostConfig.Privileged");
         assert_eq!(fake.verify(&workload).await.unwrap().len(), 1);
-        assert_eq!(fake.ensure_container(&workload).await, Ok(Ensured::Replaced));
+        assert_eq!(fake.ensure(&workload, Desired::Stopped).await, Ok(Placement::Replaced));
         fake.lose(name);
-        assert_eq!(fake.inspect(name).await.unwrap(), None);
+        assert_eq!(state(fake, name).await, None);
     })
     .await;
 }

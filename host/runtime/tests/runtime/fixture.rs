@@ -8,10 +8,10 @@ use std::path::Path;
 use convergence_model::build::ImageBuild;
 use convergence_model::plan::{Contents, File, Health, Probe};
 use convergence_model::secret::Secret;
-use convergence_model::workload::{EnvValue, LogRotation, Mount, Network, Published, Subnet, Tmpfs, Workload, label};
+use convergence_model::workload::{Boundary, EnvValue, LogRotation, Mount, Published, Subnet, Tmpfs, Workload, label};
 use convergence_model::{EnvId, Limits};
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_runtime::{Ensured, Owner, Removal, Runtime, RuntimeError};
+use convergence_runtime::{Builder, Ensured, Owner, Removal, Runtime, RuntimeError};
 use futures_util::FutureExt;
 
 /// Answers `GET` on `$PORT` and prints a line first; ends, or eats memory, where a variable says so.
@@ -95,7 +95,7 @@ impl Fixture {
     }
 
     /// A container of the server, on a port that is free now.
-    pub(crate) fn workload(&self, network: &Network) -> Workload {
+    pub(crate) fn workload(&self, boundary: &Boundary) -> Workload {
         Workload {
             name: format!("{}-7", self.instance),
             image: format!("{}:app", self.instance),
@@ -107,8 +107,8 @@ impl Fixture {
                 ("PORT".to_owned(), EnvValue::Literal(PORT.to_string())),
             ]),
             container_port: PORT,
-            published: Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: free_port() },
-            network: network.clone(),
+            published: Some(Published { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: free_port() }),
+            boundary: boundary.clone(),
             volumes: vec![Mount { volume: self.volume(), path: "/data".to_owned() }],
             tmpfs: vec![
                 Tmpfs { path: "/tmp".to_owned(), size_mb: 8, executable: false },
@@ -140,24 +140,31 @@ impl Fixture {
         Subnet::nth(Ipv4Addr::new(10, 213, 0, 0), SUBNETS, self.next_subnet).unwrap()
     }
 
-    /// A network of the test's own, of addresses that are free.
-    pub(crate) async fn network(&mut self, runtime: &dyn Runtime) -> Network {
+    /// A boundary of the test's own, of addresses that are free.
+    pub(crate) async fn boundary(&mut self, runtime: &dyn Runtime) -> Boundary {
+        self.boundary_of(runtime, "7").await
+    }
+
+    /// A boundary of one of the test's tenants.
+    pub(crate) async fn boundary_of(&mut self, runtime: &dyn Runtime, tenant: &str) -> Boundary {
         loop {
-            let network = Network { name: format!("{}-net", self.instance), subnet: self.subnet() };
-            match runtime.ensure_network(&network, &self.labels("7")).await {
-                Ok(Ensured::Created) => return network,
+            let boundary = Boundary { name: format!("{}-net-{tenant}", self.instance), addresses: Some(self.subnet()) };
+            match runtime.ensure_boundary(&boundary, &self.labels(tenant)).await {
+                Ok(Ensured::Created) => return boundary,
                 Err(RuntimeError::SubnetTaken { .. }) => {}
-                other => panic!("no network: {other:?}"),
+                other => panic!("no boundary: {other:?}"),
             }
         }
     }
 
-    /// Image, network and volume, and the workload that uses them.
-    pub(crate) async fn prepare(&mut self, runtime: &dyn Runtime) -> Workload {
+    /// Image, boundary and volume, and the workload that uses them.
+    pub(crate) async fn prepare<R: Runtime + Builder>(&mut self, runtime: &R) -> Workload {
         runtime.build(&self.image(), &mut |_| {}).await.unwrap();
-        let network = self.network(runtime).await;
+        let boundary = self.boundary(runtime).await;
         runtime.ensure_volume(&self.volume(), &self.labels("7")).await.unwrap();
-        self.workload(&network)
+        let workload = self.workload(&boundary);
+        let published = workload.published.filter(|_| runtime.capabilities().host_ports);
+        Workload { published, ..workload }
     }
 }
 
@@ -175,6 +182,13 @@ pub(crate) fn socket() -> String {
 /// The tests' engine. None of their builds needs a network.
 pub(crate) fn config() -> DockerConfig {
     DockerConfig { socket: Some(socket()), build_network: "none".to_owned(), ..DockerConfig::default() }
+}
+
+/// The engine as a person with its command line has it.
+pub(crate) async fn by_hand() -> bollard::Docker {
+    let socket = socket();
+    let url = if socket.contains("://") { socket } else { format!("unix://{socket}") };
+    bollard::Docker::connect_with_host(&url).unwrap().negotiate_version().await.unwrap()
 }
 
 /// The engine, or a failure that says how to get one.
@@ -207,32 +221,33 @@ pub(crate) async fn on_docker(test: &str, body: impl AsyncFnOnce(&Docker, &mut F
 }
 
 /// Runs a test and removes everything it made, also where it fails.
-pub(crate) async fn on<R: Runtime>(runtime: &R, test: &str, body: impl AsyncFnOnce(&R, &mut Fixture)) {
+pub(crate) async fn on<R: Runtime + Builder>(runtime: &R, test: &str, body: impl AsyncFnOnce(&R, &mut Fixture)) {
     run(runtime, &mut Fixture::new(test, "base".to_owned()), body).await;
 }
 
-async fn run<R: Runtime>(runtime: &R, fixture: &mut Fixture, body: impl AsyncFnOnce(&R, &mut Fixture)) {
+async fn run<R: Runtime + Builder>(runtime: &R, fixture: &mut Fixture, body: impl AsyncFnOnce(&R, &mut Fixture)) {
     let outcome = AssertUnwindSafe(body(runtime, fixture)).catch_unwind().await;
     clean(runtime, &fixture.instance).await;
     let left = runtime.owned(&fixture.instance).await.unwrap();
+    let images = runtime.owned_images(&fixture.instance).await.unwrap();
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
-    assert!(left.is_empty(), "left behind: {left:?}");
+    assert!(left.is_empty() && images.is_empty(), "left behind: {left:?} {images:?}");
 }
 
-async fn clean(runtime: &dyn Runtime, instance: &str) {
+async fn clean<R: Runtime + Builder>(runtime: &R, instance: &str) {
     let owned = runtime.owned(instance).await.unwrap();
-    for item in owned.containers {
-        assert_eq!(runtime.remove_container(&item.name, item.owner().unwrap()).await.unwrap(), Removal::Removed);
+    for item in owned.workloads {
+        assert_eq!(runtime.remove(&item.id, item.owner().unwrap()).await.unwrap(), Removal::Removed);
     }
-    for item in owned.networks {
-        assert_eq!(runtime.remove_network(&item.name, item.owner().unwrap()).await.unwrap(), Removal::Removed);
+    for item in owned.boundaries {
+        assert_eq!(runtime.remove_boundary(&item.id, item.owner().unwrap()).await.unwrap(), Removal::Removed);
     }
     for item in owned.volumes {
         assert_eq!(runtime.remove_volume(&item.name, item.owner().unwrap()).await.unwrap(), Removal::Removed);
     }
-    for item in owned.images {
+    for item in runtime.owned_images(instance).await.unwrap() {
         runtime.remove_image(&item.name, instance).await.unwrap();
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bollard::models;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions};
-use convergence_runtime::{Deviation, Ensured, Removal, Runtime};
+use convergence_runtime::{Desired, Deviation, Placement, Removal, Runtime};
 
-use crate::fixture::{on_docker, socket};
+use crate::fixture::{by_hand, on_docker};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -14,8 +14,7 @@ const WAIT: Duration = Duration::from_secs(60);
 async fn docker_hardening_holds_inside() {
     on_docker("inside", async |docker, fixture| {
         let workload = fixture.prepare(docker).await;
-        docker.ensure_container(&workload).await.unwrap();
-        docker.start(&workload.name).await.unwrap();
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
         docker.wait_ready(&workload, WAIT).await.unwrap();
         for check in [
             "test $(id -u):$(id -g) = 10001:10001",
@@ -37,8 +36,17 @@ async fn docker_hardening_holds_inside() {
             "test $(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null) = 67108864",
         ] {
             let command = ["sh", "-c", check].map(str::to_owned);
-            assert_eq!(docker.exec(&workload.name, &command, WAIT).await.unwrap(), 0, "{check}");
+            assert_eq!(docker.exec(&workload.name, &command, WAIT, &mut |_, _| {}).await.unwrap(), 0, "{check}");
         }
+
+        // Other limits hold inside as well, at once.
+        let mut larger = workload.clone();
+        larger.limits.memory_mb = 96;
+        docker.resize(&larger).await.unwrap();
+        let check =
+            "test $(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null) = 100663296";
+        let command = ["sh", "-c", check].map(str::to_owned);
+        assert_eq!(docker.exec(&workload.name, &command, WAIT, &mut |_, _| {}).await.unwrap(), 0, "{check}");
     })
     .await;
 }
@@ -47,10 +55,10 @@ async fn docker_hardening_holds_inside() {
 async fn docker_containers_that_may_more_are_found_and_replaced() {
     on_docker("tamper", async |docker, fixture| {
         let workload = fixture.prepare(docker).await;
-        docker.ensure_container(&workload).await.unwrap();
-        let by_hand = bollard::Docker::connect_with_host(&url()).unwrap().negotiate_version().await.unwrap();
+        let _ = docker.ensure(&workload, Desired::Stopped).await.unwrap();
+        let by_hand = by_hand().await;
         let found = by_hand.inspect_container(&workload.name, None::<InspectContainerOptions>).await.unwrap();
-        assert_eq!(docker.remove_container(&workload.name, fixture.owner()).await.unwrap(), Removal::Removed);
+        assert_eq!(docker.remove(&workload.name, fixture.owner()).await.unwrap(), Removal::Removed);
 
         // The same name and the same labels, so that only an inspection can tell.
         let config = found.config.unwrap();
@@ -97,13 +105,8 @@ async fn docker_containers_that_may_more_are_found_and_replaced() {
         let secret = |deviation: &Deviation| format!("{deviation:?}").contains("ecret");
         assert!(!deviations.iter().any(secret), "{deviations:?}");
 
-        assert_eq!(docker.ensure_container(&workload).await.unwrap(), Ensured::Replaced);
+        assert_eq!(docker.ensure(&workload, Desired::Stopped).await, Ok(Placement::Replaced));
         assert_eq!(docker.verify(&workload).await.unwrap(), []);
     })
     .await;
-}
-
-fn url() -> String {
-    let socket = socket();
-    if socket.contains("://") { socket } else { format!("unix://{socket}") }
 }

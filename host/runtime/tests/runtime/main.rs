@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test reads where its engine is, and its servers are tasks")]
 
 mod build;
+mod capabilities;
+mod changes;
 mod conformance;
 mod fake;
 mod fixture;

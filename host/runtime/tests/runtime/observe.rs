@@ -1,11 +1,12 @@
 //! Logs, ends and absences, on a real engine.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use convergence_model::workload::EnvValue;
 use convergence_runtime::docker::{Docker, DockerConfig};
-use convergence_runtime::{LogQuery, LogSource, Runtime, RuntimeError};
+use convergence_runtime::{Change, Desired, LogQuery, LogSource, Placement, Reach, Runtime, RuntimeError, State};
 use futures_util::StreamExt;
 
 use crate::fixture::on_docker;
@@ -17,8 +18,7 @@ async fn docker_logs_are_lines_of_both_voices() {
     on_docker("logs", async |docker, fixture| {
         let workload = fixture.prepare(docker).await;
         let name = &workload.name;
-        docker.ensure_container(&workload).await.unwrap();
-        docker.start(name).await.unwrap();
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
         docker.wait_ready(&workload, WAIT).await.unwrap();
 
         let all = docker.logs(name, &LogQuery { timestamps: true, ..LogQuery::default() }).await.unwrap();
@@ -55,26 +55,69 @@ async fn docker_container_that_ends_is_reported_with_its_last_lines() {
     on_docker("ends", async |docker, fixture| {
         let mut workload = fixture.prepare(docker).await;
         workload.env.insert("END".to_owned(), EnvValue::Literal("3".to_owned()));
-        docker.ensure_container(&workload).await.unwrap();
-        docker.start(&workload.name).await.unwrap();
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
         let error = docker.wait_ready(&workload, WAIT).await.unwrap_err();
         let RuntimeError::Exited { code: Some(3) | None, oom: false, log } = &error else { panic!("{error:?}") };
         assert!(log.iter().any(|line| line == "hello from the test"), "{log:?}");
 
         workload.env.remove("END");
         workload.env.insert("EAT".to_owned(), EnvValue::Literal("1".to_owned()));
-        docker.ensure_container(&workload).await.unwrap();
-        docker.start(&workload.name).await.unwrap();
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
         let error = docker.wait_ready(&workload, WAIT).await.unwrap_err();
         assert!(matches!(error, RuntimeError::Exited { oom: true, .. }), "{error:?}");
+        let seen = docker.observe(&workload.name).await.unwrap().unwrap();
+        assert!(seen.instances[0].last_end.is_some_and(|end| end.oom), "{seen:?}");
 
         workload.env.remove("EAT");
         workload.health.probe = convergence_model::plan::Probe::Http("/absent".to_owned());
-        docker.ensure_container(&workload).await.unwrap();
-        docker.start(&workload.name).await.unwrap();
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
         let error = docker.wait_ready(&workload, Duration::from_secs(3)).await.unwrap_err();
         let RuntimeError::NotReady { last, .. } = &error else { panic!("{error:?}") };
         assert_eq!(last, "GET /absent answered 404");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_endpoints_lead_to_the_app() {
+    on_docker("endpoints", async |docker, fixture| {
+        let workload = fixture.prepare(docker).await;
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
+        docker.wait_ready(&workload, WAIT).await.unwrap();
+        let seen = docker.observe(&workload.name).await.unwrap().unwrap();
+        let mut reaches: Vec<_> = seen.endpoints.iter().map(|endpoint| endpoint.reach).collect();
+        reaches.sort_by_key(|reach| *reach == Reach::Published);
+        assert_eq!(reaches, [Reach::Instance, Reach::Published]);
+        for endpoint in &seen.endpoints {
+            let mut stream = TcpStream::connect(endpoint.address).unwrap();
+            stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.0 200"), "{endpoint:?}: {answer}");
+        }
+    })
+    .await;
+}
+
+/// The app is asked to stop before another one takes its place, and is given its time.
+#[tokio::test]
+async fn docker_replaces_an_app_by_its_signal_and_not_by_a_kill() {
+    on_docker("graceful", async |docker, fixture| {
+        let workload = fixture.prepare(docker).await;
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
+        docker.wait_ready(&workload, WAIT).await.unwrap();
+        let mut changes = docker.changes(&fixture.instance).await.unwrap();
+        let mut changed = workload.clone();
+        changed.env.insert("CHANGED".to_owned(), EnvValue::Literal("1".to_owned()));
+        assert_eq!(docker.ensure(&changed, Desired::ONE).await, Ok(Placement::Replaced));
+        let code = loop {
+            if let Change::Ended { code } = changes.next().await.unwrap().unwrap().change {
+                break code;
+            }
+        };
+        assert_eq!(code, Some(0), "the app ends by itself on SIGTERM; 137 would be a kill");
+        let seen = docker.observe(&workload.name).await.unwrap().unwrap();
+        assert_eq!(seen.instances[0].state, State::Running);
     })
     .await;
 }
@@ -85,11 +128,10 @@ async fn docker_port_of_another_program_is_reported() {
         let mut workload = fixture.prepare(docker).await;
         let rival = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = rival.local_addr().unwrap().port();
-        workload.published.port = port;
-        docker.ensure_container(&workload).await.unwrap();
-        assert_eq!(docker.start(&workload.name).await, Err(RuntimeError::PortTaken { port }));
+        workload.published.as_mut().unwrap().port = port;
+        assert_eq!(docker.ensure(&workload, Desired::ONE).await, Ok(Placement::PortTaken { port }));
         drop(rival);
-        docker.start(&workload.name).await.unwrap();
+        assert_eq!(docker.ensure(&workload, Desired::ONE).await, Ok(Placement::Adopted));
         docker.wait_ready(&workload, WAIT).await.unwrap();
     })
     .await;

@@ -34,6 +34,7 @@ async fn an_image_is_let_go_with_the_last_tenant_that_was_built_as_it() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let built = Built {
         tag: "ours:1".to_owned(),
+        published: None,
         image_id: "sha256:7".to_owned(),
         dockerfile: "FROM scratch".to_owned(),
         bases: Vec::new(),

@@ -1,0 +1,71 @@
+//! The trait of what builds images.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
+use serde::{Deserialize, Serialize};
+
+use crate::error::RuntimeError;
+use crate::owned::OwnedItem;
+
+/// Where lines of progress go. Called from the future that does the work, so it must not block.
+pub type Progress<'a> = &'a mut (dyn FnMut(BuildLine) + Send);
+
+/// Builds images, and makes them available to the nodes that run them.
+///
+/// Every method may be called again after any error, and by another server at the same time. Besides the errors named at
+/// each method, all may answer [`RuntimeError::Unreachable`], [`RuntimeError::Timeout`] and [`RuntimeError::Engine`].
+#[async_trait]
+pub trait Builder: Debug + Send + Sync {
+    /// Whether it answers. Cheap: a millisecond.
+    async fn ping(&self) -> Result<(), RuntimeError>;
+
+    /// The id (`sha256:…`) of this image, or `None` where the builder does not have it. Pulls nothing.
+    async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError>;
+
+    /// Looks a base image up, pulling it first where the builder does not have it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::PullFailed`] where it is neither here nor can be pulled.
+    async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError>;
+
+    /// Builds an image, tags and labels it, and answers its id, `sha256:…`. An identical build is a cache hit.
+    /// Dropping the future cancels the build.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BuildFailed`]; [`RuntimeError::Timeout`] past the limit of the builder's configuration.
+    async fn build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError>;
+
+    /// Makes an image that was built available to every node, and answers what the nodes call it: the value of
+    /// [`Workload::image`](convergence_model::workload::Workload::image).
+    ///
+    /// Where nodes pull, it pushes and answers the image by digest (`registry.example/name@sha256:…`), so that every node
+    /// runs the same bytes. On one engine the image is there already: it does nothing and answers the tag.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotFound`] where pushing needs the image and it is missing.
+    async fn publish(&self, tag: &str) -> Result<String, RuntimeError>;
+
+    /// Removes a tag of an image that an installation built, and the image where that was its last tag; also from where
+    /// it was published to. An image may serve several tenants, so it belongs to none of them.
+    async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError>;
+
+    /// Every image with an installation's label, in the order of names: one item for each tag, and the id as the name of
+    /// one without a tag.
+    async fn owned_images(&self, instance: &str) -> Result<Vec<OwnedItem>, RuntimeError>;
+}
+
+/// What became of a request to remove an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ImageRemoval {
+    /// It is gone.
+    Removed,
+    /// It was not there.
+    Absent,
+    /// A container or another image needs it; it was left.
+    InUse,
+    /// The installation did not build the image of that name; it was left.
+    Foreign,
+}
