@@ -56,7 +56,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
         recoveries.push(began.elapsed());
     }
     let done = workload.stop().await;
-    rehearsals.compare(&server).await;
+    let loops = rehearsals.compare(&server).await;
     compare::settle(&server, SETTLING).await;
     compare::everything(&server, &done).await;
 
@@ -71,6 +71,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
         at(50).unwrap_or_default(),
         at(99).unwrap_or_default()
     );
+    println!("chaos: {loops}");
     compare::remove_all(&server, &done).await;
     let kills = usize::try_from(kills).unwrap();
     assert!(

@@ -46,8 +46,8 @@ impl Rehearsals {
     }
 
     /// Waits until all of them are over, and holds what they noted against what they say: nothing is lost, and what is to be
-    /// done once was done again only where the operation says that nobody knew.
-    pub(crate) async fn compare(&self, server: &Server) {
+    /// done once was done again only where the operation says that nobody knew. Answers how often.
+    pub(crate) async fn compare(&self, server: &Server) -> String {
         let store = Store::open(&server.location()).await.unwrap();
         let mut notes = BTreeMap::<String, u32>::new();
         let (mut repeated, mut again) = (0, 0);
@@ -74,11 +74,10 @@ impl Rehearsals {
         }
         assert!(notes.is_empty(), "nobody asked for {notes:?}");
         assert!(again <= repeated, "{again} calls were made again, and the operations say {repeated}");
-        println!(
-            "chaos: {LOOPS} loops of {} rounds; {again} of their calls were made twice, {repeated} had an outcome that \
-             nobody knew",
-            self.rounds
-        );
         store.close().await;
+        format!(
+            "{LOOPS} loops of {} rounds; {again} of their calls were made twice, {repeated} had an outcome that nobody knew",
+            self.rounds
+        )
     }
 }

@@ -23,6 +23,7 @@ pub static KIND: Kind = Kind {
     checkpoint: 0,
     failing: Failing::Stay { state: OperationState::Stuck, effect: Effect::TenantFailed },
     stuck: Effect::TenantFailed,
+    asked_action: "tenant.destroy",
     done_action: "tenant.destroyed",
     failed_action: "tenant.destroy-failed",
 };

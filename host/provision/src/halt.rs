@@ -19,6 +19,7 @@ pub static KIND: Kind = Kind {
     checkpoint: 0,
     failing: Failing::Stay { state: OperationState::Stuck, effect: Effect::TenantFailed },
     stuck: Effect::TenantFailed,
+    asked_action: "tenant.halt",
     done_action: "tenant.halted",
     failed_action: "tenant.halt-failed",
 };

@@ -25,6 +25,7 @@ pub static KIND: Kind = Kind {
     checkpoint: 0,
     failing: Failing::Stay { state: OperationState::Failed, effect: Effect::None },
     stuck: Effect::TenantFailed,
+    asked_action: "tenant.repair",
     done_action: "tenant.repaired",
     failed_action: "tenant.repair-failed",
 };

@@ -30,6 +30,7 @@ pub static KIND: Kind = Kind {
     checkpoint: 0,
     failing: Failing::Undo(Effect::TenantGone),
     stuck: Effect::TenantFailed,
+    asked_action: "tenant.spawn",
     done_action: "tenant.spawned",
     failed_action: "tenant.spawn-failed",
 };

@@ -17,6 +17,7 @@ pub static KIND: Kind = Kind {
     checkpoint: 0,
     failing: Failing::Stay { state: OperationState::Failed, effect: Effect::None },
     stuck: Effect::None,
+    asked_action: "engine.sweep",
     done_action: "engine.swept",
     failed_action: "engine.sweep-failed",
 };

@@ -35,6 +35,8 @@ pub struct Kind {
     pub failing: Failing,
     /// What becomes of the subject when it is stuck.
     pub stuck: Effect,
+    /// The audit's word for the request.
+    pub asked_action: &'static str,
     /// The audit's word for one that succeeded.
     pub done_action: &'static str,
     /// The audit's word for one that did not.

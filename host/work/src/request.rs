@@ -38,8 +38,7 @@ impl Operations {
         }
     }
 
-    /// Accepts an operation that changes nothing but its own row until it is carried out. The audit knows the request as
-    /// `action`. With an idempotency key, what was begun before with the same key is answered again.
+    /// Accepts an operation that changes nothing but its own row until it is carried out. With an idempotency key, what was begun before with the same key is answered again.
     ///
     /// # Errors
     /// [`RequestError`]; nothing was changed.
@@ -51,13 +50,12 @@ impl Operations {
         input: Value,
         actor: &str,
         idempotency: Option<Idempotency>,
-        action: &'static str,
     ) -> Result<Operation, RequestError> {
         if self.is_stopping() {
             return Err(RequestError::Stopping);
         }
         let new = NewOperation { idempotency, ..self.new_operation(kind, input, actor) };
-        match self.store.begin_on(org, subject, &new, action).await {
+        match self.store.begin_on(org, subject, &new, kind.asked_action).await {
             Err(StoreError::Conflict(Conflict::AlreadyBegun { operation })) => {
                 let begun = self.store.operation(&Scope::platform(), operation).await?;
                 begun.ok_or(RequestError::Absent)

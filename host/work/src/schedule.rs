@@ -93,8 +93,6 @@ pub struct Schedule {
     pub kind: &'static Kind,
     /// What it is asked, of the moment at which it is due.
     pub input: fn(Timestamp) -> Value,
-    /// The audit's word for it.
-    pub action: &'static str,
 }
 
 impl fmt::Debug for Schedule {
@@ -111,7 +109,7 @@ impl Operations {
                 match self.begin_due(schedule).await {
                     Ok(()) | Err(RequestError::Stopping) => {}
                     Err(error) => {
-                        tracing::warn!(schedule = schedule.name, %error, "cannot begin what is due; trying again")
+                        tracing::warn!(schedule = schedule.name, %error, "cannot begin what is due; trying again");
                     }
                 }
             }
@@ -134,7 +132,7 @@ impl Operations {
             let key = format!("schedule/{}/{due}", schedule.name);
             let idempotency = Some(Idempotency { request: key.clone().into_bytes(), key });
             let (kind, input) = (schedule.kind, (schedule.input)(due));
-            self.begin(schedule.org, &schedule.subject, kind, input, ACTOR, idempotency, schedule.action).await?;
+            self.begin(schedule.org, &schedule.subject, kind, input, ACTOR, idempotency).await?;
             self.store.schedule_done(schedule.name, due).await?;
             up_to = due;
         }

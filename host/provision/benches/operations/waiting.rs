@@ -56,7 +56,7 @@ async fn renewals(engine: &str) {
     let mut leases: Vec<Lease> = Vec::new();
     for number in 0..HELD as u64 {
         let (subject, asked) = subject(number, false);
-        operations.begin(HOME, &subject, &KIND, asked, "bench", None, "rehearsal.asked").await.unwrap();
+        operations.begin(HOME, &subject, &KIND, asked, "bench", None).await.unwrap();
         let wanted =
             Wanted { worker: "bench", lease: LEASE, lane: Lane::Network, kinds: &kinds, after: HOME, only: None };
         leases.push(front.store.claim(wanted, now()).await.unwrap().unwrap().lease);
@@ -90,7 +90,7 @@ async fn spawn(bench: &Bench, number: u64) -> Duration {
 
 async fn begin(bench: &Bench, number: u64, signal: bool) {
     let (subject, asked) = subject(number, signal);
-    bench.operations.begin(HOME, &subject, &KIND, asked, "bench", None, "rehearsal.asked").await.unwrap();
+    bench.operations.begin(HOME, &subject, &KIND, asked, "bench", None).await.unwrap();
 }
 
 fn subject(number: u64, signal: bool) -> (Subject, serde_json::Value) {

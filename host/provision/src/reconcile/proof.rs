@@ -146,7 +146,7 @@ pub(super) async fn prove(
 /// Whether a container has a process.
 pub(crate) async fn runs(runtime: &dyn Runtime, name: &str) -> Result<bool, RuntimeError> {
     let seen = runtime.observe(name).await?;
-    let up = |instance: &Instance| matches!(instance.state, State::Running | State::Paused | State::Restarting { .. });
+    let up = |instance: &Instance| matches!(instance.state, State::Running | State::Paused | State::Restarting);
     Ok(seen.is_some_and(|seen| seen.instances.iter().any(up)))
 }
 

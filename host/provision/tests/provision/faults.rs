@@ -201,7 +201,7 @@ impl Table {
             let (subject, asked) =
                 (Subject::of("rehearsal", self.number), Asked { rounds: 2, signal: false, rest_millis: 0 });
             let asked = serde_json::to_value(asked).unwrap();
-            let begun = front.operations.begin(HOME, &subject, kind, asked, "table", None, "rehearsal.asked").await;
+            let begun = front.operations.begin(HOME, &subject, kind, asked, "table", None).await;
             return begun.unwrap().id;
         }
         let mut new = front.operations.new_operation(kind, serde_json::json!({}), "table");

@@ -23,6 +23,7 @@ pub(crate) static KIND: Kind = Kind {
     checkpoint: 1,
     failing: Failing::Undo(Effect::None),
     stuck: Effect::None,
+    asked_action: "rehearsal.asked",
     done_action: "rehearsal.done",
     failed_action: "rehearsal.failed",
 };

@@ -173,7 +173,6 @@ async fn a_schedule_misses_no_period_and_begins_none_twice() {
             subject: Subject::of("script", "hourly"),
             kind: &KIND,
             input: |_due| serde_json::json!([Act::Go]),
-            action: "scripted.due",
         })
     };
     let begun = async || {

@@ -34,6 +34,7 @@ pub(crate) static KIND: Kind = Kind {
     checkpoint: 3,
     failing: Failing::Undo(Effect::None),
     stuck: Effect::None,
+    asked_action: "scripted.asked",
     done_action: "scripted.done",
     failed_action: "scripted.failed",
 };
@@ -201,7 +202,7 @@ impl Site {
         acts: &[Act],
     ) -> Result<OperationId, RequestError> {
         let (subject, acts) = (Subject::of("script", number), serde_json::to_value(acts).unwrap());
-        front.begin(ORG, &subject, &KIND, acts, "tester", None, "scripted.asked").await.map(|operation| operation.id)
+        front.begin(ORG, &subject, &KIND, acts, "tester", None).await.map(|operation| operation.id)
     }
 
     pub(crate) async fn operation(&self, id: OperationId) -> Operation {
