@@ -6,6 +6,7 @@
 //! [`Runtime::ensure`] is one method and several effects, each of which is a call here and may fail on its own, as each is a
 //! request to a real engine: `find`, then `halt` and `discard` of what is replaced, `create`, `check`, and `start` or `halt`.
 
+mod images;
 mod runtime;
 mod world;
 

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use convergence_model::build::{BaseImage, ImageBuild};
+use convergence_model::build::ImageBuild;
 use convergence_model::workload::{Boundary, Workload, label};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Call, Fault, Readiness};
-use crate::builder::ImageRemoval;
 use crate::error::RuntimeError;
 use crate::fingerprint::{fingerprint, is_made_from, limits_label};
 use crate::observed::{
@@ -20,7 +19,7 @@ use crate::owner::Owner;
 use crate::runtime::{Ensured, LOCAL_NODE, LogLine, LogQuery, LogSource, Ready, Removal};
 use crate::single::Found;
 
-type Labels = BTreeMap<String, String>;
+pub(super) type Labels = BTreeMap<String, String>;
 
 #[derive(Debug, Default)]
 pub(super) struct World {
@@ -45,7 +44,7 @@ pub(super) struct World {
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) id: String,
-    labels: Labels,
+    pub(super) labels: Labels,
     pub(super) build: Option<ImageBuild>,
 }
 
@@ -79,51 +78,10 @@ impl World {
         Some(Changed { tenant, what: Changeable::Workload, name, id, labels, change })
     }
 
-    fn tick(&mut self) -> (String, Timestamp) {
+    pub(super) fn tick(&mut self) -> (String, Timestamp) {
         self.ticks = self.ticks.saturating_add(1);
         let at = Timestamp::UNIX_EPOCH.saturating_add(SignedDuration::from_secs(i64::from(self.ticks)));
         (format!("{:064x}", self.ticks), at.unwrap_or(Timestamp::UNIX_EPOCH))
-    }
-
-    pub(super) fn pull(&mut self, reference: &str) {
-        let id = format!("sha256:{}", self.tick().0);
-        self.images.entry(reference.to_owned()).or_insert(Image { id, labels: Labels::new(), build: None });
-    }
-
-    pub(super) fn base(&mut self, reference: &str) -> (BaseImage, bool) {
-        let pulled = !self.images.contains_key(reference);
-        self.pull(reference);
-        let id = self.images.get(reference).map(|image| image.id.clone()).unwrap_or_default();
-        let base = BaseImage {
-            reference: reference.to_owned(),
-            pinned: reference.to_owned(),
-            id,
-            on_build: false,
-            volumes: Vec::new(),
-        };
-        (base, pulled)
-    }
-
-    pub(super) fn build(&mut self, build: &ImageBuild) -> String {
-        if let Some(image) = self.images.get(&build.tag) {
-            return image.id.clone();
-        }
-        let id = format!("sha256:{}", self.tick().0);
-        let image = Image { id: id.clone(), labels: build.labels.clone(), build: Some(build.clone()) };
-        self.images.insert(build.tag.clone(), image);
-        id
-    }
-
-    pub(super) fn remove_image(&mut self, reference: &str, instance: &str) -> ImageRemoval {
-        let Some(image) = self.images.get(reference) else { return ImageRemoval::Absent };
-        if image.labels.get(label::INSTANCE).is_none_or(|built_by| built_by != instance) {
-            return ImageRemoval::Foreign;
-        }
-        if self.containers.values().any(|container| container.workload.image == reference) {
-            return ImageRemoval::InUse;
-        }
-        self.images.remove(reference);
-        ImageRemoval::Removed
     }
 
     pub(super) fn ensure_boundary(&mut self, boundary: &Boundary, labels: &Labels) -> Result<Ensured, RuntimeError> {
@@ -433,17 +391,6 @@ impl World {
                 .map(|(name, labels)| item(name, name, None, labels))
                 .collect(),
         }
-    }
-
-    pub(super) fn owned_images(&self, instance: &str) -> Vec<OwnedItem> {
-        let ours = |image: &Image| image.labels.get(label::INSTANCE).is_some_and(|found| found == instance);
-        let item = |(name, image): (&String, &Image)| OwnedItem {
-            name: name.clone(),
-            id: image.id.clone(),
-            state: None,
-            labels: image.labels.clone(),
-        };
-        self.images.iter().filter(|(_, image)| ours(image)).map(item).collect()
     }
 
     pub(super) fn left(&self, instance: &str) -> Vec<String> {
