@@ -85,6 +85,15 @@ enum Scene {
     Sound,
     /// The app does not come up, so a spawn goes back again.
     AppFails,
+    /// The container was altered by hand and runs, so a repair replaces it.
+    Altered,
+}
+
+impl Scene {
+    /// Whether a fault at this call is a row of its own here, and not one that another scene has already.
+    fn adds(self, call: &Call) -> bool {
+        self != Self::Altered || ["halt", "discard", "create"].contains(&call.method)
+    }
 }
 
 /// One row of the table: a call of an operation's run, by its place, and what goes wrong with it; perhaps another one of the
@@ -181,8 +190,11 @@ impl Table {
                 let spawned = self.ended(&life, spawned, case).await;
                 assert_eq!(spawned.state, OperationState::Succeeded, "{case:?}: {:?}", spawned.failure);
                 life.kill().await;
-                if name_of_kind == "repair" {
-                    self.site.runtime.lose(&name(spawned.env_id().unwrap()));
+                let name = name(spawned.env_id().unwrap());
+                match (name_of_kind, case.scene) {
+                    ("repair", Scene::Altered) => self.site.runtime.tamper(&name, "HostConfig.Privileged"),
+                    ("repair", _) => self.site.runtime.lose(&name),
+                    _ => {}
                 }
                 spawned.env_id().unwrap()
             }
@@ -343,7 +355,7 @@ async fn try_all(kind: &'static Kind, scene: Scene, share: Share) {
     assert_eq!(clean.operation.state, expected, "{} without any trouble: {:?}", kind.name, clean.operation.failure);
     let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
     let mine = clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call));
-    for (at, call) in mine.filter(|(at, _)| at % share.of == share.part) {
+    for (at, call) in mine.filter(|(at, call)| at % share.of == share.part && scene.adds(call)) {
         let on_the_way_back = clean.calls[..at - 1].iter().any(|call| call.method == "wait_ready");
         for trouble in TROUBLES {
             let case = Case { first: Some((at, trouble)), on_the_way_back, ..Case::clean(kind, scene) };
@@ -420,4 +432,9 @@ async fn faults_on_the_way_back_at_every_other_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_on_the_way_back_at_the_calls_between() {
     try_all(&kind::SPAWN, Scene::AppFails, ODD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_a_repair_that_replaces_what_was_altered() {
+    try_all(&kind::REPAIR, Scene::Altered, ALL).await;
 }

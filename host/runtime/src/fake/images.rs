@@ -1,4 +1,4 @@
-//! Images of the fake engine.
+//! The images of the fake engine.
 
 use convergence_model::build::{BaseImage, ImageBuild};
 use convergence_model::workload::label;
