@@ -245,7 +245,7 @@ async fn of_server(code: Code) -> Reached {
         Code::EngineTimeout => {
             let site = Site::new().await;
             let error = RuntimeError::Timeout { what: "to answer".to_owned(), after: Duration::from_secs(1) };
-            site.runtime.next("engine", Fault::Before(error));
+            site.runtime.down(Some(error));
             site.spawn("app").await.into()
         }
         Code::StoreBusy => Reached::Made(StoreError::Busy("locked".into()).into()),
