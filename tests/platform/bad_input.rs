@@ -25,6 +25,8 @@ async fn bad_fields_are_answered_with_their_paths() {
         (with("name", json!("a\nb")), "name"),
         (with("name", json!("../../etc/passwd")), "name"),
         (with("name", json!("$HOME")), "name"),
+        (with("name", json!("36")), "name"),
+        (with("name", json!("plan")), "name"),
         (with("language", json!("cobol")), "language"),
         (with("language", json!("../node")), "language"),
         (with("language", json!("")), "language"),
@@ -101,7 +103,8 @@ async fn tenants_that_do_not_exist_are_all_the_same_404() {
     let mut problem = server.http.delete("/api/v1/tenant/7").await.expect(404);
     problem["requestId"] = Value::Null;
     assert!(answers.iter().all(|answer| *answer == problem), "{answers:?}");
-    assert_eq!(server.http.get("/api/v1/tenant/x/status").await.violations(422), ["envId"]);
+    assert_eq!(server.http.get("/api/v1/tenant/x/status").await.expect(404)["code"], "not-found");
+    assert_eq!(server.http.get("/api/v1/tenant/+7/status").await.expect(400)["code"], "not-a-tenant");
     assert_eq!(server.http.get("/api/v1/tenant?org_id=2").await.status, 404);
     assert_eq!(server.http.get("/api/v1/tenant?org_id=x").await.violations(422), ["org_id"]);
     assert_eq!(server.http.get("/api/v1/tenant?cursor=x").await.violations(422), ["cursor"]);

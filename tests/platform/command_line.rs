@@ -12,6 +12,10 @@ async fn exit_codes_tell_scripts_what_happened() {
     assert_eq!(code(&["list"]), 0);
     assert_eq!(code(&["spawn"]), 2, "the name is missing");
     assert_eq!(code(&["status", "7"]), 5);
+    assert_eq!(code(&["status", "My App"]), 5, "no tenant has that name");
+    assert_eq!(code(&["logs", "+7"]), 4, "it is neither a number nor a name");
+    assert_eq!(code(&["destroy", ".."]), 2, "it would change the path");
+    assert_eq!(code(&["operation", "list", "--tenant", "my-app"]), 5);
     assert_eq!(code(&["spawn", "x", "--language", "cobol"]), 4);
     assert_eq!(code(&["spawn", "x", "--language", "node"]), 1, "there is no engine");
     assert_eq!(code(&["--url", "http://127.0.0.1:1", "list"]), 3);

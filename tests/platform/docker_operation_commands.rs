@@ -40,7 +40,7 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
     proxy.fault("POST", "/build", Fault::Hang, 1);
     let accepted = cli.json(&["spawn", "regretted", "--language", "static", "--detach"]);
     let id = accepted["operation"]["id"].as_str().expect("an operation").to_owned();
-    let listed = cli.good(&["operation", "list", "--tenant", "2"]);
+    let listed = cli.good(&["operation", "list", "--tenant", "Regretted"]);
     assert!(listed.contains(&id) && listed.contains("spawn"), "{listed}");
     let out = cli.good(&["operation", "cancel", &id]);
     assert!(out.contains("cancelled"), "{out}");
@@ -53,7 +53,7 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
 
     // Stuck, and tried again.
     proxy.fault("DELETE", "/containers/", Fault::LoseRequest, usize::MAX / 2);
-    let (code, _, error) = cli.run(&["destroy", "1"]);
+    let (code, _, error) = cli.run(&["destroy", "steady"]);
     assert_eq!(code, 1, "{error}");
     let stuck = cli.json(&["operation", "list", "--state", "stuck"]);
     let id = stuck["operations"][0]["id"].as_str().expect("it is listed").to_owned();

@@ -8,7 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use convergence_access::development::{self, Provenance};
 use convergence_access::{Caller, Role};
-use convergence_model::{Code, EnvId, OperationId, OrgId, Scope, Violation};
+use convergence_model::name::NotATenant;
+use convergence_model::{Code, EnvId, OperationId, OrgId, Scope, TenantRef, Violation};
 use serde::de::DeserializeOwned;
 
 use crate::App;
@@ -127,21 +128,31 @@ fn without_position(error: &serde_json::Error) -> String {
     }
 }
 
-/// The tenant named in the path.
+/// The tenant that the path means by its number or by its name in the caller's organization. A number is not looked up
+/// here: the handler finds out whether it leads to a tenant within reach, and answers the same 404 that a name gets here.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct EnvPath(pub(crate) EnvId);
+pub(crate) struct TenantPath(pub(crate) EnvId);
 
-impl FromRequestParts<App> for EnvPath {
+impl FromRequestParts<App> for TenantPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Authenticated::from_request_parts(parts, app).await?;
         let axum::extract::Path(text) = axum::extract::Path::<String>::from_request_parts(parts, app)
             .await
-            .map_err(|_| Problem::no_such("tenant"))?;
-        text.parse().map(Self).map_err(|_| {
-            Problem::invalid(&[Violation::deny("envId", "not-a-number", format!("{text:?} is not a tenant's number"))])
-        })
+            .map_err(|_| NotATenant::new(parts.uri.path(), "the path is not percent-encoded UTF-8"))?;
+        tenant(app, &caller, &text).await.map(Self)
     }
+}
+
+/// The number of the tenant that a text means: a number, or a name in the caller's organization.
+pub(crate) async fn tenant(app: &App, caller: &Authenticated, text: &str) -> Result<EnvId, Problem> {
+    let name = match TenantRef::parse(text)? {
+        TenantRef::Number(env_id) => return Ok(env_id),
+        TenantRef::Name(name) => name,
+    };
+    let (org, scope) = caller.organization(None)?;
+    app.store.tenant_named(&scope, org, &name).await?.ok_or_else(|| Problem::no_such("tenant"))
 }
 
 /// The operation named in the path.

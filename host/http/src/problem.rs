@@ -8,6 +8,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use convergence_access::development::NotLocal;
+use convergence_model::name::NotATenant;
 use convergence_model::{Code, Failure, OperationId, Retry, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
 use convergence_provision::{PlanError, SpawnError};
@@ -220,6 +221,12 @@ impl From<NotLocal> for Problem {
     }
 }
 
+impl From<NotATenant> for Problem {
+    fn from(error: NotATenant) -> Self {
+        Self::new(Code::NotATenant, error.to_string())
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
@@ -239,10 +246,11 @@ impl From<Conflict> for Problem {
         let detail = conflict.to_string();
         match conflict {
             Conflict::NoOrganization(_) => Self::no_such("organization"),
-            Conflict::NameTaken(_) => Self {
+            Conflict::NameTaken { .. } => Self {
                 violations: vec![FieldProblem { path: "name".into(), code: "taken".into(), message: detail.clone() }],
                 ..Self::new(Code::NameTaken, detail)
             },
+            Conflict::NameAmbiguous { .. } => Self::new(Code::NameAmbiguous, detail),
             Conflict::SubjectBusy { operation } => Self::about(operation, Code::TenantBusy, detail),
             Conflict::QueueFull { .. } => Self::new(Code::QueueFull, detail),
             Conflict::KeyReused => Self::new(Code::IdempotencyKeyReused, detail),

@@ -4,4 +4,5 @@
 
 mod codes;
 mod document;
+mod names;
 mod site;

@@ -105,6 +105,7 @@ macro_rules! migrations {
             migrations!($engine, 3, "0003_operations"),
             migrations!($engine, 4, "0004_work"),
             migrations!($engine, 5, "0005_let_go"),
+            migrations!($engine, 6, "0006_names"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

@@ -1,6 +1,6 @@
 //! What can go wrong, told so that a tired operator knows what to do.
 
-use convergence_model::{OperationId, OrgId, RevisionNumber, TenantId, TenantName};
+use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, TenantId, TenantName};
 
 /// What lies beneath an error; for logs, never for clients.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -65,9 +65,24 @@ pub enum Conflict {
     /// The organization is absent, or out of the caller's reach.
     #[error("there is no organization {0}")]
     NoOrganization(OrgId),
-    /// A tenant of this organization has that name already.
-    #[error("a tenant named {0} exists already; choose another name or destroy it first")]
-    NameTaken(TenantName),
+    /// A tenant of this organization has that name, or one that differs in case only.
+    #[error(
+        "the tenant {env_id} has the name {by} already, and case makes no difference; choose another name, or destroy it first"
+    )]
+    NameTaken {
+        /// As that tenant is called.
+        by: TenantName,
+        /// That tenant.
+        env_id: EnvId,
+    },
+    /// More than one tenant has a name that differs from this one in case only.
+    #[error("more than one tenant is called {name} if case makes no difference: {}; use the number", .tenants.join(", "))]
+    NameAmbiguous {
+        /// As it was asked for.
+        name: TenantName,
+        /// Those tenants, each with its number and name.
+        tenants: Vec<String>,
+    },
     /// The organization has as many tenants as it may.
     #[error("the organization has {limit} tenants, as many as it may; destroy one first")]
     QuotaReached {

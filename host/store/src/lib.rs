@@ -31,6 +31,7 @@ mod installation;
 mod key;
 mod lease;
 mod let_go;
+mod name;
 mod operation;
 mod organization;
 mod outcome;

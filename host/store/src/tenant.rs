@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use convergence_model::operation::{Failure, Lane, Operation, Subject};
 use convergence_model::tenant::{Binding, Tenant, TenantStatus};
-use convergence_model::{EnvId, OrgId, RevisionNumber, Scope, TenantId, TenantName, TenantSpec};
+use convergence_model::{EnvId, OrgId, RevisionNumber, Scope, TenantId, TenantSpec};
 
 use crate::binding::{self, BindingRow, Pools};
 use crate::database::{Tx, values};
@@ -14,7 +14,7 @@ use crate::decode::{At, to_json};
 use crate::key::{self, KeyVerifier};
 use crate::operation::{self, NewOperation};
 use crate::revision::{self, NewRevision};
-use crate::{Conflict, Result, Store, audit, idempotency};
+use crate::{Conflict, Result, Store, audit, idempotency, name};
 
 /// The name of the machine the server itself runs on, the only node there is until others are registered.
 pub const LOCAL_NODE: &str = "local";
@@ -145,7 +145,7 @@ impl Store {
                 idempotency::refuse_begun(&mut tx, new.org, asked.idempotency.as_ref()).await?;
                 refuse_full_queue(&mut tx, asked.lane, new.backlog_max).await?;
                 refuse_over_quota(&mut tx, new.org, new.quota).await?;
-                refuse_taken_name(&mut tx, new.org, &new.spec.name).await?;
+                name::refuse_taken(&mut tx, new.org, &new.spec.name).await?;
                 let (tenant, now) = (insert(&mut tx, new).await?, asked.now);
                 let pools = Pools { node: &new.node, ports: &new.ports, skip: &new.skip_ports, subnets: new.subnets };
                 let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, now).await?;
@@ -200,12 +200,6 @@ async fn refuse_over_quota(tx: &mut Tx, org: OrgId, quota: Option<u32>) -> Resul
     let Some(limit) = quota else { return Ok(()) };
     let (tenants,): (i64,) = tx.one("SELECT COUNT(*) FROM tenants WHERE org = $1", values![org]).await?;
     if tenants >= i64::from(limit) { Err(Conflict::QuotaReached { limit }.into()) } else { Ok(()) }
-}
-
-async fn refuse_taken_name(tx: &mut Tx, org: OrgId, name: &TenantName) -> Result<()> {
-    let sql = "SELECT COUNT(*) FROM tenants WHERE org = $1 AND name = $2";
-    let (same,): (i64,) = tx.one(sql, values![org, name.as_str()]).await?;
-    if same > 0 { Err(Conflict::NameTaken(name.clone()).into()) } else { Ok(()) }
 }
 
 async fn insert(tx: &mut Tx, new: &NewSpawn) -> Result<Tenant> {

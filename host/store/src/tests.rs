@@ -4,6 +4,7 @@
 mod damage;
 mod leases;
 mod let_go;
+mod names;
 mod ownership;
 mod plugins;
 mod queue;

@@ -1,5 +1,7 @@
 //! `convergence doctor`
 
+mod names;
+
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -82,6 +84,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
         findings.extend(leftovers(&config, &runtime, store, id).await);
     }
     if let Some(store) = store {
+        findings.extend(names::check(&store).await);
         store.close().await;
     }
     findings.push(ports(&config));

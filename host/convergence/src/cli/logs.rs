@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
+use super::tenant::Tenant;
 
 /// Which tenant, and which of its lines.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The tenant's number.
-    id: i64,
+    #[command(flatten)]
+    tenant: Tenant,
     /// How many of the last lines.
     #[arg(long, short = 'n', default_value_t = 200, value_name = "LINES")]
     tail: u32,
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
 
 /// Prints what a tenant printed.
 pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let path = format!("/api/v1/tenant/{}/logs?tail={}", arguments.id, arguments.tail);
+    let path = arguments.tenant.path(&format!("/logs?tail={}", arguments.tail));
     if !arguments.follow {
         let (_, document) = client.json(client.request(Method::GET, &path)).await?;
         if output.is_json() {

@@ -20,6 +20,7 @@ mod serve;
 mod spawn;
 mod spec;
 mod status;
+mod tenant;
 mod up;
 mod watch;
 

@@ -8,6 +8,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::output::{Output, table};
 use super::spawn::plain;
+use super::tenant::Tenant;
 use super::watch;
 
 /// Inspect, cancel and retry operations.
@@ -33,9 +34,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those of this tenant, which may be gone.
-    #[arg(long, value_name = "ID")]
-    tenant: Option<i64>,
+    /// List only the operations of this tenant: its name or number. One that is gone is found by its number.
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
     /// Only those in this state: queued, running, waiting, succeeded, failed, cancelled, stuck.
     #[arg(long)]
     state: Option<String>,
@@ -53,8 +54,8 @@ struct One {
 /// Which tenant.
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
-    /// The tenant's number.
-    id: i64,
+    #[command(flatten)]
+    tenant: Tenant,
 }
 
 /// Looks at operations, or changes one.
@@ -70,11 +71,11 @@ pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) 
 
 /// Brings a tenant back to what its revision says, and follows that.
 pub(crate) async fn repair(client: &Client, arguments: &Repair, output: &Output) -> Result<(), Failure> {
-    let path = format!("/api/v1/tenant/{}/repair", arguments.id);
+    let path = arguments.tenant.path("/repair");
     let (_, accepted) = client.json(client.request(Method::POST, &path)).await?;
     let id = accepted.get("id").and_then(Value::as_str).unwrap_or_default();
     watch::follow(client, &self::path(id, ""), None, *output).await?;
-    output.result(&json!({ "success": true }), || format!("tenant {} is as it should be", arguments.id));
+    output.result(&json!({ "success": true }), || format!("tenant {} is as it should be", arguments.tenant.as_str()));
     Ok(())
 }
 
@@ -84,7 +85,7 @@ fn path(id: &str, verb: &str) -> String {
 
 async fn all(client: &Client, list: &List, output: &Output) -> Result<(), Failure> {
     let mut query: Vec<(&str, String)> = vec![("limit", list.limit.to_string())];
-    query.extend(list.tenant.map(|id| ("env_id", id.to_string())));
+    query.extend(list.tenant.clone().map(|tenant| ("tenant", tenant)));
     query.extend(list.state.clone().map(|state| ("state", state)));
     let (_, page) = client.json(client.request(Method::GET, "/api/v1/operations").query(&query)).await?;
     output.result(&page, || {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// What the tenant should be.
 #[derive(Debug, Args)]
 pub(crate) struct SpecArguments {
-    /// What people call it: letters, digits, spaces, '.', '_' and '-'.
+    /// Its name: letters, digits, spaces, '.', '_' and '-', not digits only. Unique, without regard to case.
     pub(crate) name: String,
     /// A language of an installed template: node, python, go, …
     #[arg(long, short)]

@@ -8,17 +8,18 @@ use super::client::Client;
 use super::exit::Failure;
 use super::output::{Output, table};
 use super::spawn::plain;
+use super::tenant::Tenant;
 
 /// Which tenant.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The tenant's number.
-    id: i64,
+    #[command(flatten)]
+    tenant: Tenant,
 }
 
 /// Shows how a tenant is.
 pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let path = format!("/api/v1/tenant/{}/status", arguments.id);
+    let path = arguments.tenant.path("/status");
     let (_, status) = client.json(client.request(Method::GET, &path)).await?;
     output.result(&status, || {
         let part = |key: &str| status.get(key).map(plain).unwrap_or_default();

@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use convergence_model::code::Area;
-use convergence_model::{Code, Failure, OperationId, Retry, Violation};
+use convergence_model::{Code, Failure, OperationId, Retry, TenantName, Violation};
 use convergence_plugin::{ChangeError, Kind, PluginFailure};
 use convergence_provision::PlanError;
 use convergence_runtime::RuntimeError;
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_sandbox::CallError;
-use convergence_store::StoreError;
+use convergence_store::{Conflict, StoreError};
 use serde_json::{Value, json};
 
 use super::site::{Answer, Site, request};
@@ -62,6 +62,7 @@ async fn of_request(code: Code) -> Reached {
         }
         Code::NotLocal => spawn().header("origin", "https://elsewhere.example").body(Body::from("{}")),
         Code::NotFound => return site.ask("GET", "/api/v1/tenant/7/status").await.into(),
+        Code::NotATenant => return site.ask("GET", "/api/v1/tenant/036/status").await.into(),
         Code::NoSuchPath => return site.ask("GET", "/nothing").await.into(),
         Code::WrongMethod => return site.ask("DELETE", "/health").await.into(),
         Code::TooLarge => spawn().body(Body::from(" ".repeat(crate::BODY_MAX + 1))),
@@ -103,6 +104,10 @@ async fn of_tenant(code: Code) -> Reached {
         Code::NameTaken => {
             assert_eq!(site.spawn("app").await.status, 201);
             site.spawn("app").await.into()
+        }
+        Code::NameAmbiguous => {
+            let names = Conflict::NameAmbiguous { name: TenantName::parse("APP").unwrap(), tenants: vec![] };
+            Reached::Made(StoreError::from(names).into())
         }
         Code::TenantBusy => {
             site.runtime.next("build", Fault::HangBefore);
@@ -245,7 +250,7 @@ async fn of_server(code: Code) -> Reached {
         Code::EngineTimeout => {
             let site = Site::new().await;
             let error = RuntimeError::Timeout { what: "to answer".to_owned(), after: Duration::from_secs(1) };
-            site.runtime.next("engine", Fault::Before(error));
+            site.runtime.down(Some(error));
             site.spawn("app").await.into()
         }
         Code::StoreBusy => Reached::Made(StoreError::Busy("locked".into()).into()),

@@ -50,6 +50,9 @@ codes! {
         BadIdempotencyKey "bad-idempotency-key" 400 Refused No:
             "`Idempotency-Key` is empty, too long, repeated, or has characters that are not visible ASCII."
             "Send the header once, with 1 to 255 visible ASCII characters. A UUID is a good key."
+        NotATenant "not-a-tenant" 400 Refused No:
+            "The request means a tenant by a text that is neither a number nor a name."
+            "Give the tenant's number without sign and leading zeros, or its name, percent-encoded in a path."
         Truncated "truncated" 400 Refused Later:
             "The body ended before all of it arrived."
             "Send the request again."
@@ -83,8 +86,11 @@ codes! {
     }
     Tenant {
         NameTaken "name-taken" 409 Refused No:
-            "A tenant of the organization has this name."
+            "A tenant of the organization has this name. Case makes no difference."
             "Choose another name, or destroy the tenant that has it."
+        NameAmbiguous "name-ambiguous" 409 Refused No:
+            "More than one tenant has this name if case makes no difference. An earlier version accepted such names."
+            "Use the tenant's number, or its name as `convergence list` shows it."
         TenantBusy "tenant-busy" 409 Refused Later:
             "Another operation on the tenant is not finished. `operation` names it."
             "Wait for the operation, or cancel it. Then send the request again."

@@ -47,7 +47,7 @@ async fn spawn_and_run(store: &Store) {
     assert_eq!((usage.tenants, usage.cpu_millis, usage.memory_mb, usage.disk_mb), (1, 500, 512, 2048));
 
     let taken = store.begin_spawn(&own(), &new_spawn(2, "shop")).await.unwrap_err();
-    assert!(matches!(taken, StoreError::Conflict(Conflict::NameTaken(_))), "{taken}");
+    assert!(matches!(taken, StoreError::Conflict(Conflict::NameTaken { .. })), "{taken}");
     let quota = NewSpawn { quota: Some(1), ..new_spawn(2, "other") };
     let over = store.begin_spawn(&own(), &quota).await.unwrap_err();
     assert!(matches!(over, StoreError::Conflict(Conflict::QuotaReached { limit: 1 })), "{over}");
@@ -164,7 +164,7 @@ async fn compete(store: &Store) {
     for outcome in callers.join_all().await {
         match outcome {
             Ok(spawned) => assert!(ports.insert(spawned.binding.port), "a port was leased twice"),
-            Err(StoreError::Conflict(Conflict::NameTaken(_))) => refused += 1,
+            Err(StoreError::Conflict(Conflict::NameTaken { .. })) => refused += 1,
             Err(other) => panic!("{other}"),
         }
     }

@@ -17,11 +17,14 @@ async fn a_foreign_scope_sees_nothing() {
     tell(&store, &lease, "image", EventKind::Started, "", at(2)).await.unwrap();
     let (env, tenant, operation, one) = (EnvId(1), tenant_id(1), operation_id(1), RevisionNumber(1));
     let query = TenantQuery { org: None, after: None, limit: 10 };
+    let name = TenantName::parse("app").unwrap();
 
     for scope in [own(), Scope::platform()] {
         assert!(store.organization(&scope, ORG).await.unwrap().is_some());
         assert_eq!(store.usage(&scope, ORG).await.unwrap().tenants, 1);
         assert!(store.tenant(&scope, env).await.unwrap().is_some());
+        assert_eq!(store.tenant_named(&scope, ORG, &name).await.unwrap(), Some(env));
+        assert_eq!(store.tenant_names(&scope).await.unwrap().len(), 1);
         assert_eq!(store.tenants(&scope, query).await.unwrap().len(), 1);
         assert!(store.binding(&scope, tenant).await.unwrap().is_some());
         assert!(store.revision(&scope, tenant, one).await.unwrap().is_some());
@@ -36,6 +39,8 @@ async fn a_foreign_scope_sees_nothing() {
     assert_eq!(store.organization(&scope, ORG).await.unwrap(), None);
     assert_eq!(store.usage(&scope, ORG).await.unwrap(), Usage::default());
     assert_eq!(store.tenant(&scope, env).await.unwrap(), None);
+    assert_eq!(store.tenant_named(&scope, ORG, &name).await.unwrap(), None);
+    assert_eq!(store.tenant_names(&scope).await.unwrap(), []);
     assert_eq!(store.tenants(&scope, query).await.unwrap(), []);
     assert_eq!(store.tenants(&scope, TenantQuery { org: Some(ORG), ..query }).await.unwrap(), []);
     assert_eq!(store.binding(&scope, tenant).await.unwrap(), None);

@@ -32,7 +32,7 @@ async fn of_64_callers_who_want_one_name_one_gets_it() {
     let outcomes = all_at_once(&store, (0..64).map(|n| new_spawn(n, "wanted"))).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
     for error in outcomes.into_iter().filter_map(Result::err) {
-        assert!(matches!(error, StoreError::Conflict(Conflict::NameTaken(_))), "{error}");
+        assert!(matches!(error, StoreError::Conflict(Conflict::NameTaken { .. })), "{error}");
     }
 }
 

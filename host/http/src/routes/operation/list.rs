@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::show::OperationView;
 use crate::App;
-use crate::extract::{Authenticated, Query};
+use crate::extract::{Authenticated, Query, tenant};
 use crate::problem::{Problem, ProblemDocument};
 
 const PAGE_DEFAULT: u32 = 100;
@@ -20,7 +20,9 @@ const PAGE_MAX: u32 = 1000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Parameters {
-    /// Only those of this tenant, which may be gone.
+    /// Only those of this tenant: its number or name.
+    tenant: Option<String>,
+    /// Only those of the tenant with this number, which may be gone.
     env_id: Option<i64>,
     /// Only those in this state, for example `stuck`.
     state: Option<String>,
@@ -45,21 +47,30 @@ pub(crate) struct Operations {
     get, path = "/api/v1/operations", tag = "operation", params(Parameters),
     responses(
         (status = 200, body = Operations),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No tenant has that name."),
         (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is wrong."),
     )
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
+    caller: Authenticated,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Operations>, Problem> {
+    let env_id = match (&parameters.tenant, parameters.env_id) {
+        (Some(_), Some(_)) => {
+            let message = "`tenant` and `env_id` say the same; send one of them";
+            return Err(Problem::invalid(&[Violation::deny("env_id", "conflict", message)]));
+        }
+        (Some(text), None) => Some(tenant(&app, &caller, text).await?),
+        (None, number) => number.map(EnvId),
+    };
     let state = parameters.state.as_deref().map(read_state).transpose()?;
     let before = parameters.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = parameters.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     // One more than asked for tells whether there are more.
-    let subject = parameters.env_id.map(|env_id| Subject::tenant(EnvId(env_id)));
+    let subject = env_id.map(Subject::tenant);
     let query = OperationQuery { subject, state, before, limit: limit + 1 };
-    let mut page = app.store.operations(&caller.scope(), query).await?;
+    let mut page = app.store.operations(&caller.0.scope(), query).await?;
     let more = page.len() > limit as usize;
     page.truncate(limit as usize);
     let next_cursor = page.last().filter(|_| more).map(|last| format!("o{}", last.id));

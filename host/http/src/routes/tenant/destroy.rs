@@ -1,4 +1,4 @@
-//! `DELETE /api/v1/tenant/{envId}`
+//! `DELETE /api/v1/tenant/{tenant}`
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
-use crate::extract::{Authenticated, EnvPath, Query, patience};
+use crate::extract::{Authenticated, Query, TenantPath, patience};
 use crate::problem::{Problem, ProblemDocument, operation_url};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -32,8 +32,8 @@ pub(crate) struct Destroyed {
 
 /// Remove a tenant: its container, network, volumes, image, port and key.
 #[utoipa::path(
-    delete, path = "/api/v1/tenant/{envId}", tag = "tenant",
-    params(("envId" = i64, Path, description = "The tenant's number."), Parameters),
+    delete, path = "/api/v1/tenant/{tenant}", tag = "tenant",
+    params(("tenant" = String, Path, description = "The tenant's number or name."), Parameters),
     responses(
         (status = 200, body = Destroyed, description = "It is gone."),
         (status = 202, body = Destroyed, description = "It is being removed."),
@@ -44,7 +44,7 @@ pub(crate) struct Destroyed {
 pub(crate) async fn destroy(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
-    EnvPath(env_id): EnvPath,
+    TenantPath(env_id): TenantPath,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -1,17 +1,17 @@
-//! `GET /api/v1/tenant/{envId}/dockerfile`
+//! `GET /api/v1/tenant/{tenant}/dockerfile`
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use crate::App;
-use crate::extract::{Authenticated, EnvPath};
+use crate::extract::{Authenticated, TenantPath};
 use crate::problem::{Problem, ProblemDocument};
 
 /// The Dockerfile that a tenant's image was built from.
 #[utoipa::path(
-    get, path = "/api/v1/tenant/{envId}/dockerfile", tag = "tenant",
-    params(("envId" = i64, Path, description = "The tenant's number.")),
+    get, path = "/api/v1/tenant/{tenant}/dockerfile", tag = "tenant",
+    params(("tenant" = String, Path, description = "The tenant's number or name.")),
     responses(
         (status = 200, body = String, content_type = "text/plain"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant, or it is not built yet."),
@@ -20,7 +20,7 @@ use crate::problem::{Problem, ProblemDocument};
 pub(crate) async fn dockerfile(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
-    EnvPath(env_id): EnvPath,
+    TenantPath(env_id): TenantPath,
 ) -> Result<Response, Problem> {
     let scope = caller.scope();
     let tenant = app.store.tenant(&scope, env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;

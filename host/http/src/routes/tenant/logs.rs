@@ -1,4 +1,4 @@
-//! `GET /api/v1/tenant/{envId}/logs`
+//! `GET /api/v1/tenant/{tenant}/logs`
 
 use axum::Json;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
-use crate::extract::{Authenticated, EnvPath, Query};
+use crate::extract::{Authenticated, Query, TenantPath};
 use crate::problem::{Problem, ProblemDocument};
 
 const TAIL_DEFAULT: u32 = 200;
@@ -36,8 +36,8 @@ pub(crate) struct Logs {
 
 /// What a tenant printed, oldest first.
 #[utoipa::path(
-    get, path = "/api/v1/tenant/{envId}/logs", tag = "tenant",
-    params(("envId" = i64, Path, description = "The tenant's number."), Parameters),
+    get, path = "/api/v1/tenant/{tenant}/logs", tag = "tenant",
+    params(("tenant" = String, Path, description = "The tenant's number or name."), Parameters),
     responses(
         (status = 200, body = Logs),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
@@ -47,7 +47,7 @@ pub(crate) struct Logs {
 pub(crate) async fn logs(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
-    EnvPath(env_id): EnvPath,
+    TenantPath(env_id): TenantPath,
     Query(parameters): Query<Parameters>,
 ) -> Result<Response, Problem> {
     let tail = parameters.tail.unwrap_or(TAIL_DEFAULT).min(TAIL_MAX);

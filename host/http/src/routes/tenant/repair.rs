@@ -1,11 +1,11 @@
-//! `POST /api/v1/tenant/{envId}/repair`
+//! `POST /api/v1/tenant/{tenant}/repair`
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::App;
-use crate::extract::{Authenticated, EnvPath};
+use crate::extract::{Authenticated, TenantPath};
 use crate::problem::{Problem, ProblemDocument};
 use crate::routes::operation::show::OperationView;
 
@@ -14,8 +14,8 @@ use crate::routes::operation::show::OperationView;
 /// The platform does so by itself where it finds a tenant's container gone, ended or changed. This is for a tenant it has
 /// given up: one that failed because its app ended again and again, or because a repair did not work.
 #[utoipa::path(
-    post, path = "/api/v1/tenant/{envId}/repair", tag = "tenant",
-    params(("envId" = i64, Path, description = "The tenant's number.")),
+    post, path = "/api/v1/tenant/{tenant}/repair", tag = "tenant",
+    params(("tenant" = String, Path, description = "The tenant's number or name.")),
     responses(
         (status = 202, body = OperationView, description = "It is accepted; watch the operation."),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant, or it neither runs nor failed."),
@@ -25,7 +25,7 @@ use crate::routes::operation::show::OperationView;
 pub(crate) async fn repair(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
-    EnvPath(env_id): EnvPath,
+    TenantPath(env_id): TenantPath,
 ) -> Result<(StatusCode, Json<OperationView>), Problem> {
     let operation = app.provisioner.repair(&caller.scope(), &caller, env_id).await;
     let operation = operation.map_err(|error| Problem::of_request("tenant", error))?;

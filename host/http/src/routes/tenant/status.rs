@@ -1,4 +1,4 @@
-//! `GET /api/v1/tenant/{envId}/status`
+//! `GET /api/v1/tenant/{tenant}/status`
 
 use axum::Json;
 use axum::extract::State;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::extract::{Authenticated, EnvPath};
+use crate::extract::{Authenticated, TenantPath};
 use crate::problem::{Problem, ProblemDocument};
 use crate::routes::operation::show::FailureView;
 
@@ -36,8 +36,8 @@ pub(crate) struct Status {
 
 /// How a tenant is.
 #[utoipa::path(
-    get, path = "/api/v1/tenant/{envId}/status", tag = "tenant",
-    params(("envId" = i64, Path, description = "The tenant's number.")),
+    get, path = "/api/v1/tenant/{tenant}/status", tag = "tenant",
+    params(("tenant" = String, Path, description = "The tenant's number or name.")),
     responses(
         (status = 200, body = Status),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
@@ -46,7 +46,7 @@ pub(crate) struct Status {
 pub(crate) async fn status(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
-    EnvPath(env_id): EnvPath,
+    TenantPath(env_id): TenantPath,
 ) -> Result<Json<Status>, Problem> {
     let report = app.provisioner.status(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
     Ok(Json(Status {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"name": "my-app", "language": "node", "framework": "express"}))]
 pub(crate) struct SpecBody {
-    /// 1 to 100 letters, digits, spaces, `.`, `_` and `-`; unique within the organization.
+    /// 1 to 100 letters, digits, spaces, `.`, `_` and `-`, not digits only; unique in the organization without regard to case.
     name: String,
     /// A language that `GET /api/v1/templates` lists.
     language: String,
