@@ -15,12 +15,12 @@ async fn operation(store: &Store, n: u128) -> Operation {
 }
 
 async fn take(store: &Store) -> Option<Claimed> {
-    claim(&store, "worker", HELD, at(5)).await.unwrap()
+    claim(store, "worker", HELD, at(5)).await.unwrap()
 }
 
 /// Claims operation 1 whose worker let its lease run out.
 async fn take_over(store: &Store, lease: Duration) -> Claimed {
-    claim_one(&store, operation_id(1), "another", lease, at(6)).await.unwrap().unwrap()
+    claim_one(store, operation_id(1), "another", lease, at(6)).await.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn retry(store: &Store, n: u128) -> crate::Result<Option<Operation>> {
 async fn next(store: &Store, when: i64) -> Claimed {
     let asked = std::time::Instant::now();
     loop {
-        if let Some(claimed) = claim(&store, "worker", HELD, at(when)).await.unwrap() {
+        if let Some(claimed) = claim(store, "worker", HELD, at(when)).await.unwrap() {
             return claimed;
         }
         assert!(asked.elapsed() < Duration::from_secs(10), "nothing is to be claimed");

@@ -52,10 +52,10 @@ async fn spawn_and_run(store: &Store) {
     let over = store.begin_spawn(&own(), &quota).await.unwrap_err();
     assert!(matches!(over, StoreError::Conflict(Conflict::QuotaReached { limit: 1 })), "{over}");
 
-    let Claimed { operation, lease, .. } = claim(&store, "worker", HELD, at(1)).await.unwrap().unwrap();
+    let Claimed { operation, lease, .. } = claim(store, "worker", HELD, at(1)).await.unwrap().unwrap();
     assert_eq!((operation.id, operation.state, lease.epoch), (operation_id(1), OperationState::Running, 1));
-    assert_eq!(claim(&store, "another", HELD, at(1)).await.unwrap(), None, "a lease that holds is left alone");
-    assert_eq!(renew(&store, &lease).await, Some(false));
+    assert_eq!(claim(store, "another", HELD, at(1)).await.unwrap(), None, "a lease that holds is left alone");
+    assert_eq!(renew(store, &lease).await, Some(false));
     for (step, event, detail) in [
         ("image", EventKind::Started, ""),
         ("image", EventKind::Line, "[1/2] a line\0"),
@@ -88,7 +88,7 @@ async fn spawn_and_run(store: &Store) {
     let done = store.latest_operation(&own(), EnvId(1)).await.unwrap().unwrap();
     assert_eq!((done.state, done.updated_at), (OperationState::Succeeded, at(4)));
     assert!(matches!(end(store, &lease, Ended::Spawned, at(5)).await, Err(StoreError::LeaseLost { .. })));
-    assert!(renew(&store, &lease).await == None, "a finished operation needs nobody");
+    assert!(renew(store, &lease).await.is_none(), "a finished operation needs nobody");
 
     let owner = store.key_by_lookup("lookup-1").await.unwrap().unwrap();
     assert_eq!((owner.env_id, owner.org, owner.key), (EnvId(1), ORG, new_spawn(1, "shop").key));
@@ -107,14 +107,14 @@ async fn destroy(store: &Store) {
     assert_eq!(status, TenantStatus::Destroying);
     assert!(!store.image_in_use("shop:1", tenant_id(2)).await.unwrap(), "one that goes needs no image");
 
-    let lease = claim(&store, "worker", HELD, at(11)).await.unwrap().unwrap().lease;
+    let lease = claim(store, "worker", HELD, at(11)).await.unwrap().unwrap().lease;
     end(store, &lease, Ended::Stuck, at(12)).await.unwrap();
     let stuck = store.operation(&own(), accepted.id).await.unwrap().unwrap();
     assert_eq!((stuck.state, stuck.failure), (OperationState::Stuck, Some(failure())));
     assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap().unwrap().status, TenantStatus::Failed);
 
     destroy_asked(store, &own(), EnvId(1), 12, at(13)).await.unwrap().unwrap();
-    let lease = claim(&store, "worker", HELD, at(14)).await.unwrap().unwrap().lease;
+    let lease = claim(store, "worker", HELD, at(14)).await.unwrap().unwrap().lease;
     end(store, &lease, Ended::Destroyed, at(15)).await.unwrap();
     assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap(), None);
     assert_eq!(store.binding(&own(), tenant_id(1)).await.unwrap(), None);
@@ -145,7 +145,7 @@ async fn fail(store: &Store) {
     let tenant = store.tenant(&own(), claimed.operation.env_id().unwrap()).await.unwrap().unwrap();
     assert_eq!(tenant.status, TenantStatus::Failed, "what could not be undone stays visible");
     destroy_asked(store, &own(), tenant.env_id, 22, at(23)).await.unwrap().unwrap();
-    let lease = claim(&store, "worker", HELD, at(24)).await.unwrap().unwrap().lease;
+    let lease = claim(store, "worker", HELD, at(24)).await.unwrap().unwrap().lease;
     end(store, &lease, Ended::Destroyed, at(25)).await.unwrap();
 }
 
