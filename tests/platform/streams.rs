@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -59,13 +60,26 @@ async fn a_reader_of_the_log_that_does_not_read_holds_nobody_up_and_hears_how_mu
         if told.contains("could not be written") { Ok(()) } else { Err(told) }
     })
     .await;
-    let reading = std::thread::spawn(move || {
-        let mut text = String::new();
-        reader.read_to_string(&mut text).map(|_| text)
+    let text = Arc::new(Mutex::new(String::new()));
+    let reading = std::thread::spawn({
+        let text = Arc::clone(&text);
+        move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut piece) {
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+        }
     });
-    // It writes again as soon as there is room.
+    // It writes again as soon as there is room and something to write.
+    eventually("it says what was lost", Duration::from_secs(60), || async {
+        server.http.get("/api/v1/tenant").await.expect(200);
+        let told = text.lock().unwrap().contains("lines of the log could not be written");
+        if told { Ok(()) } else { Err("nothing yet".to_owned()) }
+    })
+    .await;
     assert!(server.stop());
-    let text = reading.join().unwrap().unwrap();
+    reading.join().unwrap();
+    let text = text.lock().unwrap();
     let told = text.lines().find(|line| line.contains("lines of the log could not be written")).unwrap();
     assert!(told.contains(" WARN ") && told.contains(" lost="), "{told}");
     assert!(text.contains("draining"), "what came after is there");

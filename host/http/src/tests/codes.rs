@@ -164,13 +164,13 @@ async fn of_step(code: Code) -> Reached {
         Code::AppExited => site.runtime.readiness(Readiness::Exits { code: 1, oom: false }),
         Code::AppNotReady => site.runtime.readiness(Readiness::Never),
         Code::NameTakenInEngine => site.runtime.next(
-            "ensure_container",
+            "create",
             refused(RuntimeError::Conflict { what: "container t-1".to_owned(), message: "not ours".to_owned() }),
         ),
         Code::PortsTaken => (3001..=3030).for_each(|port| site.runtime.take_port(port)),
         Code::SubnetTaken => (0..64).for_each(|_| {
             let subnet = "10.9.0.0/28".to_owned();
-            site.runtime.next("ensure_network", refused(RuntimeError::SubnetTaken { subnet }));
+            site.runtime.next("ensure_boundary", refused(RuntimeError::SubnetTaken { subnet }));
         }),
         Code::BaseImageRefused | Code::ContainerDeviates | Code::StoreFailed | Code::StoreConflict | Code::GaveUp => {
             return Reached::Elsewhere(elsewhere);
