@@ -1,4 +1,4 @@
-//! A builder and runtime that keeps everything in memory, for tests of whoever uses one.
+//! A builder and runtime that keeps everything in memory, for tests of the code that uses one.
 //!
 //! It behaves as Docker does where that matters (the conformance suite runs on both), keeps a journal of every
 //! call, and fails where it is told to: before an effect, after it (the reply is lost), or by never answering.
@@ -68,6 +68,19 @@ pub enum Readiness {
     },
 }
 
+/// A capability that the fake claims and then does not have, so that the conformance suite can be seen to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unkept {
+    /// A resize succeeds and changes nothing.
+    LiveLimits,
+    /// Ports are not published, and one that is taken is not reported.
+    HostPorts,
+    /// There is one instance, however many are asked for.
+    Replicas,
+    /// Instances get addresses that were not leased, and leases are not compared.
+    LeasedAddresses,
+}
+
 /// One call, as it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -99,10 +112,15 @@ impl FakeRuntime {
         Self::default()
     }
 
-    /// An engine that claims to be able to do this, and can do what [`CAPABILITIES`] says.
+    /// An engine that claims these capabilities, and has those of [`CAPABILITIES`].
     pub fn claiming(capabilities: Capabilities) -> Self {
         let (world, called) = (Mutex::default(), Notify::default());
         Self { world, called, changes: broadcast::channel(CHANGES).0, capabilities }
+    }
+
+    /// From now on one capability is claimed and is not there; with `None` all of [`CAPABILITIES`] are.
+    pub fn does_not_keep(&self, unkept: Option<Unkept>) {
+        self.world().unkept = unkept;
     }
 
     /// Makes the next call of `method` go wrong. Told twice, the next two calls do, in that order.

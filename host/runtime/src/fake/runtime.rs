@@ -223,9 +223,9 @@ impl Containers for FakeRuntime {
         self.act("start", &workload.name, |world| world.start(&workload.name, id)).await
     }
 
-    async fn halt(&self, workload: &Workload, _id: &str, _grace: Duration) -> Result<(), RuntimeError> {
+    async fn halt(&self, workload: &Workload, id: &str, _grace: Duration) -> Result<(), RuntimeError> {
         self.act("halt", &workload.name, |world| {
-            world.crash(&workload.name, 143, false);
+            world.halt(&workload.name, id);
             Ok(())
         })
         .await

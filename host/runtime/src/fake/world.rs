@@ -8,7 +8,7 @@ use convergence_model::build::ImageBuild;
 use convergence_model::workload::{Boundary, Workload, label};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Call, Fault, Readiness};
+use super::{Call, Fault, Readiness, Unkept};
 use crate::error::RuntimeError;
 use crate::fingerprint::{fingerprint, is_made_from, limits_label};
 use crate::observed::{
@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) taken_ports: BTreeSet<u16>,
     /// The field in which containers are created differently from what is asked for.
     pub(super) distortion: Option<String>,
+    /// What is claimed and not there.
+    pub(super) unkept: Option<Unkept>,
     pub(super) images: BTreeMap<String, Image>,
     pub(super) containers: BTreeMap<String, Container>,
     boundaries: BTreeMap<String, (Boundary, Labels)>,
@@ -64,6 +66,11 @@ pub(super) struct Container {
 }
 
 impl World {
+    /// Whether a capability of the fake's own is there.
+    fn keeps(&self, capability: Unkept) -> bool {
+        self.unkept != Some(capability)
+    }
+
     /// How the call that was just noted is to go wrong.
     pub(super) fn fault(&mut self, method: &str) -> Option<Fault> {
         let at = self.journal.len();
@@ -97,6 +104,7 @@ impl World {
             ensured = Ensured::Replaced;
         }
         if let Some(addresses) = boundary.addresses
+            && self.keeps(Unkept::LeasedAddresses)
             && self.boundaries.values().any(|(other, _)| other.addresses == Some(addresses))
         {
             return Err(RuntimeError::SubnetTaken { subnet: addresses.to_string() });
@@ -194,7 +202,8 @@ impl World {
         if !self.boundaries.contains_key(&container.workload.boundary.name) {
             return Err(RuntimeError::NotFound { what: format!("network {}", container.workload.boundary.name) });
         }
-        if let Some(port) = container.workload.published.map(|published| published.port) {
+        let published = container.workload.published.filter(|_| self.keeps(Unkept::HostPorts));
+        if let Some(port) = published.map(|published| published.port) {
             let has = |other: &Container| other.workload.published.is_some_and(|published| published.port == port);
             let rival = |other: &Container| other.state == State::Running && has(other);
             if self.taken_ports.contains(&port) || self.containers.values().any(rival) {
@@ -213,19 +222,23 @@ impl World {
     }
 
     pub(super) fn scale(&mut self, name: &str, replicas: u32) {
+        let replicas = if self.keeps(Unkept::Replicas) { replicas } else { 1 };
         if let Some(container) = self.containers.get_mut(name) {
             container.replicas = replicas;
         }
     }
 
     pub(super) fn resize(&mut self, workload: &Workload) -> Result<(), RuntimeError> {
+        let changes = self.keeps(Unkept::LiveLimits);
         match self.containers.get_mut(&workload.name) {
             None => Err(no_container(&workload.name)),
             Some(container) if !same_tenant(&container.workload.labels, &workload.labels) => {
                 Err(conflict("container", &workload.name, "it is not this tenant's"))
             }
             Some(container) => {
-                container.workload.limits = workload.limits;
+                if changes {
+                    container.workload.limits = workload.limits;
+                }
                 Ok(())
             }
         }
@@ -252,6 +265,13 @@ impl World {
         }
         self.containers.remove(name);
         Removal::Removed
+    }
+
+    /// Stops exactly this container, as an engine does that is asked by id.
+    pub(super) fn halt(&mut self, name: &str, id: &str) {
+        if self.containers.get(name).is_some_and(|container| container.id == id) {
+            self.crash(name, 143, false);
+        }
     }
 
     pub(super) fn discard(&mut self, name: &str, id: &str) {
@@ -298,7 +318,7 @@ impl World {
             id: if number == 0 { container.id.clone() } else { format!("{}.{number}", container.id) },
             node: LOCAL_NODE.to_owned(),
             state: container.state,
-            address: address(&container.workload.boundary, number).filter(|_| running),
+            address: self.address(&container.workload.boundary, number).filter(|_| running),
             restarts: 0,
             image_digest: image.map(|image| image.id.clone()).unwrap_or_default(),
             health: None,
@@ -310,7 +330,8 @@ impl World {
             let address = SocketAddr::new(instance.address?, container.workload.container_port);
             Some(Endpoint { reach: Reach::Instance, instance: Some(instance.id.clone()), address })
         });
-        let on_host = container.workload.published.filter(|_| running).map(|published| Endpoint {
+        let published = container.workload.published.filter(|_| running && self.keeps(Unkept::HostPorts));
+        let on_host = published.map(|published| Endpoint {
             reach: Reach::Published,
             instance: None,
             address: SocketAddr::new(published.address, published.port),
@@ -322,6 +343,14 @@ impl World {
             rollout: Rollout::Complete,
             instances,
         })
+    }
+
+    /// The first address of a subnet is its own, the next one the gateway's.
+    fn address(&self, boundary: &Boundary, number: u32) -> Option<IpAddr> {
+        let text = boundary.addresses?.to_string();
+        let leased: Ipv4Addr = text.split('/').next()?.parse().ok()?;
+        let base = if self.keeps(Unkept::LeasedAddresses) { leased } else { Ipv4Addr::new(198, 51, 100, 0) };
+        Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).saturating_add(2).saturating_add(number))))
     }
 
     pub(super) fn verify(&self, workload: &Workload) -> Result<Vec<Deviation>, RuntimeError> {
@@ -432,13 +461,6 @@ fn same_tenant(had: &Labels, wanted: &Labels) -> bool {
 
 fn without_operation(labels: &Labels) -> Labels {
     labels.iter().filter(|(key, _)| key.as_str() != label::OPERATION).map(|(k, v)| (k.clone(), v.clone())).collect()
-}
-
-/// The first address of a subnet is its own, the next one the gateway's.
-fn address(boundary: &Boundary, number: u32) -> Option<IpAddr> {
-    let text = boundary.addresses?.to_string();
-    let base: Ipv4Addr = text.split('/').next()?.parse().ok()?;
-    Some(IpAddr::V4(Ipv4Addr::from(u32::from(base).saturating_add(2).saturating_add(number))))
 }
 
 fn conflict(kind: &str, name: &str, message: &str) -> RuntimeError {

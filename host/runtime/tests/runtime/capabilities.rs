@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use convergence_model::Limits;
 use convergence_model::workload::{EnvValue, Subnet, Workload, label};
-use convergence_runtime::fake::{CAPABILITIES, FakeRuntime};
+use convergence_runtime::fake::{CAPABILITIES, FakeRuntime, Unkept};
 use convergence_runtime::{
     Builder, Capabilities, Capability, Desired, Enforcer, LogSource, Observed, Placement, Reach, Removal, Runtime,
     RuntimeError,
@@ -17,16 +17,57 @@ use crate::fixture::{Fixture, on};
 
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Tries everything that is claimed on a workload that runs, and leaves it as it was.
+/// The check of one capability: shows that it is there where it is claimed, and that it is refused where it is not and can
+/// be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    LiveLimits,
+    HostPorts,
+    Exec,
+    Replicas,
+    LeasedAddresses,
+    StartFirst,
+    DiskQuota,
+    Boundary,
+}
+
+/// Each capability, its check, and whether it is claimed. A new field of [`Capabilities`] does not compile until it is here.
+fn table(capabilities: Capabilities) -> [(Check, bool); 8] {
+    let Capabilities { live_limits, host_ports, start_first, exec, replicas, leased_addresses, boundary, disk_quota } =
+        capabilities;
+    [
+        (Check::LiveLimits, live_limits),
+        (Check::HostPorts, host_ports),
+        (Check::Exec, exec),
+        (Check::Replicas, replicas),
+        (Check::LeasedAddresses, leased_addresses),
+        (Check::StartFirst, start_first),
+        (Check::DiskQuota, disk_quota),
+        (Check::Boundary, boundary != Enforcer::Nobody),
+    ]
+}
+
+impl Check {
+    /// Runs on a workload that runs, and leaves it as it was.
+    async fn run<R: Runtime + Builder>(self, runtime: &R, fixture: &mut Fixture, workload: &Workload) {
+        match self {
+            Self::LiveLimits => live_limits(runtime, fixture, workload).await,
+            Self::HostPorts => host_ports(runtime, fixture, workload).await,
+            Self::Exec => exec(runtime, workload).await,
+            Self::Replicas => replicas(runtime, workload).await,
+            Self::LeasedAddresses => leased_addresses(runtime, workload).await,
+            Self::StartFirst => start_first(runtime, workload).await,
+            Self::DiskQuota => disk_quota(runtime, workload).await,
+            Self::Boundary => enforced_boundary(runtime, fixture, workload).await,
+        }
+    }
+}
+
+/// Runs every check on a workload that runs, and leaves it as it was.
 pub(crate) async fn shown<R: Runtime + Builder>(runtime: &R, fixture: &mut Fixture, workload: &Workload) {
-    live_limits(runtime, fixture, workload).await;
-    host_ports(runtime, fixture, workload).await;
-    exec(runtime, workload).await;
-    replicas(runtime, workload).await;
-    leased_addresses(runtime, workload).await;
-    start_first(runtime, workload).await;
-    disk_quota(runtime, workload).await;
-    enforced_boundary(runtime, fixture, workload).await;
+    for (check, _) in table(runtime.capabilities()) {
+        check.run(runtime, fixture, workload).await;
+    }
 }
 
 fn unsupported<T>(capability: Capability) -> Result<T, RuntimeError> {
@@ -202,36 +243,48 @@ async fn enforced_boundary<R: Runtime + Builder>(runtime: &R, fixture: &mut Fixt
     assert_eq!(runtime.remove_boundary(&boundary.name, owner).await.unwrap(), Removal::Removed);
 }
 
-/// The fake claims what it cannot do, one thing at a time.
-#[tokio::test]
-async fn what_is_claimed_and_not_shown_fails_the_suite() {
+/// What the fake claims in a row of the test below, where it cannot do it.
+fn false_claim(check: Check) -> (Capabilities, Option<Unkept>) {
+    // What is tried with a command needs the claim that commands can be run.
     let exec = Capabilities { exec: true, ..CAPABILITIES };
-    let claims = [
-        ("nothing more than it can", CAPABILITIES, true),
-        ("exec", exec, false),
-        ("start_first", Capabilities { start_first: true, ..CAPABILITIES }, false),
-        ("disk_quota", Capabilities { disk_quota: true, ..exec }, false),
-        ("boundary", Capabilities { boundary: Enforcer::Engine, ..exec }, false),
-    ];
-    for (claim, claimed, passes) in claims {
-        let fake = FakeRuntime::claiming(claimed);
-        // So that whoever watches sees what happens in between.
-        fake.latency(Duration::from_millis(1));
-        on(&fake, "claims", async |fake, fixture| {
-            let workload = fixture.prepare(fake).await;
-            let _ = fake.ensure(&workload, Desired::ONE).await.unwrap();
-            let outcome = async {
-                match claim {
-                    "start_first" => start_first(fake, &workload).await,
-                    "disk_quota" => disk_quota(fake, &workload).await,
-                    "boundary" => enforced_boundary(fake, fixture, &workload).await,
-                    _ => shown(fake, fixture, &workload).await,
-                }
-            };
-            let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
-            assert_eq!(outcome.is_ok(), passes, "{claim}");
-        })
-        .await;
+    match check {
+        Check::LiveLimits => (CAPABILITIES, Some(Unkept::LiveLimits)),
+        Check::HostPorts => (CAPABILITIES, Some(Unkept::HostPorts)),
+        Check::Replicas => (CAPABILITIES, Some(Unkept::Replicas)),
+        Check::LeasedAddresses => (CAPABILITIES, Some(Unkept::LeasedAddresses)),
+        Check::Exec => (exec, None),
+        Check::StartFirst => (Capabilities { start_first: true, ..CAPABILITIES }, None),
+        Check::DiskQuota => (Capabilities { disk_quota: true, ..exec }, None),
+        Check::Boundary => (Capabilities { boundary: Enforcer::Engine, ..exec }, None),
+    }
+}
+
+/// Whether the check passes on a fake that claims this and does not keep that.
+async fn passes(check: Check, claimed: Capabilities, unkept: Option<Unkept>) -> bool {
+    let fake = FakeRuntime::claiming(claimed);
+    // So that the check of start-first sees the states in between.
+    fake.latency(Duration::from_millis(1));
+    let mut passed = false;
+    on(&fake, "claims", async |fake, fixture| {
+        fake.does_not_keep(unkept);
+        let workload = fixture.prepare(fake).await;
+        let _ = fake.ensure(&workload, Desired::ONE).await.unwrap();
+        let outcome = AssertUnwindSafe(check.run(fake, fixture, &workload)).catch_unwind().await;
+        passed = outcome.is_ok();
+    })
+    .await;
+    passed
+}
+
+/// Every capability in turn: the check fails where it is claimed and does not happen, and passes on what the fake can do.
+#[tokio::test]
+async fn every_capability_that_is_claimed_and_not_shown_fails_the_suite() {
+    for (check, _) in table(CAPABILITIES) {
+        let (claimed, unkept) = false_claim(check);
+        let claims_it = table(claimed).into_iter().any(|(other, claims)| other == check && claims);
+        assert!(claims_it, "this row claims nothing: {check:?}");
+        assert!(!passes(check, claimed, unkept).await, "claimed, not there, and passed: {check:?}");
+        assert!(passes(check, CAPABILITIES, None).await, "{check:?}");
     }
 }
 
