@@ -45,7 +45,8 @@
 //!
 //! **Capabilities are shown.** What is claimed in [`Runtime::capabilities`] the conformance suite tries, and fails when it
 //! does not happen; what is not claimed must answer [`RuntimeError::Unsupported`] ([`Capabilities::allow`] and
-//! [`Capabilities::require`] do that).
+//! [`Capabilities::require`] do that). A new capability is a field of [`Capabilities`], a check in the table of
+//! `tests/runtime/capabilities.rs`, and a way for the fake to claim it without having it, which must make the check fail.
 //!
 //! **Errors say whether it is worth trying again.** [`RuntimeError::Unreachable`]: the engine is away, nothing is known to have
 //! happened. [`RuntimeError::Timeout`]: it may yet happen. [`RuntimeError::Engine`] with the status 0 or 500 and above: it may
