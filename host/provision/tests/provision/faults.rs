@@ -25,6 +25,10 @@ use crate::rehearsal::{self, Asked, Far};
 
 /// Longer than any case takes; a case that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// After how long a step is taken for hanging in a row in which a call hangs: short, so that the row does not take long.
+const HANGS_AFTER: Duration = Duration::from_millis(400);
+/// The same wherever nothing hangs: so long that a busy machine is not taken for a call that hangs.
+const IS_SLOW_AFTER: Duration = Duration::from_secs(10);
 /// A number that no tenant has.
 const NOBODY: EnvId = EnvId(1_000_000);
 
@@ -75,6 +79,10 @@ impl Trouble {
 
     fn kills(self) -> bool {
         DEATHS.contains(&self)
+    }
+
+    fn hangs(self) -> bool {
+        matches!(self, Self::Hangs | Self::HangsAfter)
     }
 }
 
@@ -130,8 +138,7 @@ struct Run {
 impl Table {
     async fn new() -> Self {
         let mut site = Site::new().await;
-        // A call that hangs is taken for hanging soon.
-        site.work.step_limit = Duration::from_millis(400);
+        site.work.step_limit = IS_SLOW_AFTER;
         site.settings.ready_patience = Duration::ZERO;
         site.settings.build_limit = Duration::ZERO;
         site.settings.pull_limit = Duration::ZERO;
@@ -150,7 +157,9 @@ impl Table {
         for (at, trouble) in [case.first, case.second].into_iter().flatten() {
             self.site.runtime.forget_journal();
             self.site.runtime.nth(at, trouble.fault());
+            self.site.work.step_limit = if trouble.hangs() { HANGS_AFTER } else { IS_SLOW_AFTER };
             let life = self.site.live();
+            self.site.work.step_limit = IS_SLOW_AFTER;
             if !trouble.kills() {
                 self.ended(&life, operation, case).await;
                 life.kill().await;
