@@ -111,11 +111,11 @@ fn gateway() -> String {
     std::net::Ipv4Addr::from(u32::from(base) + 1).to_string()
 }
 
-/// An app of Node that ends whenever somebody listens at an address, and says so before.
-fn fragile(name: &str, address: std::net::SocketAddr) -> Value {
+/// An app of Node that does `harm` to itself whenever somebody listens at an address.
+fn fragile(name: &str, address: std::net::SocketAddr, harm: &str) -> Value {
     let script = format!(
         "import{{connect}}from'net';setInterval(()=>{{const s=connect({},'{}');s.on('error',()=>{{}});\
-         s.on('data',()=>{{console.log('the fuel ran out');process.exit(7)}})}},100)",
+         s.on('data',()=>{{{harm}}})}},100)",
         address.port(),
         address.ip()
     );
@@ -123,25 +123,61 @@ fn fragile(name: &str, address: std::net::SocketAddr) -> Value {
     json!({ "name": name, "language": "node", "env": { "NODE_OPTIONS": format!("--import data:text/javascript,{encoded}") } })
 }
 
+/// Listens at the address, and harms whoever connects.
+async fn harm(address: std::net::SocketAddr) {
+    let listener = TcpListener::bind(address).await.expect("nobody else took it");
+    loop {
+        if let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"!").await.ok();
+        }
+    }
+}
+
+/// An address where containers reach the machine, and nobody listens yet.
+async fn reachable_address() -> std::net::SocketAddr {
+    let listener = TcpListener::bind((gateway(), 0)).await.expect("the engine's own bridge is there");
+    listener.local_addr().expect("it is bound")
+}
+
+#[tokio::test]
+#[ignore = "three failed health checks of its template take two minutes"]
+async fn an_app_that_hangs_is_told_and_restarted() {
+    let options = Options { plugins: vec!["templates/node.wasm"], ..Options::light() };
+    let server = Server::with(options.and("[reconcile]\ninterval-seconds = 1\nunhealthy-seconds = 2")).await;
+    let address = reachable_address().await;
+    let tenant = server.spawn(fragile("hanging", address, "for(;;);")).await;
+    let status = format!("/api/v1/tenant/{}/status", tenant["envId"]);
+    let healthy = eventually("its health is told", SOON, || async {
+        let told = server.http.get(&status).await.expect(200);
+        if told["health"] == "healthy" { Ok(told) } else { Err(told.to_string()) }
+    });
+    assert_eq!(healthy.await["restarts"], 0);
+
+    let unhealthy = eventually("it is unhealthy", Duration::from_secs(120), || async {
+        let told = server.http.get(&status).await.expect(200);
+        if told["health"] == "unhealthy" { Ok(()) } else { Err(told.to_string()) }
+    });
+    tokio::select! {
+        () = unhealthy => {}
+        () = harm(address) => unreachable!("it listens for ever"),
+    }
+    let repair = repaired(&server, &tenant, 1).await;
+    let reason = repair["reason"].as_str().expect("a reason");
+    assert!(reason.contains("health check has been failing"), "{reason}");
+    let told = server.http.get(&status).await.expect(200);
+    // It did not listen to SIGTERM.
+    assert_eq!((&told["status"], &told["lastEnd"]["exitCode"]), (&json!("running"), &json!(137)), "{told}");
+    assert_eq!(told["lastEnd"]["outOfMemory"], false, "{told}");
+    server.destroy(&tenant).await;
+}
+
 #[tokio::test]
 async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_repaired() {
     let options = Options { plugins: vec!["templates/node.wasm"], ..Options::light() };
     let server = Server::with(options.and("[reconcile]\ninterval-seconds = 3600\ncrashes-max = 2")).await;
-    // Where containers reach the machine.
-    let gateway = gateway();
-    let listener = TcpListener::bind((gateway.as_str(), 0)).await.expect("the engine's own bridge is there");
-    let address = listener.local_addr().expect("it is bound");
-    drop(listener);
-    let tenant = server.spawn(fragile("fragile", address)).await;
+    let address = reachable_address().await;
+    let tenant = server.spawn(fragile("fragile", address, "console.log('the fuel ran out');process.exit(7)")).await;
 
-    let poison = async {
-        let listener = TcpListener::bind(address).await.expect("nobody else took it");
-        loop {
-            if let Ok((mut stream, _)) = listener.accept().await {
-                stream.write_all(b"!").await.ok();
-            }
-        }
-    };
     let halted = eventually("it is halted", Duration::from_secs(120), || async {
         let done = operations(&server, "halt").await;
         let over = done.first().filter(|operation| operation["state"] == "succeeded");
@@ -149,7 +185,7 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
     });
     let halt = tokio::select! {
         halt = halted => halt,
-        () = poison => unreachable!("it listens for ever"),
+        () = harm(address) => unreachable!("it listens for ever"),
     };
     let reason = halt["reason"].as_str().expect("a reason");
     assert!(reason.contains("again and again") && !reason.contains('\n'), "{reason}");

@@ -63,7 +63,18 @@ async fn the_tours_of_the_first_documentation_work_as_printed() {
         let status = run(&server, STATUS, id);
         assert_eq!(
             keys(&status),
-            ["containerName", "cpuUsage", "envId", "memoryUsage", "name", "port", "status", "uptime"]
+            [
+                "containerName",
+                "cpuUsage",
+                "envId",
+                "health",
+                "memoryUsage",
+                "name",
+                "port",
+                "restarts",
+                "status",
+                "uptime"
+            ]
         );
         assert_eq!(
             (&status["status"], &status["containerName"]),

@@ -157,6 +157,8 @@ pub(crate) struct Reconcile {
     pub(crate) crashes_max: u32,
     /// Seconds an app must stay up for its earlier ends to be forgiven.
     pub(crate) stable_seconds: u64,
+    /// Seconds the health check of an app that runs may fail before the app is restarted.
+    pub(crate) unhealthy_seconds: u64,
 }
 
 /// What becomes of what belongs to nobody.
@@ -234,6 +236,7 @@ impl Default for Reconcile {
             sweep_running: false,
             crashes_max: 8,
             stable_seconds: 60,
+            unhealthy_seconds: 60,
         }
     }
 }
@@ -250,6 +253,7 @@ impl Config {
             sweep_running,
             crashes_max,
             stable_seconds,
+            unhealthy_seconds,
         } = self.reconcile;
         ReconcileSettings {
             interval: Duration::from_secs(interval_seconds),
@@ -260,6 +264,7 @@ impl Config {
             sweep_running,
             crashes_max,
             stable: Duration::from_secs(stable_seconds),
+            unhealthy: Duration::from_secs(unhealthy_seconds),
             keep: Duration::from_secs(u64::from(self.operations.keep_days) * 24 * 3600),
             ..ReconcileSettings::default()
         }

@@ -236,6 +236,9 @@ pub struct UpkeepInput {
     /// What is wrong with the tenant, told with its status once it is halted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Stop the app and start it again although its container is as it should be: it hangs.
+    #[serde(skip_serializing_if = "is_false")]
+    pub restart: bool,
 }
 
 /// What a sweep is asked.

@@ -38,16 +38,20 @@ pub(crate) const LINES_MAX: u32 = 20;
 pub(crate) fn why_of_text(text: &str) -> Option<Failure> {
     let mut lines = text.lines();
     let reason = lines.next()?;
-    Some(why(reason, lines.map(str::to_owned).collect()))
+    Some(why(Code::AppExited, reason, lines.map(str::to_owned).collect()))
 }
 
 /// Why a tenant is stopped, for whoever looks at it later.
-pub(crate) fn why(reason: &str, log: Vec<String>) -> Failure {
+pub(crate) fn why(code: Code, reason: &str, log: Vec<String>) -> Failure {
+    let likely_cause = match code {
+        Code::AppNotReady => "the app runs and does not answer its health check; its last lines may say why",
+        _ => "the app does not stay up; its last lines say why",
+    };
     Failure {
         step: "run".to_owned(),
-        code: Code::AppExited.into(),
+        code: code.into(),
         message: format!("the tenant was stopped: {reason}"),
-        likely_cause: "the app does not stay up; its last lines say why".to_owned(),
+        likely_cause: likely_cause.to_owned(),
         next: "fix the app or raise its limits, then repair the tenant (`convergence repair`) or destroy it".to_owned(),
         log: (0..LINES_MAX).zip(log).map(|(_, line)| bounded(line)).collect(),
     }

@@ -39,7 +39,7 @@ pub use recipe::{kinds, steps};
 pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
 pub use settings::Settings;
 pub use spawn::{Accepted, SpawnError};
-pub use view::Report;
+pub use view::{ContainerReport, Report};
 
 /// The kinds of operations on tenants.
 #[doc(hidden)]
@@ -65,6 +65,8 @@ pub struct Provisioner {
     settings: Settings,
     /// What belongs to nobody, as it was last seen.
     strays: Mutex<Vec<Stray>>,
+    /// How apps ended that the engine started again.
+    ends: reconcile::ends::Ends,
     /// What containers run on.
     machine: capacity::Known,
 }
@@ -95,6 +97,7 @@ impl Provisioner {
             ids,
             settings,
             strays: Mutex::default(),
+            ends: reconcile::ends::Ends::default(),
             machine: capacity::Known::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use convergence_model::tenant::{Tenant, TenantStatus};
 use convergence_model::{EnvId, OperationId, Scope};
 use convergence_render::{GuardedPlan, names};
-use convergence_runtime::Usage;
+use convergence_runtime::{End, HealthStatus, Usage};
 use convergence_store::StoreError;
 
 use crate::{PlanError, Provisioner};
@@ -25,6 +25,19 @@ pub struct Report {
     pub uptime: Option<Duration>,
     /// What its container uses.
     pub usage: Option<Usage>,
+    /// What the engine knows of its container; none where there is none, or the engine does not answer.
+    pub container: Option<ContainerReport>,
+}
+
+/// What the engine knows of a tenant's container.
+#[derive(Debug, Clone, Copy)]
+pub struct ContainerReport {
+    /// What its health check says.
+    pub health: Option<HealthStatus>,
+    /// How often the engine started the app again after it ended by itself.
+    pub restarts: u64,
+    /// How the app ended last, where it ever did.
+    pub last_end: Option<End>,
 }
 
 impl Provisioner {
@@ -44,8 +57,17 @@ impl Provisioner {
             port: binding.port,
             uptime: None,
             usage: None,
+            container: None,
         };
-        match self.runtime.observe(&name).await {
+        let seen = self.runtime.observe(&name).await;
+        if let Ok(Some(seen)) = &seen {
+            report.container = seen.instances.first().map(|first| ContainerReport {
+                health: seen.instances.iter().filter_map(|instance| instance.health).max(),
+                restarts: seen.instances.iter().map(|instance| instance.restarts).sum(),
+                last_end: self.ends.last(env_id, first.last_end),
+            });
+        }
+        match seen {
             Ok(Some(seen)) if seen.running().next().is_some() => {
                 let first = seen.running().filter_map(|instance| instance.started_at).min();
                 let age = first.map(|start| self.clock.now().duration_since(start));

@@ -127,14 +127,14 @@ pub enum Reach {
     Published,
 }
 
-/// What a container's own health check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a container's own health check says, the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HealthStatus {
-    /// No verdict yet.
-    Starting,
     /// The last check passed.
     Healthy,
+    /// No verdict yet.
+    Starting,
     /// As many checks in a row failed as it takes.
     Unhealthy,
 }

@@ -38,12 +38,32 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             part("containerName"),
         ];
         let mut text = table(&["ID", "NAME", "STATUS", "PORT", "UPTIME", "CPU", "MEMORY", "CONTAINER"], &[row]);
+        text.push_str(&condition(&status));
         if let Some(failure) = status.get("failure") {
             text.push_str(&reason(failure));
         }
         text
     });
     Ok(())
+}
+
+/// What the engine knows beyond the table: a health check that fails, restarts, the last end. Empty where there is nothing to
+/// tell.
+fn condition(status: &Value) -> String {
+    let mut text = String::new();
+    if let Some(health) = status.get("health").and_then(Value::as_str).filter(|health| *health != "healthy") {
+        text.push_str(&format!("\nhealth: {health}"));
+    }
+    if let Some(restarts) = status.get("restarts").and_then(Value::as_u64).filter(|restarts| *restarts > 0) {
+        text.push_str(&format!("\nrestarts: {restarts}"));
+    }
+    if let Some(end) = status.get("lastEnd") {
+        let code = end.get("exitCode").map(|code| format!(" with exit code {code}")).unwrap_or_default();
+        let memory = if end.get("outOfMemory") == Some(&Value::Bool(true)) { ", killed for its memory" } else { "" };
+        let at = end.get("at").map(|at| format!(", at {}", plain(at))).unwrap_or_default();
+        text.push_str(&format!("\nlast end: the app ended{code}{memory}{at}"));
+    }
+    text
 }
 
 /// Why a tenant failed or was halted, and what to do.

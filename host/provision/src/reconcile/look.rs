@@ -7,7 +7,7 @@ use convergence_model::operation::{Leftover, LeftoverKind};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
 use convergence_render::{GuardedPlan, names};
-use convergence_runtime::{Instance, Observed as Seen, Owned, OwnedItem, RuntimeError, State};
+use convergence_runtime::{End, HealthStatus, Instance, Observed as Seen, Owned, OwnedItem, RuntimeError, State};
 use convergence_store::Standing;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
@@ -52,22 +52,31 @@ impl Provisioner {
             .filter(|(tenant, standing)| asked(tenant) && idle(standing))
             .map(|(tenant, standing)| (*tenant, standing.tenant))
             .collect();
-        let others = owned.as_ref().map(|(owned, _)| self.others(owned)).unwrap_or_default();
         let mut looks =
             stream::iter(looked_at).map(|(tenant, row)| self.look_at(tenant, row)).buffer_unordered(AT_ONCE);
         let mut containers = BTreeMap::new();
         while let Some(looked) = looks.next().await {
-            if let Some((tenant, mut found)) = looked? {
-                match (others.get(&tenant), &mut found) {
-                    (Some(others), Found::Alive { deviations, .. }) => deviations.extend(others.iter().cloned()),
-                    // Renamed by hand: the app did not end, and is not counted as if it had.
-                    (Some(_), Found::Missing) => found = Found::Unusable("there under another name"),
-                    _ => {}
-                }
+            if let Some((tenant, found)) = looked? {
                 containers.insert(tenant, found);
             }
         }
         drop(looks);
+        memory.count_failing(&mut containers, whom.is_none());
+        let is_missing = containers.values().any(|found| *found == Found::Missing);
+        let others = match &owned {
+            Some((owned, _)) => self.others(owned),
+            // A container that is missing may only have been renamed, which its labels tell.
+            None if is_missing => self.others(&self.runtime.owned(&self.settings.instance).await?),
+            None => BTreeMap::new(),
+        };
+        for (tenant, found) in &mut containers {
+            match (others.get(tenant), &mut *found) {
+                (Some(others), Found::Alive { deviations, .. }) => deviations.extend(others.iter().cloned()),
+                // Renamed by hand: the app did not end, and is not halted as if it had.
+                (Some(_), Found::Missing) => *found = Found::Unusable("there under another name"),
+                _ => {}
+            }
+        }
         let mut things = owned.map_or_else(Vec::new, |(owned, images)| things(owned, images));
         proof::prove(self.runtime.as_ref(), &self.store, &desired, &mut things).await?;
         if whom.is_none() {
@@ -84,9 +93,8 @@ impl Provisioner {
             None => Found::Missing,
             Some(seen) => match seen.state {
                 State::Exited => {
-                    let end = seen.last_end;
-                    let (code, oom) = (end.and_then(|end| end.code), end.is_some_and(|end| end.oom));
-                    Found::Ended { code: code.unwrap_or_default(), oom }
+                    let end = self.ends.last(env_id, seen.last_end);
+                    Found::Ended { end: end.unwrap_or(End { code: None, oom: false, at: None }) }
                 }
                 State::Created => Found::Unusable("created and was never started"),
                 State::Paused => Found::Unusable("frozen"),
@@ -96,6 +104,8 @@ impl Provisioner {
                 State::Running | State::Restarting => Found::Alive {
                     up: self.up(seen),
                     restarts: seen.restarts,
+                    last_end: self.ends.last(env_id, seen.last_end),
+                    unhealthy: (seen.health == Some(HealthStatus::Unhealthy)).then_some(Duration::ZERO),
                     deviations: self.deviations(env_id, tenant).await?,
                 },
             },
@@ -174,6 +184,25 @@ impl Provisioner {
         }
         memory.strays = since;
         *self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = told;
+    }
+}
+
+impl Memory {
+    /// Fills in how long the health checks that fail have been failing.
+    fn count_failing(&mut self, containers: &mut BTreeMap<EnvId, Found>, everybody: bool) {
+        let now = Instant::now();
+        if everybody {
+            // A tenant that was not looked at is being worked on, and begins anew.
+            self.failing.retain(|tenant, _| containers.contains_key(tenant));
+        }
+        for (tenant, found) in containers {
+            match found {
+                Found::Alive { unhealthy: Some(failing), .. } => {
+                    *failing = now.duration_since(*self.failing.entry(*tenant).or_insert(now));
+                }
+                _ => _ = self.failing.remove(tenant),
+            }
+        }
     }
 }
 

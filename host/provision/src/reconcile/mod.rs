@@ -4,6 +4,7 @@
 //! Everything is looked at when a server starts and at an interval from then on; a tenant is looked at when the engine
 //! tells that something happened to its container. Of the servers that share a database one does this at a time.
 
+pub(crate) mod ends;
 mod look;
 mod plan;
 pub(crate) mod proof;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use convergence_model::operation::{Leftover, SweepInput, UpkeepInput};
 use convergence_model::{EnvId, OrgId, Scope};
-use convergence_runtime::{ChangeStream, LogQuery, RuntimeError};
+use convergence_runtime::{ChangeStream, Changed, LogQuery, RuntimeError};
 use convergence_store::{Conflict, PLATFORM, StoreError};
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -43,6 +44,8 @@ const PLATFORM_ORG: OrgId = OrgId(1);
 struct Memory {
     /// Since when something is there that belongs to nobody.
     strays: BTreeMap<(Option<EnvId>, Leftover), Instant>,
+    /// Since when the health check of a tenant's app fails.
+    failing: BTreeMap<EnvId, Instant>,
 }
 
 /// Something in the engine that belongs to nobody.
@@ -109,7 +112,7 @@ impl Provisioner {
                 () = stop.cancelled() => true,
                 () = tokio::time::sleep_until(scan) => true,
                 () = tokio::time::sleep(SOON), if soon => true,
-                knows = next(&mut changes, &mut heard) => knows,
+                knows = self.next(&mut changes, &mut heard) => knows,
             };
             whom = knows.then_some(heard);
         }
@@ -153,18 +156,18 @@ impl Provisioner {
     async fn ask_for(&self, action: &Action, standings: &look::Standings) -> Result<(), RequestError> {
         let scope = Scope::platform();
         match action {
-            Action::Repair { tenant, reason, crash } => {
+            Action::Repair { tenant, reason, crash, restart } => {
                 tracing::warn!(tenant = tenant.0, reason, "repairing");
-                let input = UpkeepInput { reason: reason.clone(), failure: None };
+                let input = UpkeepInput { reason: reason.clone(), failure: None, restart: *restart };
                 self.request(&scope, *tenant, &repair::KIND, &input, PLATFORM, repair::FOUND).await?;
                 if let (Some(pause), Some(standing)) = (crash, standings.get(tenant)) {
                     self.store.count_crash(standing.tenant, *pause).await?;
                 }
             }
-            Action::Halt { tenant, reason } => {
+            Action::Halt { tenant, reason, code } => {
                 tracing::error!(tenant = tenant.0, reason, "stopping a tenant that does not stay up");
-                let failure = Some(halt::why(reason, self.last_lines(*tenant).await));
-                let input = UpkeepInput { reason: reason.clone(), failure };
+                let failure = Some(halt::why(*code, reason, self.last_lines(*tenant).await));
+                let input = UpkeepInput { reason: reason.clone(), failure, restart: false };
                 self.request(&scope, *tenant, &halt::KIND, &input, PLATFORM, halt::FOUND).await?;
             }
             Action::Forgive { tenant } => {
@@ -191,26 +194,30 @@ impl Provisioner {
         let lines = self.runtime.logs(&name, &query).await.unwrap_or_default();
         lines.into_iter().map(|line| line.text).collect()
     }
-}
 
-/// Hears of the tenants that something happened to, once something does; false when that is not known any more.
-async fn next(changes: &mut Option<ChangeStream>, heard: &mut BTreeSet<EnvId>) -> bool {
-    let Some(stream) = changes else { return std::future::pending().await };
-    match stream.next().await {
-        Some(Ok(changed)) => _ = heard.insert(changed.tenant),
-        ended => {
-            if let Some(Err(error)) = ended {
-                tracing::warn!(%error, "the engine tells no more of what happens; looking at everything");
+    /// Hears of the tenants that something happened to, once something does; false when that is not known any more.
+    async fn next(&self, changes: &mut Option<ChangeStream>, heard: &mut BTreeSet<EnvId>) -> bool {
+        let Some(stream) = changes else { return std::future::pending().await };
+        let mut hear = |changed: Changed| {
+            self.ends.hear(&changed, self.clock.now());
+            heard.insert(changed.tenant);
+        };
+        match stream.next().await {
+            Some(Ok(changed)) => hear(changed),
+            ended => {
+                if let Some(Err(error)) = ended {
+                    tracing::warn!(%error, "the engine tells no more of what happens; looking at everything");
+                }
+                *changes = None;
+                // An engine that restarts says so again and again.
+                tokio::time::sleep(SOON).await;
+                return false;
             }
-            *changes = None;
-            // An engine that restarts says so again and again.
-            tokio::time::sleep(SOON).await;
-            return false;
         }
+        let until = Instant::now() + TOGETHER;
+        while let Ok(Some(Ok(changed))) = tokio::time::timeout_at(until, stream.next()).await {
+            hear(changed);
+        }
+        true
     }
-    let until = Instant::now() + TOGETHER;
-    while let Ok(Some(Ok(changed))) = tokio::time::timeout_at(until, stream.next()).await {
-        heard.insert(changed.tenant);
-    }
-    true
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use convergence_model::EnvId;
 use convergence_model::operation::Leftover;
 use convergence_model::tenant::TenantStatus;
+use convergence_model::{Code, EnvId};
+use convergence_runtime::End;
 
 use super::proof::judge;
 
@@ -46,7 +47,7 @@ pub(crate) enum Found {
     /// There is none.
     Missing,
     /// It ended, and the engine does not start it again.
-    Ended { code: i64, oom: bool },
+    Ended { end: End },
     /// It was frozen, or the engine failed to remove it.
     Unusable(&'static str),
     /// It runs, or the engine is about to start it again.
@@ -55,6 +56,10 @@ pub(crate) enum Found {
         up: Option<Duration>,
         /// How often the engine started it again.
         restarts: u64,
+        /// How it ended last, where it ever did.
+        last_end: Option<End>,
+        /// How long its health check has been failing, since the engine's verdict was first seen.
+        unhealthy: Option<Duration>,
         /// Fields in which it is not what its revision says.
         deviations: Vec<String>,
     },
@@ -93,6 +98,8 @@ pub struct ReconcileSettings {
     pub crashes_max: u32,
     /// How long an app must stay up for its earlier ends to be forgiven.
     pub stable: Duration,
+    /// How long the health check of an app that runs may fail before the app is restarted.
+    pub unhealthy: Duration,
     /// The pause after the first crash; it doubles with each, up to five minutes.
     pub pause: Duration,
     /// How long what was done is kept, with its events and idempotency keys.
@@ -110,6 +117,7 @@ impl Default for ReconcileSettings {
             sweep_running: false,
             crashes_max: 8,
             stable: Duration::from_secs(60),
+            unhealthy: Duration::from_secs(60),
             pause: Duration::from_secs(1),
             keep: Duration::from_secs(30 * 24 * 3600),
         }
@@ -123,9 +131,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Bring a tenant back to what its revision says, as often as it takes; `pause` before it is done once more.
-    Repair { tenant: EnvId, reason: String, crash: Option<Duration> },
-    /// Stop a tenant whose app ends again and again.
-    Halt { tenant: EnvId, reason: String },
+    /// With `restart` its app is stopped first, since it hangs.
+    Repair { tenant: EnvId, reason: String, crash: Option<Duration>, restart: bool },
+    /// Stop a tenant whose app ends or hangs again and again.
+    Halt { tenant: EnvId, reason: String, code: Code },
     /// Forgive a tenant that stays up.
     Forgive { tenant: EnvId },
     /// Remove what belongs to nobody. The tenant is 0 for images.
@@ -181,34 +190,52 @@ fn is_ripe(thing: &Thing, settings: &ReconcileSettings) -> bool {
 }
 
 fn about(tenant: EnvId, wanted: Wanted, found: &Found, settings: &ReconcileSettings) -> Option<Action> {
-    let put_right = |reason: String| {
-        (!wanted.resting).then(|| Action::Repair { tenant, reason, crash: Some(pause(wanted.crashes, settings.pause)) })
+    let repair = |reason: String, restart| {
+        let crash = Some(pause(wanted.crashes, settings.pause));
+        (!wanted.resting).then_some(Action::Repair { tenant, reason, crash, restart })
     };
-    let crashed = |reason: String| {
+    let put_right = |reason| repair(reason, false);
+    let halt_or_repair = |reason: String, code, restart| {
         if wanted.crashes >= settings.crashes_max {
             let reason = format!("{reason}, and it was started again {} times before", wanted.crashes);
-            return Some(Action::Halt { tenant, reason });
+            return Some(Action::Halt { tenant, reason, code });
         }
-        put_right(reason)
+        repair(reason, restart)
     };
+    let crashed = |reason| halt_or_repair(reason, Code::AppExited, false);
     match found {
         Found::Missing => crashed("its container is gone".to_owned()),
-        Found::Ended { oom: true, .. } => crashed("its app used more memory than its limit and was killed".to_owned()),
-        Found::Ended { code, .. } => crashed(format!("its app ended with exit code {code}")),
+        Found::Ended { end } => crashed(format!("its app {}", ended(end))),
         // Somebody does this by hand; the app is not stopped for it, however often.
         Found::Unusable(state) => put_right(format!("its container is {state}")),
-        Found::Alive { up, restarts, deviations } => {
-            let stable = up.is_some_and(|up| up >= settings.stable);
+        Found::Alive { up, restarts, last_end, unhealthy, deviations } => {
+            let stable = up.is_some_and(|up| up >= settings.stable) && unhealthy.is_none();
             if *restarts > u64::from(settings.crashes_max) && !stable {
-                let reason = format!("its app ended again and again; the engine started it {restarts} times");
-                return Some(Action::Halt { tenant, reason });
+                let mut reason = format!("its app ended again and again; the engine started it {restarts} times");
+                if let Some(end) = last_end {
+                    reason = format!("{reason}; the last time it {}", ended(end));
+                }
+                return Some(Action::Halt { tenant, reason, code: Code::AppExited });
             }
             if !deviations.is_empty() {
                 let reason = format!("its container is not what its revision says: {}", deviations.join(", "));
                 return put_right(reason);
             }
+            if let Some(failing) = unhealthy.filter(|failing| *failing >= settings.unhealthy) {
+                let reason = format!("its health check has been failing for {} s", failing.as_secs());
+                return halt_or_repair(reason, Code::AppNotReady, true);
+            }
             (stable && wanted.crashes > 0).then_some(Action::Forgive { tenant })
         }
+    }
+}
+
+/// How an app ended, as the end of a sentence about it.
+pub(super) fn ended(end: &End) -> String {
+    match end {
+        End { oom: true, .. } => "used more memory than its limit and was killed".to_owned(),
+        End { code: Some(code), .. } => format!("ended with exit code {code}"),
+        End { code: None, .. } => "ended".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes the workload, stopped, unless exactly this one is there already.
 
 use async_trait::async_trait;
-use convergence_model::operation::EventKind;
+use convergence_model::operation::{EventKind, UpkeepInput};
 use convergence_runtime::{Desired, Placement, RuntimeError};
 
 use super::image::Image;
@@ -35,8 +35,11 @@ impl Step for Container {
     }
 }
 
-/// Makes it, and leaves one that is exactly this as it is: it may run, and is not stopped for a repair.
+/// Makes it, and leaves one that is exactly this as it is: it may run, and is stopped for a repair only where it hangs.
 async fn make(work: &Work<'_>) -> Result<(), StepError> {
+    if work.operation.asked::<UpkeepInput>().is_ok_and(|asked| asked.restart) {
+        return place(work, "container", Desired::Stopped).await;
+    }
     let workload = work.workload().await?;
     match work.runtime()?.verify(&workload).await {
         Ok(deviations) if deviations.is_empty() => Ok(()),

@@ -54,8 +54,9 @@ async fn remove(work: &Work<'_>, volumes: bool) -> Result<(), StepError> {
     let grace = Duration::from_secs(u64::from(work.revision()?.plan.service.stop_grace_seconds));
     // Containers first: they hold what the others are.
     for item in others(owned.workloads) {
-        work.runtime()?.stop(&item.name, work.owner(), grace).await?;
-        let _ = work.runtime()?.remove(&item.name, work.owner()).await?;
+        // By id: somebody may rename it meanwhile.
+        work.runtime()?.stop(&item.id, work.owner(), grace).await?;
+        let _ = work.runtime()?.remove(&item.id, work.owner()).await?;
         told(work, "container", &item.name).await?;
     }
     for item in others(owned.boundaries) {

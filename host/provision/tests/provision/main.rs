@@ -8,6 +8,7 @@ mod cuts;
 mod faults;
 mod rehearsal;
 mod upgrade;
+mod upkeep;
 
 use std::time::Duration;
 

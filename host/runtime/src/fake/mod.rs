@@ -21,7 +21,7 @@ use tokio::sync::{Notify, broadcast};
 use self::world::World;
 use crate::capability::{Capabilities, Enforcer};
 use crate::error::RuntimeError;
-use crate::observed::{Change, Changed};
+use crate::observed::{Change, Changed, HealthStatus};
 
 /// Changes a listener may fall behind.
 const CHANGES: usize = 1024;
@@ -176,6 +176,12 @@ impl FakeRuntime {
     pub fn crash(&self, name: &str, code: i64, oom: bool) {
         self.world().crash(name, code, oom);
         self.tell(name, Change::Ended { code: Some(code) });
+    }
+
+    /// Lets the health check of a container fail until it is started again.
+    pub fn hang(&self, name: &str) {
+        self.world().hang(name);
+        self.tell(name, Change::Health(HealthStatus::Unhealthy));
     }
 
     /// Changes a container by hand, so that [`Runtime::verify`](crate::Runtime::verify) finds it.

@@ -12,7 +12,7 @@ use super::{Call, Fault, Readiness, Unkept};
 use crate::error::RuntimeError;
 use crate::fingerprint::{fingerprint, is_made_from, limits_label};
 use crate::observed::{
-    Change, Changeable, Changed, Deviation, End, Endpoint, Instance, Observed, Reach, Rollout, State,
+    Change, Changeable, Changed, Deviation, End, Endpoint, HealthStatus, Instance, Observed, Reach, Rollout, State,
 };
 use crate::owned::{Owned, OwnedItem};
 use crate::owner::Owner;
@@ -61,6 +61,7 @@ pub(super) struct Container {
     replicas: u32,
     started_at: Option<Timestamp>,
     last_end: Option<End>,
+    health: Option<HealthStatus>,
     lines: Vec<LogLine>,
     deviations: Vec<Deviation>,
 }
@@ -183,6 +184,7 @@ impl World {
             replicas: 1,
             started_at: None,
             last_end: None,
+            health: None,
             lines: Vec::new(),
             deviations: self.distortion.iter().map(|field| deviation(field)).collect(),
         };
@@ -217,6 +219,7 @@ impl World {
             }
             container.state = State::Running;
             container.started_at = Some(now);
+            container.health = None;
         }
         Ok(true)
     }
@@ -288,6 +291,12 @@ impl World {
         }
     }
 
+    pub(super) fn hang(&mut self, name: &str) {
+        if let Some(container) = self.containers.get_mut(name) {
+            container.health = Some(HealthStatus::Unhealthy);
+        }
+    }
+
     pub(super) fn print(&mut self, name: &str, text: &str) {
         let (_, now) = self.tick();
         if let Some(container) = self.containers.get_mut(name) {
@@ -321,7 +330,7 @@ impl World {
             address: self.address(&container.workload.boundary, number).filter(|_| running),
             restarts: 0,
             image_digest: image.map(|image| image.id.clone()).unwrap_or_default(),
-            health: None,
+            health: container.health,
             started_at: container.started_at,
             last_end: container.last_end,
         });

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use convergence_runtime::HealthStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,9 +30,40 @@ pub(crate) struct Status {
     /// For example `128MB`; absent while none runs.
     #[schema(example = "128MB")]
     memory_usage: Option<String>,
+    /// `starting`, `healthy` or `unhealthy`, as its container's own health check says; absent while none runs.
+    health: Option<&'static str>,
+    /// How often the engine started the app again since its container was made; absent where there is no container.
+    restarts: Option<u64>,
+    /// How the app ended last; absent where it never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_end: Option<LastEnd>,
     /// Why it failed or was halted; absent while it is as it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
+}
+
+/// A health, as it is sent.
+fn word(health: HealthStatus) -> &'static str {
+    match health {
+        HealthStatus::Healthy => "healthy",
+        HealthStatus::Starting => "starting",
+        HealthStatus::Unhealthy => "unhealthy",
+    }
+}
+
+/// How an app ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LastEnd {
+    /// Absent where the engine did not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i64>,
+    /// Whether the kernel killed it for using more memory than its limit.
+    out_of_memory: bool,
+    /// When, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<jiff::Timestamp>,
 }
 
 /// How a tenant is.
@@ -49,6 +81,7 @@ pub(crate) async fn status(
     TenantPath(env_id): TenantPath,
 ) -> Result<Json<Status>, Problem> {
     let report = app.provisioner.status(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+    let runs = report.uptime.is_some();
     Ok(Json(Status {
         env_id: report.tenant.env_id.0,
         name: report.tenant.spec.name.to_string(),
@@ -57,6 +90,13 @@ pub(crate) async fn status(
         port: report.port,
         uptime: report.uptime.map(|uptime| uptime.as_secs()),
         cpu_usage: report.usage.as_ref().map(|usage| format!("{:.1}%", usage.cpu_percent)),
+        health: report.container.and_then(|container| container.health).filter(|_| runs).map(word),
+        restarts: report.container.map(|container| container.restarts),
+        last_end: report.container.and_then(|container| container.last_end).map(|end| LastEnd {
+            exit_code: end.code,
+            out_of_memory: end.oom,
+            at: end.at,
+        }),
         failure: report.tenant.failure.map(FailureView::from),
         memory_usage: report.usage.as_ref().map(|usage| format!("{}MB", usage.memory_bytes / (1024 * 1024))),
     }))

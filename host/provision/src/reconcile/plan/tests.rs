@@ -16,6 +16,7 @@ const SETTINGS: ReconcileSettings = ReconcileSettings {
     sweep_running: false,
     crashes_max: 3,
     stable: Duration::from_secs(60),
+    unhealthy: Duration::from_secs(30),
     pause: Duration::from_secs(1),
     keep: Duration::from_secs(1),
 };
@@ -40,14 +41,32 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 fn found() -> impl Strategy<Value = Found> {
     prop_oneof![
         Just(Found::Missing),
-        (0..256_i64, any::<bool>()).prop_map(|(code, oom)| Found::Ended { code, oom }),
+        (0..256_i64, any::<bool>()).prop_map(|(code, oom)| Found::Ended { end: end(code, oom) }),
         Just(Found::Unusable("frozen")),
-        (proptest::option::of(0..200_u64), 0..10_u64, any::<bool>()).prop_map(|(up, restarts, other)| Found::Alive {
-            up: up.map(Duration::from_secs),
-            restarts,
-            deviations: if other { vec!["Config.User".to_owned()] } else { Vec::new() },
-        }),
+        (proptest::option::of(0..200_u64), 0..10_u64, proptest::option::of(0..60_u64), any::<bool>()).prop_map(
+            |(up, restarts, unhealthy, other)| Found::Alive {
+                up: up.map(Duration::from_secs),
+                restarts,
+                last_end: (restarts > 0).then_some(end(1, false)),
+                unhealthy: unhealthy.map(Duration::from_secs),
+                deviations: if other { vec!["Config.User".to_owned()] } else { Vec::new() },
+            }
+        ),
     ]
+}
+
+fn end(code: i64, oom: bool) -> End {
+    End { code: Some(code), oom, at: None }
+}
+
+fn up(seconds: u64) -> Found {
+    Found::Alive {
+        up: Some(Duration::from_secs(seconds)),
+        restarts: 0,
+        last_end: None,
+        unhealthy: None,
+        deviations: Vec::new(),
+    }
 }
 
 fn thing() -> impl Strategy<Value = Thing> {
@@ -157,7 +176,9 @@ proptest! {
         for found in ends {
             // It never comes to run for long.
             let found = match found {
-                Found::Alive { restarts, .. } => Found::Alive { up: None, restarts, deviations: Vec::new() },
+                Found::Alive { restarts, last_end, .. } => {
+                    Found::Alive { up: None, restarts, last_end, unhealthy: None, deviations: Vec::new() }
+                }
                 Found::Unusable(_) => Found::Missing,
                 other => other,
             };
@@ -186,12 +207,17 @@ fn about_one(wanted: Wanted, found: Found) -> Option<Action> {
 #[test]
 fn each_thing_that_happens_to_a_container_has_its_answer() {
     let runs = Wanted { status: TenantStatus::Running, busy: false, crashes: 0, resting: false };
-    let up = |seconds| Found::Alive { up: Some(Duration::from_secs(seconds)), restarts: 0, deviations: Vec::new() };
     let repaired = |action| matches!(action, Some(Action::Repair { .. }));
     assert!(repaired(about_one(runs, Found::Missing)));
-    assert!(repaired(about_one(runs, Found::Ended { code: 0, oom: false })));
+    assert!(repaired(about_one(runs, Found::Ended { end: end(0, false) })));
     assert!(repaired(about_one(runs, Found::Unusable("frozen"))));
-    let changed = Found::Alive { up: None, restarts: 0, deviations: vec!["HostConfig.Privileged".to_owned()] };
+    let changed = Found::Alive {
+        up: None,
+        restarts: 0,
+        last_end: None,
+        unhealthy: None,
+        deviations: vec!["HostConfig.Privileged".to_owned()],
+    };
     let Some(Action::Repair { reason, .. }) = about_one(runs, changed) else { unreachable!() };
     assert!(reason.contains("HostConfig.Privileged"), "{reason}");
     assert_eq!(about_one(runs, up(5)), None);
@@ -206,8 +232,30 @@ fn each_thing_that_happens_to_a_container_has_its_answer() {
     assert!(matches!(about_one(given_up, Found::Missing), Some(Action::Halt { .. })));
     let frozen = about_one(given_up, Found::Unusable("frozen"));
     assert!(repaired(frozen), "nobody stops an app for what others do to it");
-    let looping = Found::Alive { up: None, restarts: 4, deviations: Vec::new() };
-    assert!(matches!(about_one(runs, looping), Some(Action::Halt { .. })), "the engine itself restarts it in vain");
+    let looping =
+        Found::Alive { up: None, restarts: 4, last_end: Some(end(137, true)), unhealthy: None, deviations: Vec::new() };
+    let Some(Action::Halt { reason, code, .. }) = about_one(runs, looping) else { unreachable!() };
+    assert!(reason.contains("the engine started it 4 times") && reason.contains("more memory"), "{reason}");
+    assert_eq!(code, Code::AppExited);
+}
+
+#[test]
+fn an_app_that_hangs_is_restarted_after_its_bound_and_halted_when_that_does_not_help() {
+    let runs = Wanted { status: TenantStatus::Running, busy: false, crashes: 1, resting: false };
+    let hung = |seconds| match up(600) {
+        Found::Alive { up, restarts, last_end, deviations, .. } => {
+            let unhealthy = Some(Duration::from_secs(seconds));
+            Found::Alive { up, restarts, last_end, unhealthy, deviations }
+        }
+        other => other,
+    };
+    assert_eq!(about_one(runs, hung(29)), None, "neither restarted yet nor forgiven");
+    let Some(Action::Repair { reason, restart, crash, .. }) = about_one(runs, hung(30)) else { unreachable!() };
+    assert!(restart && reason.contains("30 s"), "{reason}");
+    assert_eq!(crash, Some(Duration::from_secs(2)), "it counts as an end of the app");
+    assert_eq!(about_one(Wanted { resting: true, ..runs }, hung(30)), None, "it rests");
+    let in_vain = about_one(Wanted { crashes: SETTINGS.crashes_max, ..runs }, hung(30));
+    assert!(matches!(in_vain, Some(Action::Halt { code: Code::AppNotReady, .. })), "{in_vain:?}");
 }
 
 #[test]
