@@ -25,7 +25,7 @@ pub trait Policy {
     ///
     /// # Errors
     ///
-    /// Any error refuses the change. What the caller may mend is a violation, not an error.
+    /// Any error refuses the change. What the caller can fix is a violation, not an error.
     fn evaluate(review: &Review, config: &Self::Config) -> Result<Verdict, PluginError>;
 }
 

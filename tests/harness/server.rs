@@ -420,7 +420,7 @@ fn sweep(installation: &str, engine: Option<&Path>) -> Vec<String> {
     })
 }
 
-/// The binary under test: the one that was built with the tests, or another one that whoever runs them names.
+/// The binary under test: the one that was built with the tests, or another one, where the environment names it.
 pub(crate) fn binary() -> PathBuf {
     told("CONVERGENCE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_convergence").into())
 }

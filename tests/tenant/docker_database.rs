@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Options, Server, eventually};
 
-/// How long a statement waits for whoever writes an SQLite file.
+/// How long a statement waits for the writer of an SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server on an SQLite file, with a short lease so that a test need not wait for a long one.
@@ -27,7 +27,7 @@ async fn server_on(file: &Path) -> Server {
     .await
 }
 
-/// Nothing is accepted, and whoever asks is told what is wrong and when to ask again.
+/// Nothing is accepted, and the caller is told what is wrong and when to ask again.
 async fn refuses(server: &Server, codes: &[&str]) {
     let answer = server.http.post("/api/v1/tenant/spawn", &json!({ "name": "other", "language": "go" })).await;
     let problem = answer.expect(503);

@@ -22,7 +22,7 @@ async fn former(server: &Server) -> (i64, String) {
 /// Something of each kind that says it is an installation's and a tenant's; and the same of another installation.
 struct Strays {
     names: Vec<(&'static str, &'static str, String)>,
-    strangers: Vec<(&'static str, String)>,
+    others: Vec<(&'static str, String)>,
 }
 
 impl Strays {
@@ -59,7 +59,7 @@ impl Strays {
                 ("volume", "Volume", ours),
                 ("image", "Image", image),
             ],
-            strangers: vec![
+            others: vec![
                 ("container", theirs.clone()),
                 ("network", theirs.clone()),
                 ("volume", theirs.clone()),
@@ -76,7 +76,7 @@ impl Strays {
             let all = self.names.iter().all(|(_, kind, name)| {
                 found.iter().any(|leftover| leftover["kind"] == *kind && leftover["name"] == name.as_str())
             });
-            assert!(self.strangers.iter().all(|(_, name)| !text.text.contains(name.as_str())), "{}", text.text);
+            assert!(self.others.iter().all(|(_, name)| !text.text.contains(name.as_str())), "{}", text.text);
             if all { Ok(found) } else { Err(text.text) }
         })
         .await
@@ -90,7 +90,7 @@ impl Strays {
 impl Drop for Strays {
     fn drop(&mut self) {
         let all =
-            self.names.iter().map(|(kind, _, name)| (*kind, name)).chain(self.strangers.iter().map(|(k, n)| (*k, n)));
+            self.names.iter().map(|(kind, _, name)| (*kind, name)).chain(self.others.iter().map(|(k, n)| (*k, n)));
         for (kind, name) in all.filter(|(kind, name)| exists(kind, name)) {
             Command::new("docker").args([kind, "rm", name]).output().ok();
         }
@@ -98,7 +98,7 @@ impl Drop for Strays {
 }
 
 #[tokio::test]
-async fn what_a_destroyed_tenant_left_is_reported_and_removed_after_its_grace_but_no_volume_and_nothing_of_strangers() {
+async fn what_a_destroyed_tenant_left_is_reported_and_removed_after_its_grace_but_no_volume_and_nothing_of_others() {
     let tables = "[reconcile]\ninterval-seconds = 1\ngrace-seconds = 4";
     let server = Server::with(Options::light().and(tables)).await;
     let tenant = server.spawn_plain("mine", "static").await;
@@ -127,7 +127,7 @@ async fn what_a_destroyed_tenant_left_is_reported_and_removed_after_its_grace_bu
         if over { Ok(sweeps) } else { Err(format!("{sweeps:?}")) }
     })
     .await;
-    // More looks at everything change nothing: not the volume, not the strangers', not the tenant.
+    // More looks at everything change nothing: not the volume, not those of others, not the tenant.
     eventually("the volume has been seen for long", SOON, || async {
         let leftovers = server.http.get("/api/v1/leftovers").await.json();
         let all = leftovers["leftovers"].as_array().unwrap();
@@ -136,8 +136,8 @@ async fn what_a_destroyed_tenant_left_is_reported_and_removed_after_its_grace_bu
     })
     .await;
     assert_eq!(strays.left(), ["Volume", "Image"]);
-    for (kind, name) in &strays.strangers {
-        assert!(exists(kind, name), "a stranger's {kind} is gone");
+    for (kind, name) in &strays.others {
+        assert!(exists(kind, name), "another installation's {kind} is gone");
     }
     assert_eq!(operations(&server, "sweep").await.len(), sweeps.len(), "nothing more is asked for");
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
@@ -156,8 +156,8 @@ async fn volumes_and_an_image_that_destroyed_tenants_left_are_removed_where_the_
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     })
     .await;
-    for (kind, name) in &strays.strangers {
-        assert!(exists(kind, name), "a stranger's {kind} is gone");
+    for (kind, name) in &strays.others {
+        assert!(exists(kind, name), "another installation's {kind} is gone");
     }
     drop(strays);
 }
@@ -249,7 +249,7 @@ async fn what_the_database_cannot_prove_what_runs_and_what_is_too_much_waits_for
     let listed = String::from_utf8(server.cli(&["leftovers"]).stdout).unwrap();
     assert!(listed.contains("waits for you: 2 things would be removed at once, and `sweep-max` is 1"), "{listed}");
 
-    // What belongs to a tenant is no leftover, whoever orders it; and then nothing of the order is carried out.
+    // What belongs to a tenant is no leftover, also where an operator orders it removed; and then nothing of the order is carried out.
     let named = |kind: &str, name: &str| json!({ "kind": kind, "name": name });
     let body = json!({ "leftovers": [named("Container", &runs.0), named("Container", &server.container(&mine))] });
     let refused = server.http.post("/api/v1/leftovers/remove", &body).await;

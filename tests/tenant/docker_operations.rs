@@ -1,4 +1,4 @@
-//! Operations as whoever asked for them sees them: listed, followed, taken back, tried again, refused.
+//! Operations as their caller sees them: listed, followed, cancelled, retried, refused.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn reached(server: &Server, url: &str, after: u64) -> Vec<(Option<u64>, Va
 }
 
 #[tokio::test]
-async fn a_spawn_is_taken_back_while_its_image_is_built() {
+async fn a_spawn_is_cancelled_while_its_image_is_built() {
     let proxy = Proxy::of_engine();
     let server = Server::with(Options::behind(&proxy)).await;
     proxy.fault("POST", "/build", ENDLESS, 1);
@@ -77,7 +77,7 @@ async fn a_spawn_is_taken_back_while_its_image_is_built() {
 }
 
 #[tokio::test]
-async fn a_spawn_is_taken_back_while_its_app_is_waited_for_and_whoever_waits_is_told() {
+async fn a_spawn_is_cancelled_while_its_app_is_waited_for_and_the_caller_is_told() {
     let server = Server::with(node()).await;
     let body = deaf("deaf");
     let cancel = async {

@@ -123,7 +123,7 @@ fn fragile(name: &str, address: std::net::SocketAddr, harm: &str) -> Value {
     json!({ "name": name, "language": "node", "env": { "NODE_OPTIONS": format!("--import data:text/javascript,{encoded}") } })
 }
 
-/// Listens at the address, and harms whoever connects.
+/// Listens at the address, and harms each app that connects.
 async fn harm(address: std::net::SocketAddr) {
     let listener = TcpListener::bind(address).await.expect("nobody else took it");
     loop {

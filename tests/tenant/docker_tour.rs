@@ -68,6 +68,7 @@ async fn the_tours_of_the_first_documentation_work_as_printed() {
                 "cpuUsage",
                 "envId",
                 "health",
+                "measuredAt",
                 "memoryUsage",
                 "name",
                 "port",

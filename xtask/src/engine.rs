@@ -153,7 +153,7 @@ fn await_answer(mut daemon: Child, log: &Path, answer: impl Fn() -> Result<Engin
     bail!("dockerd {what}. Its last lines, of {}:\n{}\n{}", log.display(), command::tail(log), remedy(&text))
 }
 
-/// What usually mends what `dockerd` complained about.
+/// What usually fixes what `dockerd` complained about.
 fn remedy(log: &str) -> &'static str {
     const KNOWN: &[(&str, &str)] = &[
         ("Devices cgroup isn't mounted", "Mount the control groups: apt-get install cgroupfs-mount && cgroupfs-mount"),
@@ -183,7 +183,7 @@ fn remedy(log: &str) -> &'static str {
         log.lines().filter(|line| line.contains("failed to start daemon") || line.contains("level=fatal")).collect();
     let failures = if failures.is_empty() { vec![log] } else { failures };
     let known = KNOWN.iter().find(|(sign, _)| failures.iter().any(|line| line.contains(sign)));
-    known.map_or("Mend what the lines above complain about, then start the chore again", |(_, remedy)| remedy)
+    known.map_or("Fix what the lines above report, then start the chore again", |(_, remedy)| remedy)
 }
 
 /// Mounts the control groups where nothing did: a machine without systemd may have none.

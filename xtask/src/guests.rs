@@ -86,7 +86,7 @@ fn encode(module: &Path, component: &Path) -> Result<()> {
     if let Some(folder) = component.parent() {
         command::create_folder(folder)?;
     }
-    // Written beside and renamed: whoever reads the folder never sees half a component.
+    // Written beside and renamed: a reader of the folder never sees half a component.
     let fresh = component.with_extension("wasm.new");
     fs::write(&fresh, bytes).with_context(|| format!("cannot write {}", fresh.display()))?;
     fs::rename(&fresh, component).with_context(|| format!("cannot write {}", component.display()))

@@ -1,6 +1,6 @@
-//! Development mode: no keys exist yet, so whoever sits at this machine is the administrator.
+//! Development mode: no keys exist yet, so anybody at this machine is the administrator.
 //!
-//! A browser on this machine runs strangers' scripts, and a name that resolves to 127.0.0.1 is enough to send
+//! A browser on this machine runs untrusted scripts, and a name that resolves to 127.0.0.1 is enough to send
 //! requests here. So a request counts as local only if its peer, its `Host` and its `Origin` (if any) all are.
 
 use std::net::{IpAddr, SocketAddr};
@@ -42,7 +42,7 @@ pub struct Provenance<'a> {
 /// The caller of a local request.
 ///
 /// # Errors
-/// Which of the three signs of a stranger was seen.
+/// Which of the three signs of an untrusted caller was seen.
 pub fn authenticate(request: Provenance<'_>) -> Result<Caller, NotLocal> {
     if !request.peer.to_canonical().is_loopback() {
         return Err(NotLocal::Peer(request.peer));

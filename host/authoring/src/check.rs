@@ -111,7 +111,7 @@ pub enum Outcome {
         /// Everything that is wrong.
         problems: Vec<String>,
     },
-    /// It cannot be looked at before an earlier step is mended.
+    /// It cannot be looked at before an earlier step is fixed.
     Skipped,
 }
 

@@ -1,7 +1,7 @@
 //! Native code of the components that an author looked at last. To compile the interpreter in a component of Python takes
 //! seconds, and every command would do it again.
 //!
-//! Native code is run as it is, and a project may come from a stranger. So it is kept in the author's own cache folder and
+//! Native code is run as it is, and a project may be untrusted. So it is kept in the author's own cache folder and
 //! not in the project, and the key that authenticates it is there too, readable by its owner alone.
 
 use std::fs::{self, OpenOptions};

@@ -168,7 +168,7 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
         );
     }
     Installation::settled(&config.data_dir)?;
-    // The lock above says that no other server has this one's name: whoever held leases under it is dead.
+    // The lock above says that no other server has this one's name: the process that held leases under it is dead.
     let worker = installation.server.clone();
     let cut_off = store.end_leases(&worker).await.context("cannot take over what the last server was doing")?;
     if cut_off > 0 {

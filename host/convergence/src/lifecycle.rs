@@ -113,7 +113,7 @@ impl Lifecycle {
 /// # Errors
 /// The system refuses.
 pub(crate) fn outlive_hangups() -> Result<()> {
-    // The handler stays for as long as the process runs; whoever listens hears of it.
+    // The handler stays for as long as the process runs, and each listener hears of it.
     signal(SignalKind::hangup()).map(drop).context("cannot listen for SIGHUP")
 }
 

@@ -2,7 +2,7 @@
 //! `rehearsal`, never into a release.
 //!
 //! Each round notes something that may be noted twice and something that is to be noted once, in a file of the data folder, and
-//! then waits a moment. Whoever compares the file with the operations' results sees whether anything was lost or doubled.
+//! then waits a moment. Comparing the file with the operations' results shows whether anything was lost or doubled.
 
 use std::fs::File;
 use std::io::Write;

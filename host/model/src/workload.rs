@@ -85,7 +85,7 @@ pub struct Workload {
 /// The value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvValue {
-    /// Shown to whoever may see the tenant.
+    /// Shown to everybody who may see the tenant.
     Literal(String),
     /// Given to the container; `${NAME}` in a Compose file.
     Secret(Secret),

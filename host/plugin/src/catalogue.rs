@@ -65,7 +65,7 @@ impl Catalogue {
         let (folder, trust) = (settings.folder.clone(), Arc::clone(&settings.trust));
         let registries = settings.registries.clone();
         if let Err(error) = trust.refresh() {
-            tracing::error!(%error, "nothing is installed until the revocation list is mended");
+            tracing::error!(%error, "nothing is installed until the revocation list is fixed");
         }
         let mut work = Workbench::new(shelf, sandbox.clone(), settings);
         work.refresh().await?;
@@ -157,7 +157,7 @@ impl Catalogue {
                 }
                 self.publish(&work);
             }
-            Err(error) => tracing::error!(%error, "nothing is installed until the revocation list is mended"),
+            Err(error) => tracing::error!(%error, "nothing is installed until the revocation list is fixed"),
         }
     }
 

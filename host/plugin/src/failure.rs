@@ -25,7 +25,7 @@ pub enum PluginFailure {
     },
     /// A policy is installed and cannot be asked, so no change can be approved.
     #[error(
-        "the policy {policy} cannot be asked, so nothing is approved: {reason}; mend it or its configuration, disable it or remove it"
+        "the policy {policy} cannot be asked, so nothing is approved: {reason}; fix it or its configuration, disable it or remove it"
     )]
     PolicyRejected {
         /// Which one: its id, or the file that was rejected.
@@ -62,7 +62,7 @@ pub enum PluginFailure {
 }
 
 impl PluginFailure {
-    /// What the caller can mend, as violations of the request. Empty when the caller is not to blame: then the
+    /// What the caller can fix, as violations of the request. Empty when the caller is not to blame: then the
     /// failure is the operator's, and its text not for the caller.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {

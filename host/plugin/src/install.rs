@@ -151,7 +151,7 @@ impl Catalogue {
 
     async fn carry_out(&self, look: Look) {
         let Look { changed, gone, problems, .. } = look;
-        // Compiling takes seconds: whoever changes something else meanwhile need not wait for it.
+        // Compiling takes seconds: other changes need not wait for it.
         let candidates = self.examine_files(changed).await;
         let mut work = self.work.lock().await;
         work.folder_problems = problems;

@@ -190,7 +190,7 @@ impl Registry {
         for (id, reason) in &self.faults {
             let kind = parts.inventory.plugins.get(id).map_or("plugin", |installed| installed.kind.as_str());
             let stops = if kind == Kind::Policy.as_str() {
-                "; nothing is approved until it is mended, disabled or removed"
+                "; nothing is approved until it is fixed, disabled or removed"
             } else {
                 ""
             };
@@ -210,7 +210,7 @@ impl Registry {
             let problem = match (found.kind, replaced) {
                 (_, true) => format!("{} was rejected: {reason}; what it held before stays in use", file.display()),
                 (Some(Kind::Policy), false) => format!(
-                    "the policy in {} was rejected: {reason}; nothing is approved until it is mended or removed",
+                    "the policy in {} was rejected: {reason}; nothing is approved until it is fixed or removed",
                     file.display()
                 ),
                 (_, false) => format!("{} was rejected: {reason}", file.display()),

@@ -41,7 +41,7 @@ pub(crate) fn why_of_text(text: &str) -> Option<Failure> {
     Some(why(Code::AppExited, reason, lines.map(str::to_owned).collect()))
 }
 
-/// Why a tenant is stopped, for whoever looks at it later.
+/// Why a tenant is stopped, told with its status.
 pub(crate) fn why(code: Code, reason: &str, log: Vec<String>) -> Failure {
     let likely_cause = match code {
         Code::AppNotReady => "the app runs and does not answer its health check; its last lines may say why",

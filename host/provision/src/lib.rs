@@ -11,6 +11,7 @@ mod capacity;
 mod destroy;
 mod failure;
 mod halt;
+mod live;
 mod planning;
 mod recipe;
 mod reconcile;
@@ -34,12 +35,13 @@ use convergence_store::Store;
 use convergence_work::Operations;
 
 pub use capacity::Machine;
+pub use live::{ContainerReport, UsageReport};
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
 pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
 pub use settings::Settings;
 pub use spawn::{Accepted, SpawnError};
-pub use view::{ContainerReport, Report};
+pub use view::Report;
 
 /// The kinds of operations on tenants.
 #[doc(hidden)]
@@ -67,6 +69,8 @@ pub struct Provisioner {
     strays: Mutex<Vec<Stray>>,
     /// How apps ended that the engine started again.
     ends: reconcile::ends::Ends,
+    /// What was seen of containers within the last second.
+    live: live::Live,
     /// What containers run on.
     machine: capacity::Known,
 }
@@ -98,6 +102,7 @@ impl Provisioner {
             settings,
             strays: Mutex::default(),
             ends: reconcile::ends::Ends::default(),
+            live: live::Live::default(),
             machine: capacity::Known::default(),
         }
     }

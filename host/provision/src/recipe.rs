@@ -128,6 +128,10 @@ impl Run for Taken<'_> {
     }
 
     async fn done(&self) -> Result<Done, convergence_work::StepError> {
+        // A caller that was told of the outcome sees it in the status too.
+        if let Some(env_id) = self.work.operation.env_id() {
+            self.work.provisioner.live.outdate(env_id);
+        }
         let done = |effect| Done { effect, result: None };
         Ok(match self.recipe.leaves {
             Leaves::NewTenant => {

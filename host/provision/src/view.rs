@@ -5,9 +5,9 @@ use std::time::Duration;
 use convergence_model::tenant::{Tenant, TenantStatus};
 use convergence_model::{EnvId, OperationId, Scope};
 use convergence_render::{GuardedPlan, names};
-use convergence_runtime::{End, HealthStatus, Usage};
 use convergence_store::StoreError;
 
+use crate::live::{ContainerReport, UsageReport};
 use crate::{PlanError, Provisioner};
 
 /// How a tenant is.
@@ -24,20 +24,9 @@ pub struct Report {
     /// How long its container has been running.
     pub uptime: Option<Duration>,
     /// What its container uses.
-    pub usage: Option<Usage>,
+    pub usage: Option<UsageReport>,
     /// What the engine knows of its container; none where there is none, or the engine does not answer.
     pub container: Option<ContainerReport>,
-}
-
-/// What the engine knows of a tenant's container.
-#[derive(Debug, Clone, Copy)]
-pub struct ContainerReport {
-    /// What its health check says.
-    pub health: Option<HealthStatus>,
-    /// How often the engine started the app again after it ended by itself.
-    pub restarts: u64,
-    /// How the app ended last, where it ever did.
-    pub last_end: Option<End>,
 }
 
 impl Provisioner {
@@ -49,33 +38,26 @@ impl Provisioner {
     pub async fn status(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Report>, StoreError> {
         let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
         let Some(binding) = self.store.binding(scope, tenant.id).await? else { return Ok(None) };
-        let name = self.container_name(env_id);
         let mut report = Report {
             status: tenant.status,
             tenant,
-            container_name: name.clone(),
+            container_name: self.container_name(env_id),
             port: binding.port,
             uptime: None,
             usage: None,
             container: None,
         };
-        let seen = self.runtime.observe(&name).await;
-        if let Ok(Some(seen)) = &seen {
-            report.container = seen.instances.first().map(|first| ContainerReport {
-                health: seen.instances.iter().filter_map(|instance| instance.health).max(),
-                restarts: seen.instances.iter().map(|instance| instance.restarts).sum(),
-                last_end: self.ends.last(env_id, first.last_end),
-            });
-        }
-        match seen {
-            Ok(Some(seen)) if seen.running().next().is_some() => {
-                let first = seen.running().filter_map(|instance| instance.started_at).min();
-                let age = first.map(|start| self.clock.now().duration_since(start));
+        let should_run = report.status == TenantStatus::Running;
+        match self.reading(env_id, should_run).await {
+            Ok(reading) => {
+                let age = reading.started_at.map(|start| self.clock.now().duration_since(start));
                 report.uptime = age.map(|age| age.try_into().unwrap_or_default());
-                report.usage = self.runtime.stats(&name).await.ok();
+                report.usage = reading.usage;
+                report.container = reading.container;
+                if should_run && reading.started_at.is_none() {
+                    report.status = TenantStatus::Stopped;
+                }
             }
-            Ok(_) if report.status == TenantStatus::Running => report.status = TenantStatus::Stopped,
-            Ok(_) => {}
             Err(error) => tracing::warn!(%error, tenant = env_id.0, "no live figures"),
         }
         Ok(Some(report))
@@ -109,7 +91,7 @@ impl Provisioner {
         Ok(tenant.map(|tenant| self.container_name(tenant.env_id)))
     }
 
-    fn container_name(&self, env_id: EnvId) -> String {
+    pub(crate) fn container_name(&self, env_id: EnvId) -> String {
         names::container(&self.settings.name_prefix, env_id)
     }
 }

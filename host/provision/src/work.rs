@@ -125,7 +125,7 @@ impl Work<'_> {
         Ok(self.store().move_subnet(self.hold.lease(), until, self.provisioner.settings.subnets, now).await?)
     }
 
-    /// Appends to the operation's history and tells whoever watches.
+    /// Appends to the operation's history and tells everybody who watches.
     pub(crate) async fn record(&self, step: &str, event: EventKind, detail: &str) -> Result<(), StepError> {
         self.record_all(&[NewEvent { step, event, detail }]).await
     }

@@ -99,7 +99,7 @@ struct Named {
     name: String,
 }
 
-/// Writes the Compose file. Secrets are references (`${CONVERGENCE_API_KEY:?…}`), to be set by whoever brings it up;
+/// Writes the Compose file. Secrets are references (`${CONVERGENCE_API_KEY:?…}`), to be set by the person who brings it up;
 /// every other `$` stands for itself.
 pub fn compose(workload: &Workload) -> String {
     let volumes = workload.volumes.iter();

@@ -1,6 +1,6 @@
 //! From a template's plan to the text Docker and Compose read.
 //!
-//! A plan is a stranger's data. [`guard`] looks at all of it and makes a [`GuardedPlan`]; only that can be
+//! A plan is untrusted data. [`guard`] looks at all of it and makes a [`GuardedPlan`]; only that can be
 //! rendered: [`dockerfile`], [`context`], [`project`] and [`compose`]. Nothing a plan or a user wrote is
 //! pasted into a text: arguments become JSON, variables are quoted and escaped, YAML comes from a serializer.
 //!

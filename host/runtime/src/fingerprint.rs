@@ -87,7 +87,7 @@ pub(crate) fn limits_label(limits: Limits) -> String {
 }
 
 /// Whether something with these labels was made from this workload, whatever limits it was given since. Those that it
-/// has now are for whoever compares the rest of it.
+/// has now are for the code that compares the rest of it.
 pub(crate) fn is_made_from<'l>(label: impl Fn(&str) -> Option<&'l String>, workload: &Workload) -> bool {
     let Some(spec) = label(label::SPEC) else { return false };
     if *spec == fingerprint(workload) {

@@ -209,11 +209,9 @@ pub struct Deviation {
 }
 
 /// What an instance uses.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Percent of one core over the last tenth of a second; for people, no decision rests on it.
-    pub cpu_percent: f64,
     /// Nanoseconds of CPU since its start.
     pub cpu_nanos: u64,
     /// Bytes of memory in use, the file cache that could be given back left out.

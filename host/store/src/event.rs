@@ -101,7 +101,7 @@ impl Store {
             .await
     }
 
-    /// Turns an operation back: from here on its steps are undone, whoever works on it.
+    /// Turns an operation back: from here on its steps are undone, whichever server works on it.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`](crate::StoreError::LeaseLost); when the database does not answer.

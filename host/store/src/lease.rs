@@ -201,7 +201,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// An audit row about the operation's subject, in the name of whoever asked for the operation.
+    /// An audit row about the operation's subject, in the name of the caller that asked for the operation.
     pub(crate) fn entry(&self, action: &'static str, detail: serde_json::Value, at: Timestamp) -> audit::Entry<'_> {
         audit::Entry { at, actor: &self.actor, action, env_id: self.subject.env_id(), detail }
     }

@@ -109,7 +109,7 @@ impl Store {
             .await
     }
 
-    /// Asks whoever works on an operation, or takes it next, to take it back. Asking again changes nothing. `None` when
+    /// Asks the server that works on an operation, or takes it next, to cancel it. Asking again changes nothing. `None` when
     /// there is no such operation within reach.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::{Conflict, Result, Store};
 pub struct SignalKey {
     /// What an operation may wait for.
     pub name: String,
-    /// Chosen by whoever sends it; the same one is told once.
+    /// Chosen by the sender; the same one is told once.
     pub key: String,
 }
 

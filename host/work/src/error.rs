@@ -1,4 +1,4 @@
-//! Why a step failed, what that says about the next attempt, and what it means to whoever asked.
+//! Why a step failed, what that says about the next attempt, and what it means to the caller.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub trait StepFailure: std::error::Error + Send + Sync + 'static {
     /// What it says about the next attempt.
     fn class(&self) -> Class;
 
-    /// What it means to whoever asked: the step that failed, likely cause, next thing to try.
+    /// What it means to the caller: the step that failed, likely cause, next thing to try.
     fn explain(&self, step: &str) -> Failure;
 }
 
@@ -95,7 +95,7 @@ impl StepError {
         }
     }
 
-    /// What it means to whoever asked.
+    /// What it means to the caller.
     pub fn explain(&self, step: &str) -> Failure {
         let (code, cause, next) = match self {
             Self::Step(failure) => return failure.explain(step),

@@ -88,7 +88,7 @@ impl Holds {
         Taken { holds: self, hold }
     }
 
-    /// Tells whoever works on it, if that is this process. Another one learns of it when it renews its leases.
+    /// Tells the worker, if it is in this process. Another one learns of it when it renews its leases.
     pub(crate) fn cancel(&self, operation: OperationId) {
         if let Some(hold) = locked(&self.all).get(&operation) {
             hold.cancel.cancel();
@@ -161,7 +161,7 @@ impl Operations {
         }
     }
 
-    /// Appends to the history of an operation and tells whoever watches.
+    /// Appends to the history of an operation and tells everybody who watches.
     ///
     /// # Errors
     /// [`StepError::LeaseLost`]; the store does not answer.

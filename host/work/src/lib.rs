@@ -6,7 +6,7 @@
 //! undone, a [`Loop`] decides its next step from a checkpoint and may wait for a time or a signal without holding a worker.
 //!
 //! This room knows no tenant, no container engine, no model and no route: it needs `model` and `store` alone. It never holds
-//! a transaction open while a step runs, and never starts a task of its own: whoever starts the server brings the tracker.
+//! a transaction open while a step runs, and never starts a task of its own: the caller brings the tracker.
 
 mod attempt;
 mod error;

@@ -331,7 +331,7 @@ impl<L: Loop> Course<'_, L> {
         }
     }
 
-    /// Turns the operation: from here on it is closed as failed or cancelled, whoever works on it.
+    /// Turns the operation: from here on it is closed as failed or cancelled, whichever server works on it.
     async fn give_up(&self, state: &L::State, failure: Failure) -> Result<(), StepError> {
         let operations = self.operations;
         operations.store.turn_back(self.hold.lease(), &failure, operations.clock.now()).await?;

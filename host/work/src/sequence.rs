@@ -1,6 +1,6 @@
 //! Kinds whose steps are a list: forward, and back again if one of them fails for good.
 //!
-//! Which way an operation goes and how far it got is in the store before anything is done about it, so whoever takes it
+//! Which way an operation goes and how far it got is in the store before anything is done about it, so the server that takes it
 //! after a crash goes on the same way. Going forward, every step is done again from the first one on, since each keeps what
 //! is as it should be, and what an earlier attempt made may be gone by now. Going back begins at the last step that was
 //! ever begun.

@@ -28,7 +28,7 @@ impl Operations {
     ///
     /// What is under way then continues in `tasks` for [`WorkSettings::drain`](crate::WorkSettings::drain); what is not done
     /// by then is handed over: it finishes the step it is at, unless that may be interrupted, and goes back into the queue
-    /// for the next server. Returns when nothing is left or handing over has begun; whoever stops the server waits for
+    /// for the next server. Returns when nothing is left or handing over has begun; the caller waits for
     /// `tasks`, which must be closed.
     pub async fn work(self: Arc<Self>, registry: Registry, stop: CancellationToken, tasks: TaskTracker) {
         let registry = Arc::new(registry);

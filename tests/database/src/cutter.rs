@@ -68,7 +68,7 @@ impl Cutter {
     }
 
     /// Cuts nothing any more. Answers whether it did since it was told where.
-    pub fn mend(&self) -> bool {
+    pub fn restore(&self) -> bool {
         std::mem::take(&mut *lock(&self.plan)).cuts > 0
     }
 }

@@ -15,7 +15,7 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Waits for whoever writes now, and locks the file.
+    /// Waits for the current writer, and locks the file.
     pub async fn take(path: &str) -> Self {
         let mut connection = connect(path).await;
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.expect("no transaction takes that long");

@@ -143,7 +143,7 @@ fn compile() -> Vec<Specimen> {
     ]
 }
 
-/// An instance type within an instance type within …: whoever reads it calls itself that often.
+/// An instance type within an instance type within …: its reader recurses that often.
 pub(crate) fn nested_types(depth: usize) -> Vec<u8> {
     let mut types = vec![1];
     types.extend([0x42, 1, 1].repeat(depth));

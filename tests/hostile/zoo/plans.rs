@@ -41,7 +41,7 @@ pub(super) fn specimens() -> Vec<Specimen> {
         ),
         files("a file of 2 MB", "too-large", json!([{ "path": "a", "contents": "x".repeat(2 << 20) }])),
         // Images and stages.
-        image("an image of a stranger", "plan.stages[0].base", "evil.example/miner:latest"),
+        image("an image of an unknown registry", "plan.stages[0].base", "evil.example/miner:latest"),
         image("an image with an instruction in its name", "plan.stages[0].base", "debian\nRUN evil"),
         image("an image that a variable names", "plan.stages[0].base", "${BASE}"),
         image("an image that sets a platform", "plan.stages[0].base", "--platform=evil debian"),
@@ -102,7 +102,7 @@ pub(super) fn specimens() -> Vec<Specimen> {
         ),
         run("runs a program with endless arguments", "steps[0].run.argv", json!({ "argv": vec!["x"; 65] })),
         run(
-            "shares the cache of a stranger",
+            "shares the cache of another tenant",
             "caches[0].id",
             json!({ "argv": ["true"], "caches": [{ "id": "../org-2", "path": "/cache" }] }),
         ),

@@ -1,4 +1,4 @@
-//! Released WIT never changes: whoever built a component against it has no way to learn that it did.
+//! Released WIT never changes: an author who built a component against it cannot learn that it did.
 //!
 //! A folder of WIT whose package is at 1.0.0 or above is listed in the `released.toml` beside it with the digest of its files,
 //! from the commit that releases it on. Below 1.0.0 host and guest agree on the minor, and a folder may change.

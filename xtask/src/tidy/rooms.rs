@@ -37,7 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "convergence-provision",
         &[
-            // Whoever starts a container puts the tenant's key into it, and `access` alone derives keys.
+            // The code that starts a container puts the tenant's key into it, and `access` alone derives keys.
             "convergence-access",
             "convergence-model",
             "convergence-plugin",

@@ -186,7 +186,7 @@ impl Toolchain {
     }
 
     /// Compiles one file. Headers are looked for in both folders; warnings are for those outside the second, whose files
-    /// are generated and not the author's to mend.
+    /// are generated and not the author's to fix.
     fn compile(&self, folder: &Path, headers: [&Path; 2], source: &Path, object: &Path) -> Result<(), BuildError> {
         let [runtime, made] = headers;
         let own = !source.starts_with(made);

@@ -64,7 +64,7 @@ pub enum BuildError {
 }
 
 /// Builds a project with its language's toolchain, whose messages go to standard error, and returns where the component
-/// is. A component that comes out as it was keeps its file, so that whoever watches it sees no change.
+/// is. A component that comes out as it was keeps its file, so that a program that watches it sees no change.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub fn build(project: &Project) -> Result<PathBuf, BuildError> {
     };
     let component = project.component();
     if !fs::read(&component).is_ok_and(|old| old == bytes) {
-        // Written beside and renamed: whoever reads the folder never sees half a component.
+        // Written beside and renamed: a reader of the folder never sees half a component.
         let fresh = component.with_extension("wasm.new");
         write(&fresh, &bytes)?;
         fs::rename(&fresh, &component).map_err(|source| BuildError::Files {

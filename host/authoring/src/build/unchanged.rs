@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(build("tool 2"), 2);
         write(&folder.path().join("src/more.py"), b"").unwrap();
         assert_eq!(build("tool 2"), 3);
-        // Whoever writes over the component gets one that is made of the sources again.
+        // An author who overwrites the component gets one that is made of the sources again.
         write(&project.component(), b"other").unwrap();
         assert_eq!(build("tool 2"), 4);
     }

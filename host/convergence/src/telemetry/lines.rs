@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// How long a line waits for a reader that is slow. Whoever logs waits with it, so after one that waited in vain the next ones
+/// How long a line waits for a reader that is slow. The thread that logs waits with it, so after one that waited in vain the next ones
 /// do not wait, until something can be written again.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// What a pipe that can take anything takes without waiting.

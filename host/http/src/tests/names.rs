@@ -24,7 +24,7 @@ impl Site {
 /// The answer without what differs from request to request.
 fn lasting(answer: Answer) -> (StatusCode, Value) {
     let mut document = answer.document;
-    for changing in ["requestId", "uptime", "cpuUsage", "memoryUsage"] {
+    for changing in ["requestId", "uptime", "cpuUsage", "memoryUsage", "measuredAt"] {
         if let Some(value) = document.get_mut(changing) {
             *value = Value::Null;
         }

@@ -103,7 +103,7 @@ pub enum RegistryError {
 /// Why we would not go somewhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// An address inside, where a stranger must not send us.
+    /// An address inside, where an untrusted registry must not send us.
     #[error(
         "its address {0} is not a public one, and only a registry listed in [registries] may be at such an address or lead to one"
     )]

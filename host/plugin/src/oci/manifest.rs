@@ -139,7 +139,7 @@ fn null_as_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BT
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A stranger's word in a message.
+/// Untrusted text in a message.
 fn shown(text: &str) -> String {
     text.chars().take(100).collect::<String>().escape_debug().to_string()
 }

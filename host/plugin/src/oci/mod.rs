@@ -2,7 +2,7 @@
 //! `application/vnd.wasm.config.v0+json` and one layer, `application/wasm`. Our signature travels as an annotation of
 //! the manifest, so that other tools see a component like any other.
 //!
-//! What comes from a registry is a stranger's: every answer is capped in size and time, every blob is held against its
+//! What comes from a registry is untrusted: every answer is capped in size and time, every blob is held against its
 //! digest, and a registry that the operator did not list can have nothing dialled but public addresses
 //! ([`RegistrySettings`]). `docs/plugins/registries.md` is the operator's side.
 //!

@@ -28,7 +28,7 @@ impl Default for RegistrySettings {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Registry {
-    /// Whether it is spoken to without TLS; where absent, only if it is on this machine. Whoever is between can then
+    /// Whether it is spoken to without TLS; where absent, only if it is on this machine. Anybody in between can then
     /// read the password and change what is not signed.
     pub plain_http: Option<bool>,
     /// Who we are there; nobody where absent.

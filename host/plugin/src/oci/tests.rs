@@ -169,7 +169,7 @@ async fn a_registry_that_stands_still_is_left() {
 }
 
 #[tokio::test]
-async fn nobody_inside_is_dialled_for_a_stranger() {
+async fn no_internal_address_is_dialled_for_an_untrusted_registry() {
     let inside = Host::start(|_, _| ok(COMPONENT)).await;
     let (plain, tls) = (format!("http://{}/", inside.name()), format!("https://{}/", inside.name()));
     for (to, expected) in [

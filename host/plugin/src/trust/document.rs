@@ -77,7 +77,7 @@ impl Signature {
         if text.len() > MAX_SIGNATURE_BYTES {
             return Err(SignatureError::TooLong);
         }
-        // The text may be a stranger's: what the parser says of it goes to the operator without control characters.
+        // The text may be untrusted: what the parser says of it goes to the operator without control characters.
         let document: Document = serde_json::from_str(text)
             .map_err(|error| SignatureError::Document(error.to_string().escape_debug().to_string()))?;
         if document.algorithm != ALGORITHM {

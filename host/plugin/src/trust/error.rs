@@ -25,7 +25,7 @@ pub enum TrustError {
     },
     /// The signature is one of another file.
     #[error(
-        "its signature is over {signed}, and the file is {actual}: one of the two was changed or replaced; get both again from whoever made them"
+        "its signature is over {signed}, and the file is {actual}: one of the two was changed or replaced; get both again from their author"
     )]
     WrongBytes {
         /// The digest that was signed.
@@ -34,9 +34,7 @@ pub enum TrustError {
         actual: String,
     },
     /// The signature was not made by the key it names.
-    #[error(
-        "its signature is not by the key `{name}` that it names: it was altered; get it again from whoever made it"
-    )]
+    #[error("its signature is not by the key `{name}` that it names: it was altered; get it again from its author")]
     Forged {
         /// The key's name in the configuration.
         name: String,

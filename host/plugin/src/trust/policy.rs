@@ -119,7 +119,7 @@ impl TrustPolicy {
         self.keys.values().map(|(name, key)| (name.as_str(), key))
     }
 
-    /// What the operator should mend: the revocation list, where it cannot be read now.
+    /// What the operator should fix: the revocation list, where it cannot be read now.
     #[must_use]
     pub fn problem(&self) -> Option<RevocationError> {
         self.revoked().broken.clone()
@@ -192,7 +192,7 @@ impl TrustPolicy {
     ///
     /// # Errors
     /// The file that is there now cannot be used. What was revoked before stays revoked, and nothing is admitted until
-    /// it is mended: whoever breaks the list, by a slip or on purpose, must not thereby bring back what is on it.
+    /// it is fixed: breaking the list, by a slip or on purpose, must not bring back what is on it.
     pub fn refresh(&self) -> Result<bool, RevocationError> {
         let Some(path) = &self.path else { return Ok(false) };
         let before = self.revoked();

@@ -91,7 +91,7 @@ fn another_key_cannot_sign_in_the_name_of_a_trusted_one() {
 }
 
 #[test]
-fn where_none_is_required_a_strangers_counts_as_none_and_a_bad_one_is_refused() {
+fn where_none_is_required_one_by_an_unknown_key_counts_as_none_and_a_bad_one_is_refused() {
     let policy = policy(false, &[("release", &secret(1))]);
     let confirm = |admitted: Admitted| admitted.confirm("x", &"1.0.0".parse().unwrap(), Kind::Policy);
     assert_eq!(confirm(policy.admit(DIGEST, None, now()).unwrap()), Ok(None));
@@ -215,7 +215,7 @@ fn what_was_revoked_is_refused_and_found_among_what_runs() {
     // A list that breaks brings nothing back, and lets nothing new in.
     fs::write(&path, "[keys]\nstolen = 3\n").unwrap();
     assert!(matches!(policy.refresh(), Err(RevocationError::Wrong { .. })));
-    assert!(matches!(policy.refresh(), Err(RevocationError::Wrong { .. })), "it is said until it is mended");
+    assert!(matches!(policy.refresh(), Err(RevocationError::Wrong { .. })), "it is said until it is fixed");
     assert!(policy.problem().is_some());
     assert!(policy.is_revoked(DIGEST, Some(key.public().id())).is_some());
     assert!(matches!(policy.admit(OTHER, None, now()), Err(TrustError::RevocationsUnknown(_))));

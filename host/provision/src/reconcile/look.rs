@@ -81,6 +81,7 @@ impl Provisioner {
         proof::prove(self.runtime.as_ref(), &self.store, &desired, &mut things).await?;
         if whom.is_none() {
             self.remember(memory, &mut things, &desired);
+            self.live.keep(|tenant| desired.tenants.contains_key(tenant));
         }
         Ok((desired, Observed { containers, things }, standings))
     }
@@ -144,7 +145,7 @@ impl Provisioner {
         let revision = self.store.latest_revision(&scope, tenant).await?;
         let (Some(row), Some(binding), Some(revision)) = (row, binding, revision) else { return Ok(Vec::new()) };
         let Some(built) = revision.built.clone() else { return Ok(Vec::new()) };
-        // A plan that is not allowed any more is nothing a repair could mend.
+        // A plan that is not allowed any more is nothing a repair could fix.
         let rules = self.rules(&row.spec, revision.limits.memory_mb);
         let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };
         let nobody = OperationId(uuid::Uuid::nil());

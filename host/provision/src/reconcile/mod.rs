@@ -106,7 +106,7 @@ impl Provisioner {
                 }
             }
             let soon = !again.is_empty() || changes.is_none();
-            // Whoever is heard of is in here, also where something else comes before the last of those who are.
+            // Every tenant that is heard of is in here, also where something else comes before the last of those who are.
             let mut heard = again;
             let knows = tokio::select! {
                 () = stop.cancelled() => true,
@@ -200,6 +200,7 @@ impl Provisioner {
         let Some(stream) = changes else { return std::future::pending().await };
         let mut hear = |changed: Changed| {
             self.ends.hear(&changed, self.clock.now());
+            self.live.outdate(changed.tenant);
             heard.insert(changed.tenant);
         };
         match stream.next().await {

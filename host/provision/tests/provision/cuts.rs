@@ -1,5 +1,5 @@
 //! The connection to PostgreSQL is cut around every COMMIT of a spawn and of a destroy, before the server hears of it and
-//! after it was carried out. Whoever asked sends the request again, as clients do; nobody else helps.
+//! after it was carried out. The caller sends the request again, as clients do; nobody else helps.
 #![expect(clippy::print_stdout, reason = "how many cuts there were is worth seeing")]
 
 use std::sync::Arc;
@@ -142,14 +142,14 @@ async fn cut_everywhere(kind: &str) -> usize {
             let was_cut = if kind == "spawn" {
                 scene.cutter.cut(n, cut);
                 let env_id = scene.spawn(key, &told).await;
-                let was_cut = scene.cutter.mend();
+                let was_cut = scene.cutter.restore();
                 scene.destroy(env_id, &told).await;
                 was_cut
             } else {
                 let env_id = scene.spawn(key, &told).await;
                 scene.cutter.cut(n, cut);
                 scene.destroy(env_id, &told).await;
-                scene.cutter.mend()
+                scene.cutter.restore()
             };
             if !was_cut {
                 println!("{cuts} cuts around the {} commits of a {}", n - 1, kind);

@@ -1,7 +1,7 @@
 //! Every fault at every call of every operation, in its first run and in the one that recovers.
 //!
 //! The table is made from what is registered: the operations that there are, and the calls each of them is seen to make of the
-//! engine. Whoever adds an operation, a step or a call adds rows to it without knowing. A server that is killed is threads
+//! engine. An operation, a step or a call that is added adds rows to it by itself. A server that is killed is threads
 //! and connections that end at once; what they asked of the engine has happened, or has not.
 //!
 //! `CONVERGENCE_TEST_ENGINE` says which database it is about.
@@ -62,7 +62,7 @@ const TROUBLES: [Trouble; 7] = [
 ];
 /// Those after which somebody else goes on.
 const DEATHS: [Trouble; 2] = [Trouble::KilledBefore, Trouble::KilledAfter];
-/// What may happen to whoever goes on.
+/// What may happen to the server that goes on.
 const AGAIN: [Trouble; 4] = [Trouble::Away, Trouble::ReplyLost, Trouble::KilledBefore, Trouble::KilledAfter];
 
 impl Trouble {
@@ -168,7 +168,7 @@ impl Table {
             // Killed at that call; or the operation is over before it comes to that.
             self.reached_or_over(at, operation).await;
             life.kill().await;
-            // The app would come up now; whoever goes on must go on undoing all the same.
+            // The app would come up now; the next server must go on undoing all the same.
             if case.on_the_way_back {
                 self.site.runtime.readiness(Readiness::Ready);
             }

@@ -109,7 +109,7 @@ async fn an_app_that_does_not_answer_is_told_apart_from_one_that_ends() {
 }
 
 #[tokio::test]
-async fn taken_ports_and_networks_are_left_to_whoever_has_them() {
+async fn taken_ports_and_networks_are_left_to_their_owners() {
     let bench = Bench::new().await;
     bench.runtime.take_port(*PORTS.start());
     bench

@@ -61,3 +61,33 @@ async fn an_app_that_hangs_is_stopped_and_started_again_and_how_it_ended_is_know
     stop.cancel();
     reconciler.await.unwrap();
 }
+
+#[tokio::test]
+async fn however_many_ask_how_a_tenant_is_the_engine_is_asked_once_until_it_tells_of_a_change() {
+    let bench = Bench::new().await;
+    let env_id = bench.spawn("app").await.env_id().unwrap();
+    let (stop, scope) = (CancellationToken::new(), Scope::platform());
+    let report = async || bench.provisioner.status(&scope, env_id).await.unwrap().unwrap();
+    report().await;
+
+    bench.runtime.forget_journal();
+    let all = futures_util::future::join_all((0..100).map(|_| report())).await;
+    assert!(all.iter().all(|report| report.usage.is_some_and(|usage| usage.memory_bytes > 0)));
+    let asked = bench.runtime.journal().iter().filter(|call| ["observe", "stats"].contains(&call.method)).count();
+    assert_eq!(asked, 0, "{:?}", bench.runtime.journal());
+
+    let reconciler = tokio::spawn(std::sync::Arc::clone(&bench.provisioner).reconcile(stop.clone()));
+    bench.runtime.called("verify").await;
+    report().await;
+    bench.runtime.hang(&name(env_id));
+    let told = async {
+        while report().await.container.unwrap().health != Some(HealthStatus::Unhealthy) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_millis(900), told)
+        .await
+        .expect("it is told before the reading is a second old");
+    stop.cancel();
+    reconciler.await.unwrap();
+}

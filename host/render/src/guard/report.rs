@@ -44,7 +44,7 @@ impl Broken {
     }
 }
 
-/// A stranger's text in a message: shortened, quoted, and without anything a terminal would act on.
+/// Untrusted text in a message: shortened, quoted, and without anything a terminal would act on.
 pub(super) fn excerpt(text: &str) -> String {
     let head: String = text.chars().take(60).collect();
     let more = if head.len() < text.len() { "…" } else { "" };

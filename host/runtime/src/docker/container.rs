@@ -178,7 +178,7 @@ impl Docker {
 enum Holder {
     /// It is free.
     Nobody,
-    /// Whoever asks, with the container of this id.
+    /// The same owner, with the container of this id.
     Ours(String),
     /// Somebody else.
     Foreign,

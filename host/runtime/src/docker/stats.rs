@@ -2,29 +2,17 @@
 //!
 //! Where the server shares the machine with the engine the kernel's own files are read: 0.15 ms instead of the
 //! second that the engine takes for one sample, and a thirtieth of the engine's effort. Otherwise the engine is
-//! asked twice for samples without its own wait.
+//! asked for a sample without its own wait.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bollard::models;
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures_util::StreamExt;
-use tokio::time::Instant;
 
 use super::connect::{Docker, Fault};
 use crate::error::RuntimeError;
 use crate::observed::Usage;
-
-/// The time in which the CPU is measured.
-const WINDOW: Duration = Duration::from_millis(100);
-
-/// One reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sample {
-    cpu_nanos: u64,
-    memory_bytes: u64,
-}
 
 impl Docker {
     pub(super) async fn measure(&self, name: &str) -> Result<Usage, RuntimeError> {
@@ -40,20 +28,10 @@ impl Docker {
             });
         };
         let files = CgroupFiles::find(Path::new("/proc"), Path::new("/sys/fs/cgroup"), pid, &id);
-        let began = Instant::now();
-        let first = self.sample(name, files.as_ref()).await?;
-        tokio::time::sleep_until(began + WINDOW).await;
-        let took = began.elapsed();
-        let second = self.sample(name, files.as_ref()).await?;
-        let nanos = second.cpu_nanos.saturating_sub(first.cpu_nanos);
-        Ok(Usage {
-            cpu_percent: nanos as f64 / took.as_nanos().max(1) as f64 * 100.0,
-            cpu_nanos: second.cpu_nanos,
-            memory_bytes: second.memory_bytes,
-        })
+        self.sample(name, files.as_ref()).await
     }
 
-    async fn sample(&self, name: &str, files: Option<&CgroupFiles>) -> Result<Sample, RuntimeError> {
+    async fn sample(&self, name: &str, files: Option<&CgroupFiles>) -> Result<Usage, RuntimeError> {
         // Files of the kernel's memory: reading them does not wait for a disk.
         if let Some(sample) = files.and_then(CgroupFiles::read) {
             return Ok(sample);
@@ -67,7 +45,7 @@ impl Docker {
             })
             .await;
         match answer {
-            Ok(stats) => Ok(stats.map(from_engine).unwrap_or(Sample { cpu_nanos: 0, memory_bytes: 0 })),
+            Ok(stats) => Ok(stats.map(from_engine).unwrap_or(Usage { cpu_nanos: 0, memory_bytes: 0 })),
             Err(Fault::Refused { status: 404, .. }) => {
                 Err(RuntimeError::NotFound { what: format!("container {name}") })
             }
@@ -76,7 +54,7 @@ impl Docker {
     }
 }
 
-fn from_engine(stats: models::ContainerStatsResponse) -> Sample {
+fn from_engine(stats: models::ContainerStatsResponse) -> Usage {
     let memory = stats.memory_stats.unwrap_or_default();
     let given_back = memory
         .stats
@@ -84,7 +62,7 @@ fn from_engine(stats: models::ContainerStatsResponse) -> Sample {
         .and_then(|stats| stats.get("total_inactive_file").or_else(|| stats.get("inactive_file")))
         .copied()
         .unwrap_or_default();
-    Sample {
+    Usage {
         cpu_nanos: stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage).unwrap_or_default(),
         memory_bytes: memory.usage.unwrap_or_default().saturating_sub(given_back),
     }
@@ -133,20 +111,17 @@ impl CgroupFiles {
         }
     }
 
-    fn read(&self) -> Option<Sample> {
+    fn read(&self) -> Option<Usage> {
         match self {
             Self::V1 { cpu, memory } => {
                 let used = number(&memory.join("memory.usage_in_bytes"))?;
                 let cache = entry(&memory.join("memory.stat"), "total_inactive_file").unwrap_or_default();
-                Some(Sample {
-                    cpu_nanos: number(&cpu.join("cpuacct.usage"))?,
-                    memory_bytes: used.saturating_sub(cache),
-                })
+                Some(Usage { cpu_nanos: number(&cpu.join("cpuacct.usage"))?, memory_bytes: used.saturating_sub(cache) })
             }
             Self::V2 { all } => {
                 let used = number(&all.join("memory.current"))?;
                 let cache = entry(&all.join("memory.stat"), "inactive_file").unwrap_or_default();
-                Some(Sample {
+                Some(Usage {
                     cpu_nanos: entry(&all.join("cpu.stat"), "usage_usec")?.saturating_mul(1000),
                     memory_bytes: used.saturating_sub(cache),
                 })
@@ -196,7 +171,7 @@ mod tests {
             ],
         );
         let find = |id| CgroupFiles::find(&root.join("proc"), &root.join("cg"), 7, id);
-        assert_eq!(find("abc").unwrap().read(), Some(Sample { cpu_nanos: 5000, memory_bytes: 800 }));
+        assert_eq!(find("abc").unwrap().read(), Some(Usage { cpu_nanos: 5000, memory_bytes: 800 }));
         assert_eq!(find("another"), None);
     }
 
@@ -214,6 +189,6 @@ mod tests {
             ],
         );
         let files = CgroupFiles::find(&root.join("proc"), &root.join("cg"), 7, "abc").unwrap();
-        assert_eq!(files.read(), Some(Sample { cpu_nanos: 5000, memory_bytes: 800 }));
+        assert_eq!(files.read(), Some(Usage { cpu_nanos: 5000, memory_bytes: 800 }));
     }
 }

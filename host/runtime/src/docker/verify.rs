@@ -117,7 +117,7 @@ pub(super) fn deviations(workload: &Workload, found: &models::ContainerInspectRe
     report.0
 }
 
-/// Those asked for must be there; an image may add its own. The operation's is that of whoever made it.
+/// Those asked for must be there; an image may add its own. The operation's is that of the one that made it.
 fn labels(report: &mut Report, workload: &Workload, config: &models::ContainerConfig) {
     let empty = HashMap::new();
     let found = config.labels.as_ref().unwrap_or(&empty);

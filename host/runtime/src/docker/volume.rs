@@ -59,7 +59,7 @@ impl Docker {
     }
 
     pub(super) async fn delete_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
-        // A volume has no id but its name, so looking and removing cannot be one. Whoever would slip in between had
+        // A volume has no id but its name, so looking and removing cannot be one. A program that slipped in between had
         // to remove ours and make their own in a millisecond, and the engine refuses to remove one in use.
         match self.find_volume(name).await? {
             None => return Ok(Removal::Absent),

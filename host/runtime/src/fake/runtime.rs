@@ -181,7 +181,7 @@ impl Runtime for FakeRuntime {
     async fn stats(&self, name: &str) -> Result<Usage, RuntimeError> {
         self.act("stats", name, |world| {
             world.running(name)?;
-            Ok(Usage { cpu_percent: 1.0, cpu_nanos: 1_000_000, memory_bytes: 10 * 1024 * 1024 })
+            Ok(Usage { cpu_nanos: 1_000_000, memory_bytes: 10 * 1024 * 1024 })
         })
         .await
     }

@@ -32,7 +32,7 @@ async fn what_was_put_back_is_not_taken_before_its_time() {
     assert_eq!((waits.state, waits.retries), (OperationState::Queued, 1));
     assert_eq!(take(&store).await, None);
     assert_eq!(claim_one(&store, operation_id(1), "worker", HELD, at(3)).await.unwrap(), None);
-    assert_eq!(renew(&store, &lease).await, None, "whoever put it back has it no more");
+    assert_eq!(renew(&store, &lease).await, None, "the server that put it back has it no more");
     let told = store.events(&own(), operation_id(1), 0, 10).await.unwrap();
     assert_eq!((told[0].event, told[0].detail.as_str()), (EventKind::Waiting, "the engine is away"));
 

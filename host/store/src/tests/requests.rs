@@ -52,7 +52,7 @@ async fn with_repair(store: &Store, n: u128, name: &str, m: u128) -> EnvId {
 }
 
 #[tokio::test]
-async fn a_cancel_reaches_whoever_works_on_the_operation_or_takes_it_next() {
+async fn a_cancel_reaches_the_server_that_works_on_the_operation_or_takes_it_next() {
     let Fixture { store, database: _database } = Fixture::new().await;
     store.begin_spawn(&own(), &new_spawn(1, "queued")).await.unwrap();
     for _ in 0..2 {
@@ -80,11 +80,11 @@ async fn a_cancel_reaches_whoever_works_on_the_operation_or_takes_it_next() {
     let over = Conflict::Over { operation: operation_id(2), state: "failed" };
     assert_eq!(conflict(cancel(&store, 2).await), over);
     assert_eq!(cancel(&store, 9).await.unwrap(), None);
-    let elsewhere = store.request_cancel(&foreign(), operation_id(1), "stranger", at(54)).await.unwrap();
+    let elsewhere = store.request_cancel(&foreign(), operation_id(1), "outsider", at(54)).await.unwrap();
     assert_eq!(elsewhere, None, "somebody else's is absent");
     let told = audit(&store).await;
     let cancels = told.iter().filter(|(actor, action)| actor == "canceller" && action == "operation.cancel").count();
-    assert_eq!((cancels, told.iter().any(|(actor, _)| actor == "stranger")), (4, false), "{told:?}");
+    assert_eq!((cancels, told.iter().any(|(actor, _)| actor == "outsider")), (4, false), "{told:?}");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn what_failed_and_left_its_tenant_is_tried_again_and_nothing_else_is() {
     let ending = Ending { state, failure: Some(failure()), result: None, effect, action };
     store.end(&repair.lease, &ending, at(5)).await.unwrap();
 
-    let foreign = store.request_retry(&foreign(), operation_id(2), HELD, "stranger", at(6)).await.unwrap();
+    let foreign = store.request_retry(&foreign(), operation_id(2), HELD, "outsider", at(6)).await.unwrap();
     assert_eq!((foreign, retry(&store, 9).await.unwrap()), (None, None));
     let again = retry(&store, 2).await.unwrap().unwrap();
     assert_eq!((again.state, again.failure, again.direction), (OperationState::Queued, None, Direction::Forward));

@@ -119,7 +119,7 @@ async fn a_step_that_is_once_is_asked_about_when_a_server_stops_in_the_middle_of
 }
 
 #[tokio::test]
-async fn one_exclusive_operation_of_a_subject_at_a_time_whoever_asks() {
+async fn one_exclusive_operation_of_a_subject_at_a_time() {
     let site = Site::new().await;
     let (one, two) = (site.front(), site.front());
     let acts = [listen()];

@@ -30,6 +30,9 @@ pub(crate) struct Status {
     /// For example `128MB`; absent while none runs.
     #[schema(example = "128MB")]
     memory_usage: Option<String>,
+    /// When both were measured, in RFC 3339: a second ago at most. The processor's use is that since the sample before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    measured_at: Option<jiff::Timestamp>,
     /// `starting`, `healthy` or `unhealthy`, as its container's own health check says; absent while none runs.
     health: Option<&'static str>,
     /// How often the engine started the app again since its container was made; absent where there is no container.
@@ -97,6 +100,7 @@ pub(crate) async fn status(
             out_of_memory: end.oom,
             at: end.at,
         }),
+        measured_at: report.usage.as_ref().map(|usage| usage.at),
         failure: report.tenant.failure.map(FailureView::from),
         memory_usage: report.usage.as_ref().map(|usage| format!("{}MB", usage.memory_bytes / (1024 * 1024))),
     }))

@@ -1,7 +1,7 @@
 /* The validation policy `name-rules`: what tenants may be called.
  *
  * An example of a plugin in C, without a C library: a site's naming convention. Every rule that is broken is told, so
- * that a caller mends all at once. */
+ * that a caller fixes all at once. */
 
 #include "runtime.h"
 

@@ -38,7 +38,7 @@ impl Template for StaticSite {
     fn detect(request: &Request, _: &NoConfig) -> Result<Option<Detection>, PluginError> {
         let found = request.source.as_ref().is_some_and(|source| source.has("index.html"));
         Ok(found.then(|| Detection {
-            // Many applications have such a file; whoever knows more about them shall win.
+            // Many applications have such a file; a template that knows more about them wins.
             confidence: 30,
             language: "static".to_owned(),
             framework: None,

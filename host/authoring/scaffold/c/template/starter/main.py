@@ -1,4 +1,4 @@
-"""What a new tenant starts with: a page, and an answer for whoever asks how it is."""
+"""What a new tenant starts with: a page, and an answer to health checks."""
 
 import os
 import signal
