@@ -27,6 +27,38 @@ async fn a_first_start_that_was_cut_off_is_finished_by_the_next_one_with_the_sam
     assert!(!data.join("first-start").exists());
 }
 
+/// Doctor asks the server that runs; told a configuration it looks at the installation itself, and changes no byte of it.
+#[tokio::test]
+async fn doctor_asks_the_running_server_and_changes_nothing_of_an_installation() {
+    let mut server = without_engine().await;
+    let report = |output: std::process::Output| String::from_utf8(output.stdout).unwrap();
+    let asked = report(server.cli(&["doctor"]));
+    assert!(asked.contains("answers and is not ready") && asked.contains("WRONG server: engine:"), "{asked}");
+    let config = server.config_file();
+    let doctor = ["doctor", "--config", config.to_str().unwrap()];
+    let beside = report(server.cli(&doctor));
+    let reads =
+        if convergence_test_database::is_postgres() { "ok    database: postgres" } else { "ok    database: sqlite" };
+    assert!(beside.contains(reads) && beside.contains("WRONG engine"), "{beside}");
+
+    assert!(server.stop());
+    let files = || -> std::collections::BTreeMap<_, _> {
+        let entries = fs::read_dir(server.data()).unwrap().map(|entry| entry.unwrap().path());
+        // The index that connections share is not data: SQLite makes it anew from the log.
+        let is_data = |path: &std::path::PathBuf| path.is_file() && !path.to_string_lossy().ends_with("-shm");
+        entries.filter(is_data).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    };
+    let before = files();
+    let alone = report(server.cli(&doctor));
+    assert!(alone.contains(reads), "{alone}");
+    let after = files();
+    let changed: Vec<_> =
+        after.keys().chain(before.keys()).filter(|path| after.get(*path) != before.get(*path)).collect();
+    assert!(changed.is_empty(), "changed, made or removed: {changed:?}");
+    let nobody = report(server.cli(&["doctor"]));
+    assert!(nobody.contains("warn  server: nothing answers") && nobody.contains("the defaults"), "{nobody}");
+}
+
 /// Doctor looks at what a server would look at, and makes nothing of it.
 #[test]
 fn doctor_makes_no_folder_and_no_database() {

@@ -167,6 +167,38 @@ fn postgres_options(url: &str) -> Result<PgConnectOptions> {
     Ok(options.application_name("convergence"))
 }
 
+/// Opens an SQLite file that exists, only to read it.
+pub(crate) async fn open_sqlite_to_read(path: &Path) -> Result<SqlitePool> {
+    let mut shared = path.as_os_str().to_owned();
+    shared.push("-shm");
+    // A server that has the file open shares an index of its log in this file. Without one nobody writes, and SQLite would
+    // make it.
+    let is_shared = Path::new(&shared).exists();
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(!is_shared);
+    let options = options.busy_timeout(BUSY_TIMEOUT);
+    Ok(SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options).await?)
+}
+
+/// Connects to a PostgreSQL server, only to read.
+pub(crate) async fn open_postgres_to_read(url: &str) -> Result<PgPool> {
+    let options = postgres_options(url)?.options([("default_transaction_read_only", "on")]);
+    Ok(PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect_with(options).await?)
+}
+
+/// The newest migration of SQLite databases.
+pub(crate) fn newest_sqlite_migration() -> i64 {
+    newest(&migrations!("sqlite"))
+}
+
+/// The newest migration of PostgreSQL databases.
+pub(crate) fn newest_postgres_migration() -> i64 {
+    newest(&migrations!("postgres"))
+}
+
+fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// The tables of a database, and whose it says it is.
 type Owner = (Vec<String>, OwnerRow);
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
-use crate::{Result, Store};
+use crate::{Result, Store, StoreError};
 
 #[derive(sqlx::FromRow)]
 struct PluginRow {
@@ -73,25 +73,25 @@ impl Store {
     pub async fn plugin_inventory(&self) -> Result<Inventory> {
         self.database
             .retry(|| async move {
-                // One transaction that takes its turn as a writer does, so that what is read is of one moment.
-                let mut tx = self.database.begin().await?;
-                let (seq,): (i64,) =
-                    tx.one("UPDATE plugin_inventory SET seq = seq WHERE one = 1 RETURNING seq", values![]).await?;
+                let seq = self.plugin_inventory_seq().await?;
                 let mut inventory = Inventory { seq, ..Inventory::default() };
                 let sql =
                     "SELECT id, kind, enabled, configuration, organizations, active, previous, highest FROM plugins";
-                for row in tx.all::<PluginRow>(sql, values![]).await? {
+                for row in self.database.all::<PluginRow>(sql, values![]).await? {
                     let (id, installed) = row.read()?;
                     inventory.plugins.insert(id, installed);
                 }
                 let sql = "SELECT plugin, digest, version, source, signature, installed_at FROM plugin_versions";
-                for row in tx.all::<VersionRow>(sql, values![]).await? {
+                for row in self.database.all::<VersionRow>(sql, values![]).await? {
                     let (plugin, digest, version) = row.read()?;
                     if let Some(installed) = inventory.plugins.get_mut(&plugin) {
                         installed.versions.insert(digest, version);
                     }
                 }
-                tx.commit().await?;
+                // Each change counts the number up, so what was read is of one moment.
+                if self.plugin_inventory_seq().await? != seq {
+                    return Err(StoreError::Busy("the plugins changed while they were read".into()));
+                }
                 Ok(inventory)
             })
             .await

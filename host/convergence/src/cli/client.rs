@@ -40,6 +40,11 @@ impl Client {
         Ok(Self { http, base })
     }
 
+    /// The server's address, as it was named.
+    pub(crate) fn url(&self) -> &str {
+        &self.base
+    }
+
     /// A request; `path` begins with `/`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))

@@ -1,6 +1,7 @@
 //! `convergence doctor`
 
 mod names;
+mod server;
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
@@ -11,10 +12,11 @@ use convergence_access::KeyRing;
 use convergence_plugin::Shelf;
 use convergence_provision::Machine;
 use convergence_runtime::{Builder, Runtime};
-use convergence_store::Store;
+use convergence_store::{Inspected, Store};
 use serde::Serialize;
 use serde_json::json;
 
+use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
 use super::serve;
@@ -30,7 +32,7 @@ const PORTS_LOOKED_AT: usize = 50;
 /// Leftovers that are named; the others are counted.
 const LEFTOVERS_TOLD: usize = 5;
 
-/// Which configuration.
+/// Which configuration. Without one the running server is asked.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -51,27 +53,48 @@ struct Finding {
     check: &'static str,
     verdict: Verdict,
     detail: String,
-    /// How to mend it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 fn ok(check: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { check, verdict: Verdict::Ok, detail: detail.into(), mend: None }
+    Finding { check, verdict: Verdict::Ok, detail: detail.into(), fix: None }
 }
 
-fn wrong(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
-    Finding { check, verdict: Verdict::Wrong, detail: detail.into(), mend: Some(mend.into()) }
+fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Wrong, detail: detail.into(), fix: Some(fix.into()) }
 }
 
-fn warn(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
-    Finding { check, verdict: Verdict::Warn, detail: detail.into(), mend: Some(mend.into()) }
+fn warn(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Warn, detail: detail.into(), fix: Some(fix.into()) }
 }
 
-/// Looks at everything a spawn needs, without a server, and says how to mend what is wrong.
-pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let config = arguments.serve.configuration()?;
+/// Asks the running server for its checks, or looks at everything a server and a spawn need. Writes nothing.
+pub(crate) async fn run(
+    arguments: &Arguments,
+    client: impl Fn() -> Result<Client, Failure>,
+    output: &Output,
+) -> Result<(), Failure> {
     let mut findings = Vec::new();
+    if arguments.serve.file().is_none() {
+        let client = client()?;
+        if let Some(found) = server::ask(&client).await {
+            findings.extend(found);
+            findings.push(ok(
+                "more",
+                "`convergence doctor --config FILE` also looks at this machine's images, ports and disk",
+            ));
+            return conclude(&findings, output);
+        }
+        let detail = format!("nothing answers at {}; this looks at the machine instead", client.url());
+        findings.push(warn("server", detail, "start one with `convergence serve`, or name it with --url"));
+    }
+    let config = arguments.serve.configuration()?;
+    findings.push(match arguments.serve.file() {
+        Some(file) => ok("configuration", file.display().to_string()),
+        None => ok("configuration", "no file was named: the defaults, in the current folder"),
+    });
     let runtime = boot::engine(&config);
     let (installation, store) = installation(&config, &mut findings).await;
     let keys = installation.as_ref().map(|installation| KeyRing::new(&installation.master));
@@ -89,12 +112,17 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
     }
     findings.push(ports(&config));
     findings.push(disk(&config.data_dir));
+    conclude(&findings, output)
+}
+
+/// Prints the findings; what is wrong is the command's failure.
+fn conclude(findings: &[Finding], output: &Output) -> Result<(), Failure> {
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
-    output.result(&json!({ "ok": bad == 0, "findings": findings }), || report(&findings));
+    output.result(&json!({ "ok": bad == 0, "findings": findings }), || report(findings));
     match bad {
         0 => Ok(()),
-        1 => Err(Failure::BadNews("one thing is wrong; see above how to mend it".to_owned())),
-        many => Err(Failure::BadNews(format!("{many} things are wrong; see above how to mend them"))),
+        1 => Err(Failure::BadNews("one thing is wrong; see above how to fix it".to_owned())),
+        many => Err(Failure::BadNews(format!("{many} things are wrong; see above how to fix them"))),
     }
 }
 
@@ -105,8 +133,8 @@ fn report(findings: &[Finding]) -> String {
             Verdict::Warn => "warn ",
             Verdict::Wrong => "WRONG",
         };
-        let mend = finding.mend.as_ref().map(|mend| format!("\n      → {mend}")).unwrap_or_default();
-        format!("{mark} {}: {}{mend}", finding.check, finding.detail)
+        let fix = finding.fix.as_ref().map(|fix| format!("\n      → {fix}")).unwrap_or_default();
+        format!("{mark} {}: {}{fix}", finding.check, finding.detail)
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -134,21 +162,25 @@ async fn installation(config: &Config, findings: &mut Vec<Finding>) -> (Option<I
         }
         Err(reason) => {
             // The reason says what to do.
-            findings.push(Finding { check: "installation", verdict: Verdict::Wrong, detail: reason, mend: None });
+            findings.push(Finding { check: "installation", verdict: Verdict::Wrong, detail: reason, fix: None });
             (None, None)
         }
     }
 }
 
 async fn database(config: &Config) -> (Finding, Option<Store>) {
-    match Store::open(&config.database()).await {
-        Ok(store) => match store.check().await {
-            Ok(()) => (ok("database", format!("{} answers", store.engine_name())), Some(store)),
-            Err(error) => (wrong("database", error.to_string(), "look at the database server, or at the disk"), None),
-        },
-        Err(error) => {
-            (wrong("database", error.to_string(), "set `database` in the configuration, or DATABASE_URL"), None)
+    const CHECK: &str = "database";
+    match Store::inspect(&config.database()).await {
+        Ok(Inspected::Current(store)) => (ok(CHECK, format!("{} can be read", store.engine_name())), Some(store)),
+        Ok(Inspected::Older { found, known }) => {
+            let detail = format!("its tables are of version {found}, and the next start brings them to {known}");
+            (warn(CHECK, detail, "back it up, then start the server; until then doctor does not look into it"), None)
         }
+        Ok(Inspected::Newer { found, known }) => {
+            let detail = format!("its tables are of version {found}, and this program knows {known}");
+            (wrong(CHECK, detail, "run the version that wrote it, or a newer one"), None)
+        }
+        Err(error) => (wrong(CHECK, error.to_string(), "set `database` in the configuration, or DATABASE_URL"), None),
     }
 }
 
@@ -177,8 +209,8 @@ async fn engine(config: &Config, runtime: &dyn Runtime) -> Vec<Finding> {
     });
     let defaults = config.tenants.default_limits.into();
     findings.extend(Machine::from(&engine).refuses_defaults(&defaults).map(|reason| {
-        let mend = "lower them in the configuration; the server does not start with them while the engine answers";
-        wrong("default limits", reason, mend)
+        let fix = "lower them in the configuration; the server does not start with them while the engine answers";
+        wrong("default limits", reason, fix)
     }));
     findings
 }
@@ -215,7 +247,7 @@ async fn plugins(
         plugged.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
     findings.push(match plugged.rejected_policy() {
         Some(failure) => {
-            wrong("policies", failure.to_string(), "mend the file or its configuration; until then nothing is accepted")
+            wrong("policies", failure.to_string(), "fix the file or its configuration; until then nothing is accepted")
         }
         None if policies.is_empty() => {
             warn("policies", "none: nothing bounds what tenants ask for", "add policies/limits to the plugins folder")
@@ -223,7 +255,7 @@ async fn plugins(
         None => ok("policies", policies.join(", ")),
     });
     for problem in catalogue.problems() {
-        findings.push(warn("plugins", problem, "mend or remove the file; everything else works without it"));
+        findings.push(warn("plugins", problem, "fix or remove the file; everything else works without it"));
     }
     images.extend(templates.into_iter().flat_map(|template| template.languages).flat_map(|language| language.images));
     images
@@ -248,7 +280,7 @@ async fn base_images(config: &Config, builder: &dyn Builder, images: &BTreeSet<S
                 format!("{shown} is not on this machine; the first build pulls it"),
                 format!("`docker pull {resolved}`, or map it with [images] to an image that is here"),
             ),
-            Err(_) => warn("base images", format!("{shown}: the engine does not answer"), "mend the engine first"),
+            Err(_) => warn("base images", format!("{shown}: the engine does not answer"), "fix the engine first"),
         });
     }
     findings

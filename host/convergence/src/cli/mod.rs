@@ -54,7 +54,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Run the server, and spawn a first tenant if there is none.
     Up(up::Arguments),
-    /// Check the machine and say how to mend what is wrong.
+    /// Check the server, or this machine, and suggest fixes.
     Doctor(doctor::Arguments),
     /// Show what a spawn would build and run, without doing it.
     Plan(plan::Arguments),
@@ -111,7 +111,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         match command {
             Command::Serve(arguments) => serve::run(&arguments).await,
             Command::Up(arguments) => up::run(&arguments, output).await,
-            Command::Doctor(arguments) => doctor::run(&arguments, output).await,
+            Command::Doctor(arguments) => doctor::run(&arguments, client, output).await,
             Command::Plan(arguments) => plan::run(&client()?, arguments, output).await,
             Command::Spawn(arguments) => spawn::run(&client()?, arguments, output).await,
             Command::List(arguments) => list::run(&client()?, &arguments, output).await,

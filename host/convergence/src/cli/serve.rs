@@ -1,7 +1,7 @@
 //! `convergence serve`
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -22,6 +22,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// The configuration file, where one was named.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The configuration with the flags applied.
     pub(crate) fn configuration(&self) -> Result<Config, Failure> {
         Ok(Config::load(self.config.as_deref(), self.listen)?)
