@@ -6,7 +6,7 @@
 //! digest, and a registry that the operator did not list can have nothing dialled but public addresses
 //! ([`RegistrySettings`]). `docs/plugins/registries.md` is the operator's side.
 //!
-//! Why there is no crate for it: `docs/adr/0014-a-registry-client-of-our-own.md`.
+//! Why there is no crate for it: `docs/adr/0014-write-our-own-registry-client.md`.
 
 mod address;
 mod connection;
