@@ -26,6 +26,7 @@ mod pull;
 mod registry;
 mod scripting;
 mod settings;
+mod slowest;
 mod stand_in;
 mod step;
 mod test;

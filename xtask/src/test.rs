@@ -11,15 +11,14 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, tidy};
+use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, slowest, tidy};
 
-/// What opens a database, and so runs a second time. Of the tests of the whole product those that are about what becomes
-/// of tenants and operations; not those that build many images, that need the machine to themselves, or that are about one
-/// database anyway: the statements are the same whatever is built, and hostile plugins and authors meet no database.
-const ON_POSTGRES: &str = "package(convergence-store) | package(convergence-provision) | \
+/// What differs between databases, and so runs a second time: statements, transactions, locks and leases, and of the tests of
+/// the whole product those that end, restart or refuse a server. What a container does is the same whatever stores its row.
+const ON_POSTGRES: &str = "package(convergence-store) | package(convergence-work) | package(convergence-provision) | \
      (package(convergence-plugin) & binary(life)) | \
-     (binary(suite) & (test(/^tenant::/) | test(/^platform::plugin_admin::/)) & not test(exclusive) & \
-     not test(/^tenant::docker_(languages|compose|literal|database|two_servers)::/))";
+     (binary(suite) & not test(exclusive) & \
+     (test(/^tenant::docker_(tour|operations|restart|shutdown|doubt)::/) | test(/^platform::(plugin_admin|first_start)::/)))";
 
 /// What the person asked of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -81,11 +80,14 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     steps.run("example plugins", || authoring::build(workspace, &authoring::binary(workspace)).map(drop))?;
     let tested =
         steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
+    slowest::print(workspace);
     let on_postgres = if everything {
-        steps.run("tests on PostgreSQL", || {
+        let outcome = steps.run("tests on PostgreSQL", || {
             let mut again = nextest(workspace, options, &cluster, &registry)?;
             command::run(again.args(["--no-fail-fast", "-E", ON_POSTGRES]).env("CONVERGENCE_TEST_ENGINE", "postgres"))
-        })
+        });
+        slowest::print(workspace);
+        outcome
     } else {
         Ok(())
     };

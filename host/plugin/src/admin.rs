@@ -1,8 +1,6 @@
 //! What an administrator sees of the installed plugins, and decides about them.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use convergence_model::OrgId;
@@ -16,6 +14,7 @@ use crate::breaker::BreakerState;
 use crate::case::{Case, CaseOutcome};
 use crate::catalogue::Catalogue;
 use crate::registry::Registry;
+use crate::removed;
 use crate::stats::PluginStats;
 use crate::workbench::{ChangeError, Workbench};
 
@@ -146,25 +145,32 @@ impl Catalogue {
         Ok(Case { name: "try".to_owned(), config, input, expect: None }.run(&component).await)
     }
 
-    /// Carries out what an administrator decided.
+    /// Carries out what an administrator decided. Answers where the files of a plugin are kept that was removed.
     ///
     /// # Errors
     /// There is no such plugin or version, or it would not work then. Nothing was changed.
-    pub async fn decide(&self, id: &str, decision: &Decision, actor: &str) -> Result<(), ChangeError> {
+    pub async fn decide(&self, id: &str, decision: &Decision, actor: &str) -> Result<Vec<PathBuf>, ChangeError> {
         let mut work = self.work.lock().await;
-        if let (Decision::Remove, Some(installed)) = (decision, work.inventory.plugins.get(id)) {
-            let files = own_files(&work, installed);
-            remove_files(files)?;
-        }
         let now = self.clock.now();
+        let mut kept = Vec::new();
+        if let (Decision::Remove, Some(installed)) = (decision, work.inventory.plugins.get(id)) {
+            // As long as one lies there, the plugin would come back.
+            let moved = removed::keep(work.folder.root(), &own_files(&work, installed), now);
+            kept = moved.map_err(|(file, error)| {
+                ChangeError::Refused(format!(
+                    "its file {} cannot be moved ({error}), and would bring it back; remove the file first, or disable the plugin",
+                    file.display()
+                ))
+            })?;
+        }
         work.change(actor, now, |inventory| decide(inventory, id, decision)).await?;
         if *decision == Decision::Remove {
             work.files.retain(|_, found| found.plugin.as_ref().is_none_or(|(of, _)| of != id));
         }
         self.tidy(&mut work, actor).await;
         self.publish(&work);
-        tracing::info!(target: "plugin", plugin = id, actor, decision = decision.as_str(), "an administrator decided about a plugin");
-        Ok(())
+        tracing::info!(target: "plugin", plugin = id, actor, decision = decision.as_str(), ?kept, "an administrator decided about a plugin");
+        Ok(kept)
     }
 }
 
@@ -215,23 +221,6 @@ fn own_files(work: &Workbench, installed: &Installed) -> Vec<PathBuf> {
     let digests: BTreeSet<&String> = installed.versions.keys().collect();
     let lies_there = work.files.iter().filter(|(_, found)| found.verdict.as_ref().is_ok_and(|d| digests.contains(d)));
     lies_there.map(|(path, _)| work.folder.root().join(path)).collect()
-}
-
-/// Takes files out of the folder: as long as one lies there, the plugin would come back.
-fn remove_files(files: Vec<PathBuf>) -> Result<(), ChangeError> {
-    for file in files {
-        match fs::remove_file(&file) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(ChangeError::Refused(format!(
-                    "its file {} cannot be removed ({error}), and would bring it back; remove the file first, or disable the plugin",
-                    file.display()
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn info(work: &Workbench, registry: &Registry, id: &str, installed: &Installed) -> PluginInfo {

@@ -133,6 +133,9 @@ impl Folder {
     /// What the system says.
     pub(crate) fn read(&mut self, path: &Path, limit: usize) -> io::Result<Option<Contents>> {
         let full = self.root.join(path);
+        if leads_out(&self.root, &full) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is a link that leads out of the folder"));
+        }
         let bytes = read(&full, limit)?;
         let signature = read_signature(&full)?;
         let now = stamp(&full).ok();
@@ -197,8 +200,12 @@ impl Listing {
                 continue;
             }
             let (path, full) = (below.join(&name), root.join(below).join(&name));
-            // Follows links. What cannot be looked at is listed, so that its reading says why.
+            // Follows links within the folder. What cannot be looked at is listed, so that its reading says why.
             match fs::metadata(&full) {
+                Ok(_) if leads_out(root, &full) => self.problems.push(format!(
+                    "{} is a link that leads out of the plugins folder, and is not followed; copy the file into the folder",
+                    full.display()
+                )),
                 Ok(metadata) if metadata.is_dir() => folders.push(path),
                 Ok(metadata) if !metadata.is_file() => {}
                 _ if full.extension().is_some_and(|extension| extension == "wasm") => {
@@ -210,6 +217,16 @@ impl Listing {
         }
         Ok(folders)
     }
+}
+
+/// Whether a link leads out of a folder. Links within it are how Kubernetes mounts a ConfigMap.
+fn leads_out(root: &Path, path: &Path) -> bool {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    is_link
+        && match (fs::canonicalize(root), fs::canonicalize(path)) {
+            (Ok(root), Ok(target)) => !target.starts_with(root),
+            _ => true,
+        }
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
@@ -250,6 +267,27 @@ mod tests {
         fs::write(root.path().join("a.wasm.sig"), "{}").unwrap();
         folder.look(false);
         assert_eq!(names(&folder.look(false).changed), ["a.wasm"], "its signature changed");
+    }
+
+    #[test]
+    fn a_link_is_followed_within_the_folder_and_not_out_of_it() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let link = |target: &Path, name: &str| std::os::unix::fs::symlink(target, root.path().join(name)).unwrap();
+        fs::write(elsewhere.path().join("secret.wasm"), "another's").unwrap();
+        fs::create_dir(root.path().join(".data")).unwrap();
+        fs::write(root.path().join(".data/a.wasm"), "ours").unwrap();
+        link(&elsewhere.path().join("secret.wasm"), "out.wasm");
+        link(elsewhere.path(), "folder");
+        link(Path::new(".data/a.wasm"), "a.wasm");
+        let mut folder = Folder::new(root.path().to_owned());
+        let look = folder.look(true);
+        assert_eq!(names(&look.changed), ["a.wasm"]);
+        assert_eq!(look.problems.len(), 2, "{:?}", look.problems);
+        assert!(look.problems.iter().any(|problem| problem.contains("out.wasm")), "{:?}", look.problems);
+        // Replaced between the look and the reading.
+        fs::remove_file(root.path().join("a.wasm")).unwrap();
+        link(&elsewhere.path().join("secret.wasm"), "a.wasm");
+        assert!(folder.read(Path::new("a.wasm"), 100).is_err());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod install;
 pub mod oci;
 mod policy;
 mod registry;
+mod removed;
 mod shelf;
 mod snapshot;
 mod stats;

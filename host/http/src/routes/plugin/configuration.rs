@@ -31,7 +31,7 @@ pub(crate) async fn configure(
     let caller = caller.administrator()?;
     let decision = Decision::Configure(Some(Value::Object(configuration)));
     match app.catalogue.decide(&id, &decision, caller.name()).await {
-        Ok(()) => wire::find(&app, &id).await.map(|plugin| Json(plugin.into())),
+        Ok(_) => wire::find(&app, &id).await.map(|plugin| Json(plugin.into())),
         Err(ChangeError::Refused(reason)) => {
             Err(Problem::invalid(&[Violation::deny("configuration", "invalid-configuration", reason)]))
         }
