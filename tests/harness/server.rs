@@ -126,13 +126,24 @@ impl Server {
 
     /// Starts the process again after it ended.
     pub(crate) async fn launch(&mut self) {
+        self.spawn_process();
+        self.started().await;
+    }
+
+    /// The same, and does not wait until it answers.
+    pub(crate) fn spawn_process(&mut self) {
         let log =
             File::options().create(true).append(true).open(self.log_file()).expect("the test's folder is writable");
-        self.launch_with(log.into(), "").await;
+        self.spawn_with(log.into(), "");
     }
 
     /// The same with its log elsewhere: at `stderr`, unless a shell redirects it, as in `2>&-`.
     pub(crate) async fn launch_with(&mut self, stderr: Stdio, redirection: &str) {
+        self.spawn_with(stderr, redirection);
+        self.started().await;
+    }
+
+    fn spawn_with(&mut self, stderr: Stdio, redirection: &str) {
         let child = Command::new("sh")
             .args(["-c", &format!("exec \"$0\" serve --config \"$1\" {redirection}")])
             .arg(binary())
@@ -144,7 +155,12 @@ impl Server {
             .stderr(stderr)
             .spawn()
             .expect("the server's binary can be run");
-        let child = self.child.insert(child);
+        self.child = Some(child);
+    }
+
+    /// Waits until the process answers everything.
+    pub(crate) async fn started(&mut self) {
+        let child = self.child.as_mut().expect("it was launched");
         let (http, log) = (&self.http, self.folder.path().join("log"));
         eventually("the server answers", Duration::from_secs(120), || {
             let ended = child.try_wait().expect("it is our child");
@@ -152,8 +168,9 @@ impl Server {
             async move {
                 // Or somebody else's server would be taken for it.
                 assert!(ended.is_none(), "the server ended at its start: {ended:?}\n{log}");
-                let answer = http.try_send(http.request(reqwest::Method::GET, "/health")).await;
-                answer.map(drop).map_err(|error| format!("{error}\n{log}"))
+                let answer = http.try_send(http.request(reqwest::Method::GET, "/ready")).await;
+                let ready = answer.map_err(|error| format!("{error}\n{log}"))?.json();
+                if ready["status"] == "starting" { Err(format!("{ready}\n{log}")) } else { Ok(()) }
             }
         })
         .await;

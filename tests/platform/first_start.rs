@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use super::without_engine;
+use crate::harness::eventually;
+use crate::harness::http::Http;
 use crate::harness::server::binary;
 
 #[tokio::test]
@@ -25,6 +28,29 @@ async fn a_first_start_that_was_cut_off_is_finished_by_the_next_one_with_the_sam
     server.launch().await;
     assert_eq!(["master.key", "installation"].map(|name| fs::read(data.join(name)).unwrap()), made);
     assert!(!data.join("first-start").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_compiles_plugins_answers_that_it_lives_and_what_it_is_doing() {
+    let mut server = without_engine().await;
+    assert!(server.stop());
+    // Its compiled form would be kept; one that was never seen has to be compiled.
+    let large = crate::harness::components().join("examples/javascript/required-labels.wasm");
+    server.drop_in(&large);
+    server.spawn_process();
+    let (http, doing) = (Http::new(server.block.api_port()), "compiling 1 plugins: required-labels.wasm");
+    let get = async |path: &str| http.try_send(http.request(reqwest::Method::GET, path)).await;
+    let ready = eventually("it says what it is doing", Duration::from_secs(60), || async {
+        let ready = get("/ready").await?;
+        if ready.text.contains(doing) { Ok(ready) } else { Err(ready.text) }
+    });
+    let ready = ready.await;
+    assert_eq!((ready.status, &ready.json()["status"]), (503, &"starting".into()));
+    assert_eq!(get("/live").await.unwrap().status, 200);
+    let early = get("/api/v1/tenant").await.unwrap();
+    assert_eq!((early.status, &early.json()["code"]), (503, &"starting".into()), "{}", early.text);
+    server.started().await;
+    assert_eq!(get("/api/v1/tenant").await.unwrap().status, 200);
 }
 
 /// Doctor asks the server that runs; told a configuration it looks at the installation itself, and changes no byte of it.

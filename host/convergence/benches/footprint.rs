@@ -120,9 +120,10 @@ impl Site {
     /// What a server holds that has been asked once whether it is there, and then left alone.
     fn memory(&self) -> Memory {
         // The first start compiles; only the second is what an operator's server looks like.
-        self.start().wait_for("/health");
+        // Which answers anything else than 200 until the server has started.
+        self.start().wait_for("/api/v1/tenant");
         let server = self.start();
-        server.wait_for("/health");
+        server.wait_for("/api/v1/tenant");
         sleep(SETTLE);
         Memory::of(server.child.id())
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use convergence_access::KeyRing;
-use convergence_http::App;
+use convergence_http::{App, Front};
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::trust::TrustPolicy;
-use convergence_plugin::{Catalogue, Shelf};
+use convergence_plugin::{Catalogue, Loading, Shelf};
 use convergence_provision::{Machine, Provisioner, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
@@ -76,6 +76,7 @@ pub(crate) async fn catalogue(
     keys: Option<&KeyRing>,
     shelf: Shelf,
     server: String,
+    loading: Loading,
 ) -> Result<Catalogue> {
     let sandbox = Sandbox::new(SandboxConfig {
         cache_dir: keys.map(|_| config.data_dir.join("cache")),
@@ -96,6 +97,7 @@ pub(crate) async fn catalogue(
         configuration,
         trust,
         registries: config.registries(),
+        loading,
     };
     Catalogue::open(shelf, sandbox, Arc::new(SystemClock), settings)
         .await
@@ -140,7 +142,7 @@ async fn check_defaults(config: &Config, runtime: &dyn Runtime) -> Result<()> {
     }
 }
 
-/// Starts everything. The server answers when this returns. `lost_lines` counts lines of the log that could not be written.
+/// Starts everything. The server answers whether it lives soon after this begins, and everything when it returns. `lost_lines` counts lines of the log that could not be written.
 ///
 /// # Errors
 /// What must not be missing is: the data folder, the database, the port.
@@ -174,8 +176,25 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
     if cut_off > 0 {
         tracing::info!(cut_off, "going on with operations that were cut off");
     }
+    // Answers from here on; plugins may take a minute to compile.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
+    let mut lifecycle = Lifecycle::owning(lock);
+    let stop = lifecycle.stop();
+    let listen = listener.local_addr().unwrap_or(config.listen);
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let loading = Loading::default();
+    let front = Front::new(Arc::clone(&ids), {
+        let loading = loading.clone();
+        move || doing(&loading)
+    });
+    lifecycle.run("http", {
+        let (front, stop) = (Arc::clone(&front), stop.clone());
+        async move { front.serve(listener, stop).await.context("the listener broke") }
+    });
     let shelf = Shelf::Database(Store::clone(&store));
-    let catalogue = Arc::new(catalogue(config, Some(&keys), shelf, installation.server).await?);
+    let catalogue = Arc::new(catalogue(config, Some(&keys), shelf, installation.server, loading).await?);
     let ca_bundle = config
         .build
         .ca_bundle
@@ -184,7 +203,6 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
             std::fs::read(path).with_context(|| format!("cannot read `ca-bundle` {} of [build]", path.display()))
         })
         .transpose()?;
-    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let operations = Arc::new(Operations::new(
         Arc::clone(&store),
@@ -223,11 +241,6 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
         },
     ));
 
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; is another server running there?", config.listen))?;
-    let mut lifecycle = Lifecycle::owning(lock);
-    let stop = lifecycle.stop();
     let app = App {
         provisioner: Arc::clone(&provisioner),
         operations: Arc::clone(&operations),
@@ -241,15 +254,12 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
     };
     tracing::warn!("development mode: no keys exist, so everybody on this machine is the administrator");
     tracing::info!(
-        listen = %listener.local_addr().unwrap_or(config.listen),
+        %listen,
         database = store.engine_name(),
         plugins = %config.plugins_dir().display(),
         "serving"
     );
-    lifecycle.run("http", {
-        let stop = stop.clone();
-        async move { convergence_http::serve(listener, app, stop).await.context("the listener broke") }
-    });
+    front.open(app);
     lifecycle.run("plugins", {
         let (catalogue, stop) = (Arc::clone(&catalogue), stop.clone());
         async move {
@@ -271,6 +281,14 @@ pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result
         Ok(())
     });
     Ok(lifecycle)
+}
+
+/// What a server that starts is doing.
+fn doing(loading: &Loading) -> String {
+    match loading.names().as_slice() {
+        [] => "looking at the plugins".to_owned(),
+        names => format!("compiling {} plugins: {}", names.len(), names.join(", ")),
+    }
 }
 
 /// Every kind of operation that this program has.

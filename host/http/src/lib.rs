@@ -7,6 +7,7 @@
 mod code;
 mod docs;
 mod extract;
+mod front;
 mod idempotency;
 mod problem;
 mod request;
@@ -14,7 +15,6 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -26,11 +26,11 @@ use convergence_provision::Provisioner;
 use convergence_runtime::Runtime;
 use convergence_store::Store;
 use convergence_work::Operations;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use extract::BODY_MAX;
+pub use front::Front;
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
@@ -53,15 +53,6 @@ pub struct App {
     pub draining: CancellationToken,
     /// Lines of the log that could not be written since the server started.
     pub lost_lines: Arc<AtomicU64>,
-}
-
-/// Serves until `stop` is cancelled, then lets requests in flight finish.
-///
-/// # Errors
-/// The listener broke.
-pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// The OpenAPI document (3.1) of every route, made from the handlers themselves.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::loading::Loading;
 use crate::oci::RegistrySettings;
 use crate::registry::{FileEntry, Registry};
 use crate::shelf::Shelf;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub trust: Arc<TrustPolicy>,
     /// What the operator says about registries.
     pub registries: RegistrySettings,
+    /// Told what is being compiled.
+    pub loading: Loading,
 }
 
 /// The installed plugins. Share it in an `Arc`.
@@ -45,6 +48,7 @@ pub struct Catalogue {
     pub(crate) trust: Arc<TrustPolicy>,
     pub(crate) registries: RegistrySettings,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) loading: Loading,
     pub(crate) work: Mutex<Workbench>,
     /// Held only to copy or replace the pointer: a call in flight keeps the registry it began with.
     current: RwLock<Arc<Registry>>,
@@ -63,14 +67,14 @@ impl Catalogue {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let (folder, trust) = (settings.folder.clone(), Arc::clone(&settings.trust));
-        let registries = settings.registries.clone();
+        let (registries, loading) = (settings.registries.clone(), settings.loading.clone());
         if let Err(error) = trust.refresh() {
             tracing::error!(%error, "nothing is installed until the revocation list is fixed");
         }
         let mut work = Workbench::new(shelf, sandbox.clone(), settings);
         work.refresh().await?;
         let current = RwLock::new(Arc::new(work.registry(&work.inventory)));
-        let catalogue = Self { folder, sandbox, trust, registries, clock, work: Mutex::new(work), current };
+        let catalogue = Self { folder, sandbox, trust, registries, clock, loading, work: Mutex::new(work), current };
         catalogue.look_at_once().await;
         for problem in catalogue.problems() {
             tracing::warn!(target: "plugin", "{problem}");

@@ -338,7 +338,9 @@ impl Catalogue {
                 Ok(Contents { bytes, signature }) => {
                     let (sandbox, trust) = (self.sandbox.clone(), Arc::clone(&self.trust));
                     let (turns, now) = (Arc::clone(&turns), self.clock.now());
+                    let listed = self.loading.begin(path.display().to_string());
                     looking.spawn(async move {
+                        let _listed = listed;
                         // Only fails on a closed semaphore, which this one never is.
                         let _turn = turns.acquire().await;
                         let examiner = Examiner { sandbox: &sandbox, trust: &trust };

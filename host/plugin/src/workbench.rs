@@ -14,6 +14,7 @@ use crate::active::Ready;
 use crate::catalogue::Settings;
 use crate::examine::Examiner;
 use crate::folder::Folder;
+use crate::loading::Loading;
 use crate::registry::{Found, Parts, Registry};
 use crate::shelf::Shelf;
 use crate::trust::TrustPolicy;
@@ -32,6 +33,7 @@ pub(crate) struct Workbench {
     pub(crate) server: String,
     /// Of the configuration file, by plugin.
     pub(crate) configuration: BTreeMap<String, Value>,
+    loading: Loading,
     pub(crate) inventory: Inventory,
     pub(crate) folder: Folder,
     pub(crate) files: BTreeMap<PathBuf, Found>,
@@ -69,13 +71,14 @@ pub enum ChangeError {
 
 impl Workbench {
     pub(crate) fn new(shelf: Shelf, sandbox: Sandbox, settings: Settings) -> Self {
-        let Settings { folder, server, configuration, trust, registries: _ } = settings;
+        let Settings { folder, server, configuration, trust, loading, registries: _ } = settings;
         Self {
             shelf,
             sandbox,
             trust,
             server,
             configuration,
+            loading,
             inventory: Inventory::default(),
             folder: Folder::new(folder),
             files: BTreeMap::new(),
@@ -171,6 +174,7 @@ impl Workbench {
             if self.ready.contains_key(digest) {
                 continue;
             }
+            let _listed = self.loading.begin(id);
             let loaded = match self.shelf.bytes(id, digest).await? {
                 Some(bytes) => {
                     let version = installed.versions.get(digest);

@@ -110,6 +110,7 @@ async fn open(folder: &Path, configuration: Value) -> Catalogue {
         configuration,
         trust,
         registries: RegistrySettings::default(),
+        loading: convergence_plugin::Loading::default(),
     };
 
     Catalogue::open(Shelf::Memory, Sandbox::new(config).unwrap(), Arc::new(Stopped), settings).await.unwrap()

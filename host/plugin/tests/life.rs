@@ -51,6 +51,7 @@ async fn server(name: &str, folder: &Path, shelf: Shelf, configuration: Value, t
         configuration,
         trust: Arc::new(TrustPolicy::new(trust).unwrap()),
         registries: RegistrySettings::default(),
+        loading: convergence_plugin::Loading::default(),
     };
     Arc::new(Catalogue::open(shelf, sandbox, Arc::new(Stopped), settings).await.unwrap())
 }

@@ -84,7 +84,8 @@ impl Client {
             match answer.await {
                 Ok((status, bytes)) => {
                     let document = serde_json::from_slice(&bytes).unwrap_or_else(|_| not_ours(status));
-                    let stops = document.get("code").and_then(Value::as_str) == Some(Code::Stopping.slug());
+                    let code = document.get("code").and_then(Value::as_str);
+                    let stops = [Code::Stopping, Code::Starting].iter().any(|passing| code == Some(passing.slug()));
                     if status.is_success() {
                         return Ok((status, document));
                     }

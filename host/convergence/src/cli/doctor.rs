@@ -9,7 +9,7 @@ use std::path::Path;
 
 use clap::Args;
 use convergence_access::KeyRing;
-use convergence_plugin::Shelf;
+use convergence_plugin::{Loading, Shelf};
 use convergence_provision::Machine;
 use convergence_runtime::{Builder, Runtime};
 use convergence_store::{Inspected, Store};
@@ -224,7 +224,7 @@ async fn plugins(
     findings: &mut Vec<Finding>,
 ) -> BTreeSet<String> {
     let mut images = BTreeSet::new();
-    let catalogue = match boot::catalogue(config, keys, shelf, server).await {
+    let catalogue = match boot::catalogue(config, keys, shelf, server, Loading::default()).await {
         Ok(catalogue) => catalogue,
         Err(error) => {
             findings.push(wrong("plugins", format!("{error:#}"), "tell us: this machine cannot run a sandbox"));

@@ -262,6 +262,7 @@ async fn of_server(code: Code) -> Reached {
         Code::InstallationMismatch => {
             Reached::Elsewhere("a server that finds this at its start does not start; `serve` prints it")
         }
+        Code::Starting => Reached::Elsewhere("only `Front` answers it; the product's tests see it"),
         Code::Stopping => {
             let site = Site::new().await;
             site.stop.cancel();

@@ -106,6 +106,7 @@ impl Site {
                 configuration: BTreeMap::new(),
                 trust: Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap()),
                 registries: RegistrySettings::default(),
+                loading: convergence_plugin::Loading::default(),
             },
         );
         let catalogue = Arc::new(Box::pin(catalogue).await.unwrap());

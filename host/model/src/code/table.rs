@@ -235,6 +235,9 @@ codes! {
         InstallationMismatch "installation-mismatch" 503 Failed AfterFix:
             "The database, the data folder and the engine do not belong to the same installation."
             "Restore the database, `master.key` and `installation` that belong together."
+        Starting "starting" 503 Failed Later:
+            "The server is starting: it compiles plugins."
+            "Send the request again in a moment. `/ready` tells what it is doing."
         Stopping "stopping" 503 Failed Later:
             "The server is stopping."
             "Send the request again in a moment, to the server that starts next."

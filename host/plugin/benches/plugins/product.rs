@@ -37,6 +37,7 @@ pub(crate) async fn catalogue(
         server: "bench".to_owned(),
         configuration,
         trust: Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap()),
+        loading: convergence_plugin::Loading::default(),
         registries: RegistrySettings::default(),
     };
     Catalogue::open(shelf, sandbox, Arc::new(SystemClock), settings).await.unwrap()

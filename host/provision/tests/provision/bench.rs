@@ -90,6 +90,7 @@ impl Site {
             configuration: BTreeMap::new(),
             trust,
             registries: RegistrySettings::default(),
+            loading: convergence_plugin::Loading::default(),
         };
         let shelf = Shelf::Database(Store::clone(&store));
         let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins);

@@ -3,6 +3,9 @@
 mod alive;
 mod ready;
 
+pub(crate) use alive::live;
+pub(crate) use ready::{Check, Readiness};
+
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

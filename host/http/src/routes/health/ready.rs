@@ -19,19 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whether tenants can be spawned.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// `ready` or `degraded`.
-    status: &'static str,
-    checks: Vec<Check>,
+    /// `ready`, `degraded`, or `starting`: it compiles plugins and answers nothing else.
+    pub(crate) status: &'static str,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// One thing that is needed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Check {
-    /// `database`, `engine`, `queue`, `plugins`, `leftovers` or `log`.
-    name: &'static str,
-    ok: bool,
+    /// `database`, `engine`, `queue`, `plugins`, `leftovers` or `log`; `start` while the server starts.
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
     /// What was found, or what is wrong and what to do.
-    detail: String,
+    pub(crate) detail: String,
 }
 
 /// Whether tenants can be spawned, and if not, why.
