@@ -60,7 +60,7 @@ impl Block {
         for (filter, list, remove) in lists {
             let Ok(listed) = Command::new("docker").args(list).args(["--filter", filter]).output() else { return };
             for id in String::from_utf8_lossy(&listed.stdout).lines() {
-                println!("removing what a killed test left: {prefix}: {} {id}", remove[0]);
+                eprintln!("removing what a killed test left: {prefix}: {} {id}", remove[0]);
                 Command::new("docker").args(remove).arg(id).output().ok();
             }
         }

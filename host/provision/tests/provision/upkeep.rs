@@ -7,6 +7,7 @@ use convergence_model::operation::{Operation, OperationState};
 use convergence_runtime::HealthStatus;
 use convergence_store::OperationQuery;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::bench::{Bench, Site};
 use crate::faults::name;
@@ -38,7 +39,7 @@ async fn an_app_that_hangs_is_stopped_and_started_again_and_how_it_ended_is_know
     let bench = Bench::of(site);
     let env_id = bench.spawn("app").await.env_id().unwrap();
     let stop = CancellationToken::new();
-    let reconciler = tokio::spawn(std::sync::Arc::clone(&bench.provisioner).reconcile(stop.clone()));
+    let reconciler = TaskTracker::new().spawn(std::sync::Arc::clone(&bench.provisioner).reconcile(stop.clone()));
     let container = name(env_id);
     let report = async || bench.provisioner.status(&Scope::platform(), env_id).await.unwrap().unwrap();
 
@@ -76,7 +77,7 @@ async fn however_many_ask_how_a_tenant_is_the_engine_is_asked_once_until_it_tell
     let asked = bench.runtime.journal().iter().filter(|call| ["observe", "stats"].contains(&call.method)).count();
     assert_eq!(asked, 0, "{:?}", bench.runtime.journal());
 
-    let reconciler = tokio::spawn(std::sync::Arc::clone(&bench.provisioner).reconcile(stop.clone()));
+    let reconciler = TaskTracker::new().spawn(std::sync::Arc::clone(&bench.provisioner).reconcile(stop.clone()));
     bench.runtime.called("verify").await;
     report().await;
     bench.runtime.hang(&name(env_id));
