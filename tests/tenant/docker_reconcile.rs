@@ -50,12 +50,13 @@ async fn a_container_that_is_removed_stopped_killed_changed_or_frozen_by_hand_co
     let memory = || docker(&["container", "inspect", "--format", "{{.HostConfig.Memory}}", &name]);
     let as_asked = memory();
     let changed = ["update", "--memory", "300m", "--memory-swap", "300m", &name];
-    let by_hand: [(&str, &[&str]); 5] = [
+    let by_hand: [(&str, &[&str]); 6] = [
         ("gone", &["rm", "--force", &name]),
         ("ended", &["stop", "--time", "1", &name]),
         ("ended", &["kill", &name]),
         ("not what its revision says", &changed),
         ("frozen", &["pause", &name]),
+        ("not what its revision says", &["network", "disconnect", "--force", &name, &name]),
     ];
     for (number, (reason, command)) in by_hand.into_iter().enumerate() {
         let began = Instant::now();
