@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, tidy};
+use crate::{apt, authoring, command, contract, deny, engine, guests, images, leftovers, registry, scripting, tidy};
 
 /// What opens a database, and so runs a second time. Of the tests of the whole product those that are about what becomes
 /// of tenants and operations; not those that build many images, that need the machine to themselves, or that are about one
@@ -81,6 +81,8 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     steps.run("example plugins", || authoring::build(workspace, &authoring::binary(workspace)).map(drop))?;
     let tested =
         steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
+    let contract =
+        if everything { steps.run("the API and its document", || contract::check(workspace)) } else { Ok(()) };
     let on_postgres = if everything {
         steps.run("tests on PostgreSQL", || {
             let mut again = nextest(workspace, options, &cluster, &registry)?;
@@ -91,7 +93,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     };
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));
-    tested.and(on_postgres).and(clean)?;
+    tested.and(contract).and(on_postgres).and(clean)?;
     if everything {
         steps.run("examples in the documentation", || {
             command::run(workspace.cargo().args(["test", "--workspace", "--doc"]))

@@ -5,16 +5,18 @@
 //! the rooms below would need as well.
 
 mod code;
+mod connection;
 mod docs;
+mod document;
 mod extract;
 mod idempotency;
+mod input;
 mod problem;
 mod request;
 mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -30,7 +32,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use extract::BODY_MAX;
+use connection::{Connections, Peer};
+use document::kept::Promises;
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
@@ -60,7 +63,8 @@ pub struct App {
 /// # Errors
 /// The listener broke.
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = Connections::of(listener, Arc::clone(&app.ids));
+    let service = router(app).into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
@@ -75,11 +79,12 @@ fn documented() -> OpenApiRouter<App> {
 
 fn router(app: App) -> Router {
     let (routes, openapi) = documented().split_for_parts();
-    let ids = Arc::clone(&app.ids);
+    let (ids, promises) = (Arc::clone(&app.ids), Promises::of(&openapi));
     let routes = routes
         .merge(docs::browser(openapi))
+        .route("/", axum::routing::get(docs::entrance))
         .fallback(routes::absent)
         .method_not_allowed_fallback(routes::wrong_method)
         .with_state(app);
-    request::around(routes, ids)
+    request::around(routes, ids, promises)
 }
