@@ -53,8 +53,8 @@ fn read<T: DeserializeOwned + IntoParams + 'static>(text: &str) -> Result<T, Pro
         return Err(Problem::invalid(&found.into_iter().map(|finding| finding.violation).collect::<Vec<_>>()));
     }
     serde_json::from_value(value).map_err(|error| {
-        let message = format!("it cannot be read: {error}");
-        Problem::invalid(&[Violation::deny("", "bad-form", message)])
+        tracing::error!(%error, "query parameters satisfy their schema and cannot be read");
+        Problem::invalid(&[Violation::deny("", "bad-form", "the query cannot be read as documented")])
     })
 }
 
@@ -113,6 +113,7 @@ mod tests {
         #[param(minimum = 0, maximum = 10)]
         wait: Option<u64>,
         follow: Option<bool>,
+        number: Option<i64>,
         /// `t` and a number.
         #[param(pattern = "^t[0-9]+$")]
         cursor: Option<String>,
@@ -145,5 +146,11 @@ mod tests {
             assert_eq!(wrong(text), ["wait wrong-type"], "{text}");
         }
         assert_eq!(wrong("wait=1&wait=2"), ["wait doubled"]);
+        for beyond in ["9223372036854775808", "-9223372036854775809", "99999999999999999999999"] {
+            assert_eq!(wrong(&format!("number={beyond}")), ["number out-of-range"]);
+        }
+        for within in [i64::MIN, i64::MAX] {
+            assert_eq!(super::read::<Parameters>(&format!("number={within}")).unwrap().number, Some(within));
+        }
     }
 }

@@ -37,13 +37,34 @@ fn kept<T: 'static>(make: impl FnOnce() -> Value) -> Result<Arc<Checker>, BadSch
     if let Some(checker) = checkers.get(&TypeId::of::<T>()) {
         return Ok(Arc::clone(checker));
     }
-    let root = make();
+    let mut root = make();
+    bound(&mut root);
     let what = std::any::type_name::<T>();
     let validator =
         jsonschema::draft202012::new(&root).map_err(|error| BadSchema { what, cause: error.to_string() })?;
     let checker = Arc::new(Checker { root, validator });
     checkers.insert(TypeId::of::<T>(), Arc::clone(&checker));
     Ok(checker)
+}
+
+/// Says in so many words what the format of an integer means: nothing else compares a value with it.
+fn bound(schema: &mut Value) {
+    let range = match schema.get("format").and_then(Value::as_str) {
+        Some("int64") => Some((i64::MIN, i64::MAX)),
+        Some("int32") => Some((i64::from(i32::MIN), i64::from(u32::MAX))),
+        _ => None,
+    };
+    match schema {
+        Value::Object(fields) => {
+            if let Some((least, most)) = range {
+                fields.entry("minimum").or_insert(least.into());
+                fields.entry("maximum").or_insert(most.into());
+            }
+            fields.values_mut().for_each(bound);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        _ => {}
+    }
 }
 
 /// The checker of a body.

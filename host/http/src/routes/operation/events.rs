@@ -10,10 +10,9 @@ use convergence_store::StoreError;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
-use utoipa::openapi::Content;
-use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Content, RefOr};
 
 use super::show::OperationView;
 use crate::App;
@@ -50,11 +49,17 @@ pub(crate) struct Progress(BoxStream<'static, Result<Event, Infallible>>);
 
 impl Answers for Progress {
     fn describe(draft: &mut Draft) {
+        // The schema of an event stream is that of one event: before version 3.2 OpenAPI has no place of its own for it.
         let (step, outcome) = (draft.schema::<StepEvent>(), draft.schema::<OperationView>());
-        let mut content = Content::new(Some(text().content_media_type("text/event-stream").build()));
-        // OpenAPI has no place for the schema of one event before version 3.2.
-        let events = json!({ "step": step, "outcome": outcome });
-        content.extensions = Some(ExtensionsBuilder::new().add("x-event-data", events).build());
+        let event = |name: &str, data: RefOr<Schema>| {
+            let data = text().content_media_type("application/json").content_schema(Some(data)).build();
+            let event =
+                ObjectBuilder::new().schema_type(Type::Object).property("event", text().enum_values(Some([name])));
+            event.property("data", data).required("event").required("data")
+        };
+        let step = event("step", step).property("id", text().pattern(Some("^[0-9]+$"))).required("id");
+        let schema = OneOfBuilder::new().item(step).item(event("outcome", outcome)).build();
+        let content = Content::new(Some(Schema::OneOf(schema)));
         let description = "Server-sent events. The data of each is JSON: that of an event `step` is a `StepEvent`, that of \
                            the last event, `outcome`, an `OperationView`.";
         draft.answer(200, description, vec![("text/event-stream", content)]);
