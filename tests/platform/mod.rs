@@ -3,6 +3,7 @@
 mod authoring;
 mod bad_input;
 mod command_line;
+mod connection;
 mod contract;
 mod desk;
 mod docker_command_line;

@@ -19,7 +19,7 @@ fn is_replay(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_is_answered_again_even_when_its_tenant_is_gone() {
+async fn a_request_that_is_sent_again_is_answered_again_and_told_when_its_tenant_is_gone() {
     let mut server = Server::with(Options::light()).await;
     let body = json!({ "name": "once", "language": "static" });
     let first = keyed(&server, "k-1", &body).await;
@@ -40,7 +40,7 @@ async fn a_request_that_is_sent_again_is_answered_again_even_when_its_tenant_is_
 
     server.destroy(&tenant).await;
     let gone = keyed(&server, "k-1", &body).await;
-    assert_eq!(gone.expect(201), first.json(), "after the tenant was destroyed");
+    assert_eq!(gone.expect(410)["code"], "tenant-gone", "after the tenant was destroyed");
     assert!(is_replay(&gone));
     assert_eq!(server.http.get("/api/v1/tenant").await.expect(200)["tenants"], json!([]), "nothing came back");
 }

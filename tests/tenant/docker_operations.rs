@@ -61,7 +61,7 @@ async fn a_spawn_is_cancelled_while_its_image_is_built() {
     })
     .await;
     let shown = server.http.post(&format!("{url}/cancel"), &json!({})).await.expect(202);
-    assert_eq!(shown["cancelling"], true, "{shown}");
+    assert_eq!(shown["operation"]["cancelling"], true, "{shown}");
     let operation = server.operation(&url, &["cancelled", "failed", "succeeded"]).await;
     assert_eq!((&operation["state"], &operation["failure"]["code"]), (&"cancelled".into(), &"cancelled".into()));
     let gone = server.http.get(&format!("/api/v1/tenant/{}/status", tenant["envId"])).await;
@@ -106,7 +106,7 @@ async fn a_destroy_that_is_stuck_is_seen_cannot_be_taken_back_and_is_tried_again
     let tenant = server.spawn_plain("sticky", "static").await;
     proxy.fault("DELETE", "/containers/", Fault::LoseRequest, usize::MAX / 2);
     let destroy = server.http.delete(&format!("/api/v1/tenant/{}?wait=0", tenant["envId"])).await.expect(202);
-    let url = destroy["operation"].as_str().unwrap().to_owned();
+    let url = destroy["operation"]["url"].as_str().unwrap().to_owned();
     let refused = server.http.post(&format!("{url}/cancel"), &json!({})).await.expect(409);
     assert_eq!(refused["code"], "not-cancellable");
 

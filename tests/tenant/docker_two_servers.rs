@@ -64,11 +64,8 @@ async fn ask(server: &Server, kind: &str, env_id: i64) -> (OperationId, i64) {
         _ => http.request(Method::DELETE, &format!("/api/v1/tenant/{env_id}")),
     };
     let answer = http.send(request.header("prefer", "respond-async")).await.expect(202);
-    let (url, env_id) = match kind {
-        "spawn" => (&answer["operation"]["url"], answer["tenant"]["envId"].as_i64().unwrap()),
-        _ => (&answer["operation"], env_id),
-    };
-    let id = url.as_str().unwrap().rsplit('/').next().unwrap();
+    let env_id = if kind == "spawn" { answer["tenant"]["envId"].as_i64().unwrap() } else { env_id };
+    let id = answer["operation"]["url"].as_str().unwrap().rsplit('/').next().unwrap();
     (OperationId(id.parse().unwrap()), env_id)
 }
 

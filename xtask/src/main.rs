@@ -17,6 +17,7 @@ mod chaos;
 mod clean;
 mod cluster;
 mod command;
+mod contract;
 mod deny;
 mod engine;
 mod guests;
@@ -66,6 +67,8 @@ enum Chore {
     Deny,
     /// Measure the product against the bare thing, in the same run.
     Bench(bench::Options),
+    /// Hold the HTTP API against its OpenAPI document.
+    Contract,
     /// Kill a server under load again and again, and compare what it knows with what is there.
     Chaos(chaos::Options),
     /// Remove what the chores left on this machine: tenants, their images, stand-ins, state.
@@ -93,6 +96,7 @@ fn run(workspace: &Workspace, chore: Chore) -> anyhow::Result<()> {
         Chore::Tidy => tidy::run(workspace),
         Chore::Deny => deny::run(workspace),
         Chore::Bench(options) => bench::run(workspace, &options),
+        Chore::Contract => contract::run(workspace),
         Chore::Chaos(options) => chaos::run(workspace, &options),
         Chore::Clean(options) => clean::run(workspace, &options),
     }

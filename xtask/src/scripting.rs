@@ -42,20 +42,24 @@ fn modules(workspace: &Workspace) -> PathBuf {
 
 fn python(workspace: &Workspace) -> Result<()> {
     let asked = workspace.root().join(PYTHON_PACKAGES);
-    let folder = environment(workspace);
+    environment_of(&environment(workspace), &asked, "componentize-py")
+}
+
+/// Makes a virtual environment with the packages of a list, where what is there is not what is asked for.
+pub(crate) fn environment_of(folder: &Path, asked: &Path, what: &str) -> Result<()> {
     let installed = folder.join("requirements.txt");
-    if same(&asked, &installed)? {
+    if same(asked, &installed)? {
         return Ok(());
     }
-    apt::ensure("python3", &["python3", "python3-venv"], "Python, to make components of Python with,")?;
-    println!("    installing componentize-py into {}", folder.display());
-    command::capture(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)).context(
+    apt::ensure("python3", &["python3", "python3-venv"], &format!("Python, for {what},"))?;
+    println!("    installing {what} into {}", folder.display());
+    command::capture(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder)).context(
         "cannot make a virtual environment; on Debian and Ubuntu the package python3-venv makes it possible",
     )?;
     let mut pip = Command::new(folder.join("bin").join("python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&asked);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(asked);
     command::capture(&mut pip)?;
-    copy(&asked, &installed)
+    copy(asked, &installed)
 }
 
 fn javascript(workspace: &Workspace) -> Result<()> {

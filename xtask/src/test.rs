@@ -11,7 +11,9 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{apt, authoring, command, deny, engine, guests, images, leftovers, registry, scripting, slowest, tidy};
+use crate::{
+    apt, authoring, command, contract, deny, engine, guests, images, leftovers, registry, scripting, slowest, tidy,
+};
 
 /// What differs between databases, and so runs a second time: statements, transactions, locks and leases, and of the tests of
 /// the whole product those that end, restart or refuse a server. What a container does is the same whatever stores its row.
@@ -81,6 +83,8 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     let tested =
         steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
     slowest::print(workspace);
+    let contract =
+        if everything { steps.run("the API and its document", || contract::check(workspace)) } else { Ok(()) };
     let on_postgres = if everything {
         let outcome = steps.run("tests on PostgreSQL", || {
             let mut again = nextest(workspace, options, &cluster, &registry)?;
@@ -93,7 +97,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     };
     // Looked at even after a failure: what a failing test leaves behind is part of the failure.
     let clean = steps.run("nothing left behind", || leftovers::check(&before));
-    tested.and(on_postgres).and(clean)?;
+    tested.and(contract).and(on_postgres).and(clean)?;
     if everything {
         steps.run("examples in the documentation", || {
             command::run(workspace.cargo().args(["test", "--workspace", "--doc"]))

@@ -60,6 +60,20 @@ pub(crate) fn engine(config: &Config) -> Docker {
     })
 }
 
+/// What builds images and what runs them.
+pub(crate) struct Engine {
+    pub(crate) builder: Arc<dyn Builder>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+}
+
+impl Engine {
+    /// One that does both.
+    pub(crate) fn of(both: impl Builder + Runtime + 'static) -> Self {
+        let both = Arc::new(both);
+        Self { builder: Arc::clone(&both) as _, runtime: both }
+    }
+}
+
 /// What images may be used, and what they resolve to.
 pub(crate) fn images(config: &Config) -> ImagePolicy {
     let own = config.build.allow_images.iter().map(|pattern| Pattern::parse(pattern));
@@ -146,11 +160,10 @@ async fn check_defaults(config: &Config, runtime: &dyn Runtime) -> Result<()> {
 ///
 /// # Errors
 /// What must not be missing is: the data folder, the database, the port.
-pub(crate) async fn start(config: &Config, lost_lines: Arc<AtomicU64>) -> Result<Lifecycle> {
+pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<AtomicU64>) -> Result<Lifecycle> {
     lifecycle::allow_open_files();
     let location = config.database();
-    let engine = Arc::new(engine(config));
-    let (builder, runtime): (Arc<dyn Builder>, Arc<dyn Runtime>) = (Arc::clone(&engine) as _, engine);
+    let Engine { builder, runtime } = engine;
     check_defaults(config, runtime.as_ref()).await?;
     let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);

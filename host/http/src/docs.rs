@@ -1,6 +1,7 @@
 //! The OpenAPI document and the page to browse it; its assets are part of the binary.
 
 use axum::Router;
+use axum::response::Redirect;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -36,4 +37,9 @@ pub(crate) fn browser(document: Document) -> Router<App> {
         .url("/api-docs/openapi.json", document)
         .config(Config::new(["/api-docs/openapi.json"]).try_it_out_enabled(true))
         .into()
+}
+
+/// `/` leads to the reference.
+pub(crate) async fn entrance() -> Redirect {
+    Redirect::to("/api-docs/")
 }

@@ -1,7 +1,6 @@
 //! What answers from the moment the port is taken: while the server starts only whether it lives and what it is doing, then
 //! the whole API.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::Request;
@@ -15,9 +14,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::connection::{Connections, Peer};
+use crate::document::kept::Promises;
 use crate::problem::Problem;
 use crate::routes::health::{Check, Readiness, live};
-use crate::{App, request, router};
+use crate::{App, openapi, request, router};
 
 /// Seconds after which a request that came too early is worth sending again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -25,6 +26,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// The API of a server, from the moment its port is taken.
 #[derive(Debug)]
 pub struct Front {
+    ids: Arc<dyn Ids>,
     starting: Router,
     whole: OnceLock<Router>,
 }
@@ -41,7 +43,8 @@ impl Front {
             .route("/health", get(live))
             .route("/ready", get(ready))
             .fallback(move || async move { too_early(&doing()) });
-        Arc::new(Self { starting: request::around(starting, ids), whole: OnceLock::new() })
+        let starting = request::around(starting, Arc::clone(&ids), Promises::of(&openapi()));
+        Arc::new(Self { ids, starting, whole: OnceLock::new() })
     }
 
     /// Serves until `stop` is cancelled, then lets requests in flight finish.
@@ -49,11 +52,12 @@ impl Front {
     /// # Errors
     /// The listener broke.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+        let listener = Connections::of(listener, Arc::clone(&self.ids));
         let either = Router::new().fallback(move |request: Request| {
             let router = self.whole.get().unwrap_or(&self.starting).clone();
             async move { router.oneshot(request).await }
         });
-        let service = either.into_make_service_with_connect_info::<SocketAddr>();
+        let service = either.into_make_service_with_connect_info::<Peer>();
         axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 

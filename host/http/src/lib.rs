@@ -5,10 +5,13 @@
 //! the rooms below would need as well.
 
 mod code;
+mod connection;
 mod docs;
+mod document;
 mod extract;
 mod front;
 mod idempotency;
+mod input;
 mod problem;
 mod request;
 mod routes;
@@ -29,7 +32,8 @@ use convergence_work::Operations;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use extract::BODY_MAX;
+use document::kept::Promises;
+
 pub use front::Front;
 
 /// What the handlers work with.
@@ -66,11 +70,12 @@ fn documented() -> OpenApiRouter<App> {
 
 fn router(app: App) -> Router {
     let (routes, openapi) = documented().split_for_parts();
-    let ids = Arc::clone(&app.ids);
+    let (ids, promises) = (Arc::clone(&app.ids), Promises::of(&openapi));
     let routes = routes
         .merge(docs::browser(openapi))
+        .route("/", axum::routing::get(docs::entrance))
         .fallback(routes::absent)
         .method_not_allowed_fallback(routes::wrong_method)
         .with_state(app);
-    request::around(routes, ids)
+    request::around(routes, ids, promises)
 }

@@ -99,6 +99,11 @@ pub(crate) struct FieldProblem {
 }
 
 impl Problem {
+    /// Why, for programs.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     /// A problem with nothing but a code and a sentence.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), violations: Vec::new(), more: None, retry_after: None }
@@ -136,7 +141,7 @@ impl Problem {
     }
 
     /// A conflict with an operation.
-    fn about(operation: OperationId, code: Code, detail: String) -> Self {
+    pub(crate) fn about(operation: OperationId, code: Code, detail: String) -> Self {
         let more = More { operation: Some(operation), ..More::default() };
         Self { more: Some(Box::new(more)), ..Self::new(code, detail) }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,7 @@ use convergence_model::ids::Ids;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
+use crate::document::kept::Promises;
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,25 +22,36 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
 
 /// Puts everything around the routes that every answer needs.
-pub(crate) fn around(routes: Router, ids: Arc<dyn Ids>) -> Router {
+pub(crate) fn around(routes: Router, ids: Arc<dyn Ids>, promises: Promises) -> Router {
     routes.layer(CatchPanicLayer::custom(panicked)).layer(middleware::from_fn(move |request: Request, next: Next| {
-        let ids = Arc::clone(&ids);
+        let (ids, promises) = (Arc::clone(&ids), promises.clone());
         async move {
             let id = request_id(&request, ids.as_ref());
             let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
-            answer(request, next, &id).instrument(span).await
+            answer(request, next, &id, &promises).instrument(span).await
         }
     }))
 }
 
-async fn answer(request: Request, next: Next, id: &str) -> Response {
+async fn answer(request: Request, next: Next, id: &str, promises: &Promises) -> Response {
     let began = Instant::now();
-    let mut response = next.run(request).await;
+    let (path, method) = (request.extensions().get::<MatchedPath>().cloned(), request.method().clone());
+    let mut response = match one_host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         // What the handler put beside its problem stays: that it is a replay, for example.
         let beside = std::mem::take(response.headers_mut());
         response = problem.render(id);
         response.headers_mut().extend(beside);
+    }
+    // In a release the document is what the tests found it to be; before, an answer that it does not list is a defect.
+    if cfg!(debug_assertions)
+        && let Some(wrong) = promises.broken(path.as_ref(), &method, &response)
+    {
+        tracing::error!(wrong, "the document is not true");
+        response = Problem::internal(&wrong).render(id);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -49,6 +61,17 @@ async fn answer(request: Request, next: Next, id: &str) -> Response {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     tracing::info!(status = response.status().as_u16(), took = ?began.elapsed(), "answered");
     response
+}
+
+/// Of two hosts one would be believed here and the other one by whatever stands in front.
+fn one_host(request: &Request) -> Result<(), Problem> {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 | 1 => Ok(()),
+        many => Err(Problem::new(
+            Code::MalformedRequest,
+            format!("the request has {many} `Host` headers; send one, with the name and port of this server"),
+        )),
+    }
 }
 
 /// A client's own id if it is printable and short, so that it can neither forge log lines nor fill the log.

@@ -90,7 +90,7 @@ pub enum Conflict {
         limit: u32,
     },
     /// Another exclusive operation on the subject is not finished.
-    #[error("operation {operation} on this tenant is not finished; wait for it, or cancel it")]
+    #[error("operation {operation} on this tenant is not finished; wait until it is, then send the request again")]
     SubjectBusy {
         /// That operation.
         operation: OperationId,

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let path = arguments.tenant.path("");
     let (_, accepted) = client.json(client.request(Method::DELETE, &path).header("prefer", "respond-async")).await?;
-    if let Some(url) = accepted.get("operation").and_then(Value::as_str) {
+    if let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) {
         watch::follow(client, url, None, *output).await?;
     }
     let document = json!({ "success": true, "result": "Environment removed successfully" });

@@ -1,4 +1,4 @@
-//! The command line: one file a command. Every command but `serve`, `doctor`, `completions` and those of `plugin` for
+//! The command line: one file a command. Every command but `serve`, `doctor`, `openapi`, `completions` and those of `plugin` for
 //! authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
 //!
 //! Exit codes, stable: see [`exit`].
@@ -12,6 +12,7 @@ pub(crate) mod exit;
 mod leftovers;
 mod list;
 mod logs;
+mod openapi;
 mod operation;
 mod output;
 mod plan;
@@ -76,6 +77,8 @@ enum Command {
     Leftovers(leftovers::Arguments),
     /// Make, build, check, install and watch plugins.
     Plugin(plugin::Arguments),
+    /// Print the OpenAPI document of the HTTP API. Needs no server.
+    Openapi,
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
     /// Compile a plugin; started by the server.
@@ -122,6 +125,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,
             Command::Leftovers(arguments) => leftovers::run(&client()?, &arguments, output).await,
             Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
+            Command::Openapi => openapi::run(),
             Command::Completions(arguments) => completions::run(&arguments),
             Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),
         }

@@ -73,7 +73,7 @@ pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) 
 pub(crate) async fn repair(client: &Client, arguments: &Repair, output: &Output) -> Result<(), Failure> {
     let path = arguments.tenant.path("/repair");
     let (_, accepted) = client.json(client.request(Method::POST, &path)).await?;
-    let id = accepted.get("id").and_then(Value::as_str).unwrap_or_default();
+    let id = accepted.pointer("/operation/id").and_then(Value::as_str).unwrap_or_default();
     watch::follow(client, &self::path(id, ""), None, *output).await?;
     output.result(&json!({ "success": true }), || format!("tenant {} is as it should be", arguments.tenant.as_str()));
     Ok(())

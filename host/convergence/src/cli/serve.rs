@@ -19,6 +19,10 @@ pub(crate) struct Arguments {
     /// Listen here instead of where the configuration says.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Keep containers in memory and run none: for tests of the API. In development builds only.
+    #[cfg(any(debug_assertions, feature = "rehearsal"))]
+    #[arg(long, hide = true)]
+    rehearse_engine: bool,
 }
 
 impl Arguments {
@@ -31,6 +35,15 @@ impl Arguments {
     pub(crate) fn configuration(&self) -> Result<Config, Failure> {
         Ok(Config::load(self.config.as_deref(), self.listen)?)
     }
+
+    /// What builds and runs.
+    pub(crate) fn engine(&self, config: &Config) -> boot::Engine {
+        #[cfg(any(debug_assertions, feature = "rehearsal"))]
+        if self.rehearse_engine {
+            return boot::Engine::of(convergence_runtime::fake::FakeRuntime::new());
+        }
+        boot::Engine::of(boot::engine(config))
+    }
 }
 
 /// Runs until told to stop.
@@ -38,6 +51,6 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.configuration()?;
     let lost_lines = telemetry::start(&config.log)?;
     lifecycle::outlive_hangups()?;
-    let lifecycle = boot::start(&config, lost_lines).await?;
+    let lifecycle = boot::start(&config, arguments.engine(&config), lost_lines).await?;
     Ok(lifecycle.until_stopped().await?)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
     let config = arguments.serve.configuration()?;
     let lost_lines = telemetry::start(&config.log)?;
     lifecycle::outlive_hangups()?;
-    let lifecycle = boot::start(&config, lost_lines).await?;
+    let lifecycle = boot::start(&config, arguments.serve.engine(&config), lost_lines).await?;
     let url = format!("http://{}", config.listen);
     let client = Client::new(&url)?;
     let meanwhile = async {

@@ -50,6 +50,13 @@ async fn of_request(code: Code) -> Reached {
     let spawn = || request("POST", "/api/v1/tenant/spawn").header("content-type", "application/json");
     let request = match code {
         Code::MalformedJson => spawn().body(Body::from("{")),
+        Code::MalformedRequest => request("GET", "/health").header("host", "elsewhere.example").body(Body::empty()),
+        Code::UriTooLong | Code::HeadersTooLarge => {
+            return Reached::Elsewhere(
+                "the connection answers it before there is a request: tests/platform/connection.rs",
+            );
+        }
+        Code::EncodedBody => spawn().header("content-encoding", "gzip").body(Body::from("{}")),
         Code::MalformedForm => component("multipart/form-data; boundary=x").body(Body::from("nonsense")),
         Code::MalformedSignature => {
             let signature = axum::http::HeaderValue::from_bytes(b"\xff").unwrap();
@@ -65,10 +72,21 @@ async fn of_request(code: Code) -> Reached {
         Code::NotATenant => return site.ask("GET", "/api/v1/tenant/036/status").await.into(),
         Code::NoSuchPath => return site.ask("GET", "/nothing").await.into(),
         Code::WrongMethod => return site.ask("DELETE", "/health").await.into(),
-        Code::TooLarge => spawn().body(Body::from(" ".repeat(crate::BODY_MAX + 1))),
+        Code::TooLarge => spawn().body(Body::from(" ".repeat(crate::input::BODY_MAX + 1))),
         Code::NotJson => request("POST", "/api/v1/tenant/spawn").body(Body::from("{}")),
         Code::NotAComponent => component("text/plain").body(Body::empty()),
         Code::Invalid => spawn().body(Body::from("{}")),
+        Code::TenantGone => {
+            let site = Site::new().await;
+            let with_key = || {
+                let body = json!({ "name": "one", "language": "go" }).to_string();
+                spawn().header("idempotency-key", "one").body(Body::from(body)).unwrap()
+            };
+            let made = site.send(with_key()).await;
+            let env_id = &made.document["tenant"]["envId"];
+            assert_eq!(site.ask("DELETE", &format!("/api/v1/tenant/{env_id}")).await.status, 200);
+            return site.send(with_key()).await.into();
+        }
         Code::IdempotencyKeyReused => {
             let site = Site::new().await;
             let with_key = |name: &str| {
@@ -125,7 +143,7 @@ async fn of_tenant(code: Code) -> Reached {
             let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
             site.runtime.next("stop", Fault::HangBefore);
             let begun = site.ask("DELETE", &format!("/api/v1/tenant/{env_id}?wait=0")).await.document;
-            site.ask("POST", &format!("{}/cancel", begun["operation"].as_str().unwrap())).await.into()
+            site.ask("POST", &format!("{}/cancel", begun["operation"]["url"].as_str().unwrap())).await.into()
         }
         other => panic!("{other}: say here how it comes about, or why it cannot"),
     }
@@ -231,7 +249,7 @@ async fn of_server(code: Code) -> Reached {
         Code::Internal => {
             // The listener always says who connected; a request that does not is a defect.
             let mut request = request("GET", "/api/v1/tenant").body(Body::empty()).unwrap();
-            request.extensions_mut().remove::<ConnectInfo<std::net::SocketAddr>>();
+            request.extensions_mut().remove::<ConnectInfo<crate::connection::Peer>>();
             Site::bare().await.send(request).await.into()
         }
         Code::EngineError => {

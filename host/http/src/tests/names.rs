@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::site::{Answer, Site};
 
 /// Every route that takes a tenant.
-const ROUTES: [(&str, &str); 6] = [
+const ROUTES: [(&str, &str); 7] = [
+    ("GET", ""),
     ("GET", "/status"),
     ("GET", "/logs"),
     ("GET", "/dockerfile"),
@@ -45,8 +46,9 @@ async fn every_route_that_takes_a_tenant_takes_its_name() {
     }
     let operations = site.ask("GET", "/api/v1/operations?tenant=my%20app").await.document;
     assert_eq!(operations["operations"][0]["subject"], "tenant/1", "{operations}");
-    let both = site.ask("GET", "/api/v1/operations?tenant=1&env_id=1").await;
-    assert_eq!((both.status.as_u16(), &both.document["violations"][0]["path"]), (422, &json!("env_id")));
+    let both = |env_id: i64| format!("/api/v1/operations?tenant=my%20app&env_id={env_id}");
+    assert_eq!(site.ask("GET", &both(1)).await.document["operations"][0]["subject"], "tenant/1");
+    assert_eq!(site.ask("GET", &both(2)).await.document["operations"], json!([]), "no operation is of both");
 
     assert_eq!(site.about("POST", "my%20app", "/repair").await.status, 202);
     let gone = site.about("DELETE", "MY%20APP", "").await;

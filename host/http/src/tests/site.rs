@@ -32,6 +32,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::App;
+use crate::connection::Peer;
+use crate::document::kept::Promises;
 
 #[derive(Debug)]
 struct Fixed;
@@ -57,6 +59,7 @@ pub(crate) struct Site {
     pub(crate) store: Arc<Store>,
     /// Ends the server's work when it is cancelled.
     pub(crate) stop: CancellationToken,
+    app: App,
     routes: Router,
     _database: Fresh,
     _folder: TempDir,
@@ -130,7 +133,7 @@ impl Site {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let registry = provisioner.register(Registry::default());
         tasks.spawn(Arc::clone(&operations).work(registry, stop.clone(), tasks.clone()));
-        let routes = crate::router(App {
+        let app = App {
             provisioner,
             operations,
             store: Arc::clone(&store),
@@ -140,17 +143,34 @@ impl Site {
             wait: Duration::from_secs(60),
             draining: stop.clone(),
             lost_lines: Arc::default(),
-        });
-        Self { runtime, store, routes, _stop: stop.clone().drop_guard(), stop, _database: database, _folder: folder }
+        };
+        let routes = crate::router(app.clone());
+        Self {
+            runtime,
+            store,
+            app,
+            routes,
+            _stop: stop.clone().drop_guard(),
+            stop,
+            _database: database,
+            _folder: folder,
+        }
     }
 
     /// Sends a request as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.routes.clone().oneshot(request).await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer { status, headers, document: serde_json::from_slice(&bytes).unwrap_or(Value::String(text)) }
+        told(self.routes.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Sends a request to other routes, as if they were this site's.
+    pub(crate) async fn with_routes(
+        &self,
+        routes: Router<App>,
+        promises: Promises,
+        request: axum::http::request::Builder,
+    ) -> Answer {
+        let routes = crate::request::around(routes.with_state(self.app.clone()), Arc::clone(&self.app.ids), promises);
+        told(routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
     }
 
     /// Sends a request with a JSON body.
@@ -179,10 +199,17 @@ impl Site {
     }
 }
 
+async fn told(response: axum::response::Response) -> Answer {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { status, headers, document: serde_json::from_slice(&bytes).unwrap_or(Value::String(text)) }
+}
+
 /// A request from this machine.
 pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40000));
-    Request::builder().method(method).uri(path).header("host", "localhost").extension(ConnectInfo(peer))
+    Request::builder().method(method).uri(path).header("host", "localhost").extension(ConnectInfo(Peer(peer)))
 }
 
 fn settings() -> Settings {

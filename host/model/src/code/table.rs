@@ -41,6 +41,9 @@ codes! {
         MalformedJson "malformed-json" 400 Refused No:
             "The body is not JSON."
             "Send valid JSON."
+        MalformedRequest "malformed-request" 400 Refused No:
+            "The request is not HTTP/1.1, or has no `Host` header or more than one."
+            "Send valid HTTP/1.1 with one `Host` header."
         MalformedForm "malformed-form" 400 Refused No:
             "The form cannot be read, or a part is missing, repeated or unknown."
             "Send the part `component`, and `signature` if there is one, each once."
@@ -68,21 +71,33 @@ codes! {
         WrongMethod "wrong-method" 405 Refused No:
             "The route does not answer this method."
             "Use a method that `/api-docs` lists for the route."
+        TenantGone "tenant-gone" 410 NotFound No:
+            "An earlier request with the same idempotency key made a tenant, and that tenant was destroyed since."
+            "Choose a new idempotency key to make a new tenant."
         TooLarge "too-large" 413 Refused No:
             "The body is larger than the server accepts."
             "Send less: at most 1 MiB of JSON. Strip debug information from a component."
+        UriTooLong "uri-too-long" 414 Refused No:
+            "The path and query are longer than the server accepts."
+            "Send less in the query."
         NotJson "not-json" 415 Refused No:
             "The body has another content type than JSON."
             "Send JSON with `Content-Type: application/json`."
         NotAComponent "not-a-component" 415 Refused No:
             "The body has a content type that a component cannot be sent with."
             "Send a component with `Content-Type: application/wasm`."
+        EncodedBody "encoded-body" 415 Refused No:
+            "The body is compressed, and the server does not decompress."
+            "Send the body as it is, without `Content-Encoding`."
         Invalid "invalid" 422 Refused No:
             "A field is wrong, a policy refuses the request, or the template cannot serve it."
             "Change each field that `violations` names, then send the request again."
         IdempotencyKeyReused "idempotency-key-reused" 422 Refused No:
             "The idempotency key was sent with another request before."
             "Choose a new key for a new request."
+        HeadersTooLarge "headers-too-large" 431 Refused No:
+            "The headers are larger or more than the server accepts."
+            "Send fewer and shorter headers."
     }
     Tenant {
         NameTaken "name-taken" 409 Refused No:
@@ -93,7 +108,7 @@ codes! {
             "Use the tenant's number, or its name as `convergence list` shows it."
         TenantBusy "tenant-busy" 409 Refused Later:
             "Another operation on the tenant is not finished. `operation` names it."
-            "Wait for the operation, or cancel it. Then send the request again."
+            "Wait until the operation that `operation` names is finished, then send the request again."
         OperationOver "operation-over" 409 Refused No:
             "The operation is finished."
             "Look at its state with `convergence operation show`."

@@ -12,13 +12,13 @@ pub(crate) struct Alive {
 }
 
 /// The process answers.
-#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Alive)))]
+#[utoipa::path(get, path = "/health", tag = "health")]
 pub(crate) async fn health() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }
 
 /// The process answers: do not restart it.
-#[utoipa::path(get, path = "/live", tag = "health", responses((status = 200, body = Alive)))]
+#[utoipa::path(get, path = "/live", tag = "health")]
 pub(crate) async fn live() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }

@@ -7,10 +7,10 @@ pub(crate) use alive::live;
 pub(crate) use ready::{Check, Readiness};
 
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
+use crate::document::route;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(alive::health)).routes(routes!(alive::live)).routes(routes!(ready::ready))
+    OpenApiRouter::new().routes(route!(alive::health)).routes(route!(alive::live)).routes(route!(ready::ready))
 }

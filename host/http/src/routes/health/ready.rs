@@ -11,8 +11,10 @@ use convergence_provision::Machine;
 use convergence_store::{Backlog, Unclaimable};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::Content;
 
 use crate::App;
+use crate::document::{Answers, Draft};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -22,6 +24,23 @@ pub(crate) struct Readiness {
     /// `ready`, `degraded`, or `starting`: it compiles plugins and answers nothing else.
     pub(crate) status: &'static str,
     pub(crate) checks: Vec<Check>,
+}
+
+impl Answers for Readiness {
+    fn describe(draft: &mut Draft) {
+        for (status, description) in [(200, "Tenants can be spawned."), (503, "Something needed is missing.")] {
+            let content = Content::new(Some(draft.schema::<Self>()));
+            draft.answer(status, description, vec![("application/json", content)]);
+        }
+    }
+}
+
+impl IntoResponse for Readiness {
+    fn into_response(self) -> Response {
+        let ok = self.checks.iter().all(|check| check.ok);
+        let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(self)).into_response()
+    }
 }
 
 /// One thing that is needed.
@@ -35,16 +54,12 @@ pub(crate) struct Check {
 }
 
 /// Whether tenants can be spawned, and if not, why.
-#[utoipa::path(
-    get, path = "/ready", tag = "health",
-    responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "Something needed is missing."))
-)]
-pub(crate) async fn ready(State(app): State<App>) -> Response {
+#[utoipa::path(get, path = "/ready", tag = "health")]
+pub(crate) async fn ready(State(app): State<App>) -> Readiness {
     let (database, engine, queue) = tokio::join!(database(&app), engine(&app), queue(&app));
     let checks = vec![database, engine, queue, plugins(&app), leftovers(&app), log(&app)];
     let ok = checks.iter().all(|check| check.ok);
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { status: if ok { "ready" } else { "degraded" }, checks })).into_response()
+    Readiness { status: if ok { "ready" } else { "degraded" }, checks }
 }
 
 async fn database(app: &App) -> Check {

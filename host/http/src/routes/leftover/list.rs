@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::kind_name;
 use crate::App;
 use crate::extract::Authenticated;
-use crate::problem::Problem;
 
 /// What belongs to nobody.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,9 +56,9 @@ impl From<Stray> for LeftoverView {
 
 /// What is in the engine with this installation's label and belongs to nothing in its database: what will be removed, and
 /// what waits for an operator, with the reason. As seen by the server that reconciles; empty on others.
-#[utoipa::path(get, path = "/api/v1/leftovers", tag = "leftover", responses((status = 200, body = Leftovers)))]
-pub(crate) async fn list(State(app): State<App>, caller: Authenticated) -> Result<Json<Leftovers>, Problem> {
-    caller.administrator()?;
+#[utoipa::path(get, path = "/api/v1/leftovers", tag = "leftover")]
+pub(crate) async fn list(State(app): State<App>, caller: Authenticated) -> Json<Leftovers> {
+    caller.administrator();
     let leftovers = app.provisioner.strays().into_iter().map(LeftoverView::from).collect();
-    Ok(Json(Leftovers { leftovers }))
+    Json(Leftovers { leftovers })
 }

@@ -5,12 +5,12 @@ mod remove;
 
 use convergence_model::operation::LeftoverKind;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
+use crate::document::route;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list::list)).routes(routes!(remove::remove))
+    OpenApiRouter::new().routes(route!(list::list)).routes(route!(remove::remove))
 }
 
 /// A kind as it is listed.

@@ -1,8 +1,8 @@
 //! `POST /api/v1/leftovers/remove`
 
-use axum::Json;
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use axum::http::StatusCode;
 use convergence_model::operation::{Leftover, LeftoverKind};
 use convergence_model::{Code, Violation};
 use convergence_provision::OrderError;
@@ -11,9 +11,14 @@ use utoipa::ToSchema;
 
 use super::kind_name;
 use crate::App;
-use crate::extract::{Authenticated, Body};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::refusal::Wrong;
+use crate::document::{Accepted, Fails, Link, Linked, problems};
+use crate::extract::Authenticated;
+use crate::input::{Drafted, merged};
+use crate::problem::{Problem, operation_url};
 use crate::routes::operation::show::OperationView;
+
+problems!(Refused: Wrong, NotRemoved);
 
 /// What to remove at once, at most.
 const MOST: usize = 1000;
@@ -23,6 +28,7 @@ const MOST: usize = 1000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     /// At least one of those that `GET /api/v1/leftovers` lists.
+    #[schema(min_items = 1, max_items = 1000)]
     leftovers: Vec<Named>,
 }
 
@@ -31,13 +37,16 @@ pub(crate) struct Order {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Named {
     /// `Container`, `Network`, `Volume` (with what is in it) or `Image`.
+    #[schema(pattern = "^(?:[Cc]ontainer|[Nn]etwork|[Vv]olume|[Ii]mage)$", example = "Volume")]
     kind: String,
+    #[schema(min_length = 1, max_length = 512)]
     name: String,
 }
 
-/// What was begun.
+/// The removal is accepted: watch the operations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ordered {
+    success: bool,
     /// One for each tenant that the things name, and one for images.
     operations: Vec<OperationView>,
 }
@@ -46,32 +55,30 @@ pub(crate) struct Ordered {
 ///
 /// Each must still be one: in the engine with this installation's label, and belonging to nothing in its database. A container
 /// that runs is ended, and the data in a volume is lost.
-#[utoipa::path(
-    post, path = "/api/v1/leftovers/remove", tag = "leftover", request_body = Order,
-    responses(
-        (status = 202, body = Ordered, description = "It is accepted; watch the operations."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "A sweep of the same tenant's things is under way."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "Something named is not a leftover. Nothing is removed."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The engine or the database does not answer."),
-    )
-)]
+#[utoipa::path(post, path = "/api/v1/leftovers/remove", tag = "leftover")]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Authenticated,
-    Body(order): Body<Order>,
-) -> Result<(StatusCode, Json<Ordered>), Problem> {
-    let caller = caller.administrator()?;
-    let asked = order.check().map_err(|wrong| Problem::invalid(&wrong))?;
-    let operations = app.provisioner.remove_leftovers(caller, &asked).await.map_err(|error| explain(error, &asked))?;
-    Ok((StatusCode::ACCEPTED, Json(Ordered { operations: operations.into_iter().map(OperationView::from).collect() })))
+    Drafted { body: order, wrong }: Drafted<Order>,
+) -> Result<Accepted<Ordered>, Refused> {
+    let caller = caller.administrator();
+    let asked = order.check(wrong).map_err(Wrong)?;
+    let operations =
+        app.provisioner.remove_leftovers(caller, &asked).await.map_err(|error| NotRemoved(error, asked))?;
+    let location = match operations.as_slice() {
+        [one] => operation_url(one.id),
+        _ => "/api/v1/operations".to_owned(),
+    };
+    let operations = operations.into_iter().map(OperationView::from).collect();
+    Ok(Accepted { location, body: Ordered { success: true, operations } })
 }
 
 impl Order {
-    fn check(self) -> Result<Vec<Leftover>, Vec<Violation>> {
+    fn check(self, told: Vec<Violation>) -> Result<Vec<Leftover>, Vec<Violation>> {
         let count = self.leftovers.len();
         if !(1..=MOST).contains(&count) {
             let message = format!("{count} things are named; name 1 to {MOST}");
-            return Err(vec![Violation::deny("leftovers", "bad-count", message)]);
+            return Err(merged(vec![Violation::deny("leftovers", "bad-count", message)], told));
         }
         let (mut asked, mut wrong) = (Vec::new(), Vec::new());
         for (index, Named { kind, name }) in self.leftovers.into_iter().enumerate() {
@@ -85,7 +92,29 @@ impl Order {
                 )),
             }
         }
+        let wrong = merged(wrong, told);
         if wrong.is_empty() { Ok(asked) } else { Err(wrong) }
+    }
+}
+
+impl Linked for Ordered {
+    const LINKS: &'static [Link] = &[("operation", "operation_show", "id", "$response.body#/operations/0/id")];
+}
+
+/// Nothing is removed, and what had been asked for.
+#[derive(Debug)]
+pub(crate) struct NotRemoved(OrderError, Vec<Leftover>);
+
+impl Fails for NotRemoved {
+    fn codes() -> BTreeSet<Code> {
+        let looking = &convergence_runtime::RuntimeError::codes() | &convergence_store::StoreError::codes();
+        &looking | &BTreeSet::from([Code::Invalid, Code::TenantBusy, Code::Stopping])
+    }
+}
+
+impl From<NotRemoved> for Problem {
+    fn from(NotRemoved(error, asked): NotRemoved) -> Self {
+        explain(error, &asked)
     }
 }
 

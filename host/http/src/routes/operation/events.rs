@@ -3,59 +3,102 @@
 use std::convert::Infallible;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use convergence_model::operation::OperationEvent;
+use convergence_model::operation::{EventKind, OperationEvent};
+use convergence_store::StoreError;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Content, RefOr};
 
 use super::show::OperationView;
 use crate::App;
-use crate::extract::{Authenticated, OperationPath};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::{Absent, Answers, Draft, problems, text};
+use crate::extract::{Authenticated, LastEventId, OperationPath};
+
+problems!(Refused: Absent, StoreError);
+
+/// The `data` of an event `step`. Its `id` is `seq`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StepEvent {
+    /// Its number within the operation.
+    seq: i64,
+    /// The step it is about, for example `image`.
+    step: String,
+    /// `started`, `line`, `done`, `failed`, `undone`, `undo-failed`, `waiting`, `suspended` or `handed-over`.
+    #[schema(value_type = String)]
+    event: EventKind,
+    /// A line of output, or why it failed.
+    detail: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: jiff::Timestamp,
+}
+
+impl From<OperationEvent> for StepEvent {
+    fn from(event: OperationEvent) -> Self {
+        let OperationEvent { seq, step, event, detail, at } = event;
+        Self { seq, step, event, detail, at }
+    }
+}
+
+/// Server-sent events.
+pub(crate) struct Progress(BoxStream<'static, Result<Event, Infallible>>);
+
+impl Answers for Progress {
+    fn describe(draft: &mut Draft) {
+        // The schema of an event stream is that of one event: before version 3.2 OpenAPI has no place of its own for it.
+        let (step, outcome) = (draft.schema::<StepEvent>(), draft.schema::<OperationView>());
+        let event = |name: &str, data: RefOr<Schema>| {
+            let data = text().content_media_type("application/json").content_schema(Some(data)).build();
+            let event =
+                ObjectBuilder::new().schema_type(Type::Object).property("event", text().enum_values(Some([name])));
+            event.property("data", data).required("event").required("data")
+        };
+        let step = event("step", step).property("id", text().pattern(Some("^[0-9]+$"))).required("id");
+        let schema = OneOfBuilder::new().item(step).item(event("outcome", outcome)).build();
+        let content = Content::new(Some(Schema::OneOf(schema)));
+        let description = "Server-sent events. The data of each is JSON: that of an event `step` is a `StepEvent`, that of \
+                           the last event, `outcome`, an `OperationView`.";
+        draft.answer(200, description, vec![("text/event-stream", content)]);
+    }
+}
+
+impl IntoResponse for Progress {
+    fn into_response(self) -> Response {
+        Sse::new(self.0).keep_alive(KeepAlive::default()).into_response()
+    }
+}
 
 /// Progress as it happens.
 ///
 /// Each event is `step`, with the event's number as its id; `Last-Event-ID` goes on after one. The stream ends
 /// with an event `outcome` that holds the operation.
-#[utoipa::path(
-    get, path = "/api/v1/operations/{id}/events", tag = "operation",
-    params(
-        ("id" = String, Path, description = "The operation's id."),
-        ("Last-Event-ID" = Option<i64>, Header, description = "The last event seen."),
-    ),
-    responses(
-        (status = 200, body = String, content_type = "text/event-stream"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such operation."),
-    )
-)]
+#[utoipa::path(get, path = "/api/v1/operations/{id}/events", tag = "operation")]
 pub(crate) async fn events(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     OperationPath(id): OperationPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+    LastEventId(last): LastEventId,
+) -> Result<Progress, Refused> {
     let scope = caller.scope();
-    if app.store.operation(&scope, id).await?.is_none() {
-        return Err(Problem::no_such("operation"));
-    }
-    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).unwrap_or(0);
+    app.store.operation(&scope, id).await?.ok_or(Absent("operation"))?;
     let draining = app.draining.clone();
     let news = std::sync::Arc::clone(&app.operations).watch(scope, id, last);
     let events = news.map(|news| {
         Ok::<_, Infallible>(match news {
-            convergence_work::News::Event(event) => step(&event),
-            convergence_work::News::Outcome(operation) => json("outcome", &OperationView::from(*operation)),
+            convergence_work::News::Event(event) => {
+                let id = event.seq.to_string();
+                of("step", &StepEvent::from(event)).id(id)
+            }
+            convergence_work::News::Outcome(operation) => of("outcome", &OperationView::from(*operation)),
         })
     });
-    let events = events.take_until(draining.cancelled_owned());
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(Progress(events.take_until(draining.cancelled_owned()).boxed()))
 }
 
-fn step(event: &OperationEvent) -> Event {
-    json("step", event).id(event.seq.to_string())
-}
-
-fn json(name: &str, value: &impl serde::Serialize) -> Event {
+fn of(name: &str, value: &impl Serialize) -> Event {
     Event::default().event(name).json_data(value).unwrap_or_else(|_| Event::default().event(name))
 }

@@ -4,31 +4,41 @@ use axum::Json;
 use axum::extract::State;
 use convergence_model::operation::{OperationState, Subject};
 use convergence_model::{EnvId, OperationId, Violation};
-use convergence_store::OperationQuery;
+use convergence_store::{OperationQuery, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::show::OperationView;
 use crate::App;
-use crate::extract::{Authenticated, Query, tenant};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::problems;
+use crate::document::refusal::Wrong;
+use crate::extract::{Authenticated, NoTenant, tenant};
+use crate::input::Query;
+
+problems!(Refused: NoTenant, StoreError, Wrong);
 
 const PAGE_DEFAULT: u32 = 100;
-const PAGE_MAX: u32 = 1000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Parameters {
     /// Only those of this tenant: its number or name.
+    #[param(
+        max_length = 100,
+        pattern = r"^(?:0|[1-9][0-9]{0,17}|(?![0-9]+$)[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?)$"
+    )]
     tenant: Option<String>,
-    /// Only those of the tenant with this number, which may be gone.
+    /// Only those of the tenant with this number, which may be gone. With `tenant`, only those that are of both.
     env_id: Option<i64>,
-    /// Only those in this state, for example `stuck`.
+    /// Only those in this state: `queued`, `running`, `waiting`, `succeeded`, `failed`, `cancelled` or `stuck`.
+    #[param(pattern = "^(?:queued|running|waiting|succeeded|failed|cancelled|stuck)$", example = "stuck")]
     state: Option<String>,
     /// At most so many, up to 1000; 100 where absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
-    /// Goes on after a page: its `nextCursor`.
+    /// Goes on after a page: its `nextCursor`, unchanged.
+    #[param(pattern = "^o[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     cursor: Option<String>,
 }
 
@@ -43,30 +53,25 @@ pub(crate) struct Operations {
 }
 
 /// What was done and is being done, newest first.
-#[utoipa::path(
-    get, path = "/api/v1/operations", tag = "operation", params(Parameters),
-    responses(
-        (status = 200, body = Operations),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "No tenant has that name."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is wrong."),
-    )
-)]
+#[utoipa::path(get, path = "/api/v1/operations", tag = "operation")]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Authenticated,
     Query(parameters): Query<Parameters>,
-) -> Result<Json<Operations>, Problem> {
+) -> Result<Json<Operations>, Refused> {
     let env_id = match (&parameters.tenant, parameters.env_id) {
-        (Some(_), Some(_)) => {
-            let message = "`tenant` and `env_id` say the same; send one of them";
-            return Err(Problem::invalid(&[Violation::deny("env_id", "conflict", message)]));
+        (Some(text), number) => {
+            let meant = tenant(&app, &caller, text).await?;
+            if number.is_some_and(|number| EnvId(number) != meant) {
+                return Ok(Json(Operations { operations: Vec::new(), next_cursor: None }));
+            }
+            Some(meant)
         }
-        (Some(text), None) => Some(tenant(&app, &caller, text).await?),
         (None, number) => number.map(EnvId),
     };
     let state = parameters.state.as_deref().map(read_state).transpose()?;
     let before = parameters.cursor.as_deref().map(read_cursor).transpose()?;
-    let limit = parameters.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let limit = parameters.limit.unwrap_or(PAGE_DEFAULT);
     // One more than asked for tells whether there are more.
     let subject = env_id.map(Subject::tenant);
     let query = OperationQuery { subject, state, before, limit: limit + 1 };
@@ -77,15 +82,15 @@ pub(crate) async fn list(
     Ok(Json(Operations { operations: page.into_iter().map(OperationView::from).collect(), next_cursor }))
 }
 
-fn read_state(text: &str) -> Result<OperationState, Problem> {
+fn read_state(text: &str) -> Result<OperationState, Wrong> {
     OperationState::parse(text).ok_or_else(|| {
         let message = "use queued, running, waiting, succeeded, failed, cancelled or stuck";
-        Problem::invalid(&[Violation::deny("state", "unknown", message)])
+        Wrong(vec![Violation::deny("state", "unknown", message)])
     })
 }
 
-fn read_cursor(text: &str) -> Result<OperationId, Problem> {
+fn read_cursor(text: &str) -> Result<OperationId, Wrong> {
     text.strip_prefix('o').and_then(|id| id.parse().ok()).ok_or_else(|| {
-        Problem::invalid(&[Violation::deny("cursor", "bad-form", "use the `nextCursor` of an earlier page, unchanged")])
+        Wrong(vec![Violation::deny("cursor", "bad-form", "use the `nextCursor` of an earlier page, unchanged")])
     })
 }

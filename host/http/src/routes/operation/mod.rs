@@ -1,5 +1,6 @@
 //! Durable pieces of work.
 
+pub(crate) mod begun;
 mod cancel;
 mod events;
 mod list;
@@ -7,15 +8,15 @@ mod retry;
 pub(crate) mod show;
 
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
+use crate::document::route;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list::list))
-        .routes(routes!(show::show))
-        .routes(routes!(events::events))
-        .routes(routes!(cancel::cancel))
-        .routes(routes!(retry::retry))
+        .routes(route!(list::list))
+        .routes(route!(show::show))
+        .routes(route!(events::events))
+        .routes(route!(cancel::cancel))
+        .routes(route!(retry::retry))
 }

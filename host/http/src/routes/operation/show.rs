@@ -4,20 +4,27 @@ use axum::Json;
 use axum::extract::State;
 use convergence_model::Code;
 use convergence_model::operation::{Failure, Operation};
+use convergence_store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
 use crate::code::{CodeSchema, RetrySchema};
+use crate::document::{Absent, problems};
 use crate::extract::{Authenticated, OperationPath};
-use crate::problem::{Problem, ProblemDocument};
+use crate::problem::operation_url;
+
+problems!(Refused: Absent, StoreError);
 
 /// How far an operation is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationView {
+    #[schema(format = "uuid")]
     id: String,
+    /// The path at which it can be watched.
+    url: String,
     /// `spawn`, `destroy`, `repair`, `halt`, `sweep`; a later version may know more.
     kind: String,
     /// What it is about: `tenant/7`, `platform`.
@@ -84,6 +91,7 @@ impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
         Self {
             id: operation.id.to_string(),
+            url: operation_url(operation.id),
             reason: operation.reason().to_owned(),
             subject: operation.subject.to_string(),
             env_id: operation.env_id().map(|env_id| env_id.0),
@@ -100,19 +108,12 @@ impl From<Operation> for OperationView {
 }
 
 /// How far an operation is.
-#[utoipa::path(
-    get, path = "/api/v1/operations/{id}", tag = "operation",
-    params(("id" = String, Path, description = "The operation's id.")),
-    responses(
-        (status = 200, body = OperationView),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such operation."),
-    )
-)]
+#[utoipa::path(get, path = "/api/v1/operations/{id}", tag = "operation")]
 pub(crate) async fn show(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     OperationPath(id): OperationPath,
-) -> Result<Json<OperationView>, Problem> {
+) -> Result<Json<OperationView>, Refused> {
     let operation = app.store.operation(&caller.scope(), id).await?;
-    operation.map(|operation| Json(operation.into())).ok_or_else(|| Problem::no_such("operation"))
+    Ok(operation.map(|operation| Json(operation.into())).ok_or(Absent("operation"))?)
 }

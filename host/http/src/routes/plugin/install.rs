@@ -4,27 +4,32 @@ use axum::Json;
 use axum::body::BodyDataStream;
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use convergence_model::plugin::Source;
 use convergence_model::{Code, Violation};
-use convergence_plugin::Outcome;
 use convergence_plugin::oci::{Reference, ReferenceError};
+use convergence_plugin::{ChangeError, InstallError, Outcome};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::Content;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::wire::{self, Plugin};
 use crate::App;
-use crate::extract::{Authenticated, Body};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::{Answers, Created, Draft, Either, Link, Linked, Part, problems, text};
+use crate::extract::Authenticated;
+use crate::input::{Drafted, content_type, read_json};
+use crate::problem::Problem;
 
 /// Where the signature of a component that is sent as it is goes: the text of its `.sig` file on one line.
 const SIGNATURE: &str = "x-plugin-signature";
 /// Bytes of the longest signature.
 const SIGNATURE_MAX: usize = convergence_plugin::trust::MAX_SIGNATURE_BYTES;
 
-/// What became of a component.
+problems!(Refused: InstallError, ChangeError);
+
+/// The component is installed.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Installed {
@@ -37,11 +42,40 @@ pub(crate) struct Installed {
     plugin: Plugin,
 }
 
+/// It was installed before; nothing changed.
+#[derive(Debug)]
+pub(crate) struct Known(Installed);
+
+impl Answers for Known {
+    fn describe(draft: &mut Draft) {
+        let content = Content::new(Some(draft.schema::<Installed>()));
+        draft.answer(200, "It was installed before; nothing changed.", vec![("application/json", content)]);
+    }
+}
+
+impl IntoResponse for Known {
+    fn into_response(self) -> Response {
+        Json(self.0).into_response()
+    }
+}
+
+impl Linked for Installed {
+    const LINKS: &'static [Link] = &[
+        ("plugin", "plugin_show", "id", "$response.body#/plugin/id"),
+        ("stats", "plugin_stats", "id", "$response.body#/plugin/id"),
+    ];
+}
+
 /// A component in a registry.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Published {
     /// `oci://host/name:version`, or `@sha256:…` instead of the version.
+    #[schema(
+        pattern = "^oci://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)+(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$",
+        max_length = 512,
+        example = "oci://registry.example/team/ruby:1.0.0"
+    )]
     reference: String,
 }
 
@@ -56,70 +90,99 @@ pub(crate) struct Upload {
     signature: Option<String>,
 }
 
-/// Install a component, or a new version of one. It is checked as one that is dropped into the plugins folder, and in use
-/// when this answers, unless a higher version is installed.
-#[utoipa::path(
-    post, path = "/api/v1/plugins", tag = "plugin",
-    params(("X-Plugin-Signature" = Option<String>, Header, description = "With `application/wasm`: the text of the component's `.sig` file, on one line.")),
-    request_body(content(
-        (Vec<u8> = "application/wasm"),
-        (Upload = "multipart/form-data"),
-        (Published = "application/json")
-    )),
-    responses(
-        (status = 201, body = Installed, description = "It is installed."),
-        (status = 200, body = Installed, description = "It was installed before; nothing changed."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "It is at odds with what is installed: another kind, another component of the same version, a language that is served."),
-        (status = 413, body = ProblemDocument, content_type = "application/problem+json", description = "It is larger than components may be."),
-        (status = 502, body = ProblemDocument, content_type = "application/problem+json", description = "It could not be fetched from the registry."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "It failed a check; the detail says which, and what to do."),
-    )
-)]
-pub(crate) async fn install(
-    State(app): State<App>,
-    caller: Authenticated,
-    request: Request,
-) -> Result<Response, Problem> {
-    let caller = caller.administrator()?;
-    let limit = app.catalogue.max_component_bytes();
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if media_type == "application/json" {
-        let Body(Published { reference }) = Body::from_request(request, &app).await?;
-        let reference: Reference = reference.parse().map_err(|error: ReferenceError| {
-            Problem::invalid(&[Violation::deny("reference", "invalid-reference", error.to_string())])
-        })?;
-        return answer(&app, app.catalogue.install_from(&reference, caller.name()).await?).await;
+/// What is installed: the bytes of a component with its signature, or where it is published.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    Component(Vec<u8>, Option<String>),
+    Reference(Reference),
+}
+
+impl Part for Sent {
+    fn describe(draft: &mut Draft) {
+        let bytes =
+            ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        let (form, published) = (draft.schema::<Upload>(), draft.schema::<Published>());
+        draft.body([
+            ("application/wasm", Content::new(Some(bytes.build()))),
+            ("multipart/form-data", Content::new(Some(form))),
+            ("application/json", Content::new(Some(published))),
+        ]);
+        let description = "With `application/wasm`: the text of the component's `.sig` file, on one line.";
+        draft.header("X-Plugin-Signature", text(), description);
+        draft.codes([
+            Code::NotAComponent,
+            Code::EncodedBody,
+            Code::Truncated,
+            Code::TooLarge,
+            Code::MalformedForm,
+            Code::MalformedSignature,
+            Code::MalformedJson,
+            Code::Invalid,
+        ]);
     }
-    let (bytes, signature) = match media_type.as_str() {
-        "application/wasm" | "application/octet-stream" => {
-            let signature = request.headers().get(SIGNATURE).map(|value| value.to_str().map(str::to_owned));
-            let signature = signature.transpose().map_err(|_| unreadable_signature())?;
-            (whole(request.into_body().into_data_stream(), limit).await?, signature)
-        }
-        "multipart/form-data" => {
-            let form = Multipart::from_request(request, &app).await;
-            form_of(form.map_err(|error| malformed(&error.body_text()))?, limit).await?
-        }
-        other => {
-            return Err(Problem::new(
+}
+
+impl FromRequest<App> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let limit = app.catalogue.max_component_bytes();
+        match content_type(request.headers())?.as_str() {
+            "application/json" => {
+                let Drafted { body: Published { reference }, wrong } = read_json(request).await?;
+                if !wrong.is_empty() {
+                    return Err(Problem::invalid(&wrong));
+                }
+                let reference = reference.parse().map_err(|error: ReferenceError| {
+                    Problem::invalid(&[Violation::deny("reference", "invalid-reference", error.to_string())])
+                })?;
+                Ok(Self::Reference(reference))
+            }
+            "application/wasm" | "application/octet-stream" => {
+                let signature = request.headers().get(SIGNATURE).map(|value| value.to_str().map(str::to_owned));
+                let signature = signature.transpose().map_err(|_| unreadable_signature())?;
+                Ok(Self::Component(whole(request.into_body().into_data_stream(), limit).await?, signature))
+            }
+            "multipart/form-data" => {
+                let form = Multipart::from_request(request, app).await;
+                let (bytes, signature) = form_of(form.map_err(|error| malformed(&error.body_text()))?, limit).await?;
+                Ok(Self::Component(bytes, signature))
+            }
+            other => Err(Problem::new(
                 Code::NotAComponent,
                 format!(
                     "send a component as it is with `Content-Type: application/wasm`, as the part `component` of \
                      `multipart/form-data`, or where it is published as `application/json`; it was {other:?}"
                 ),
-            ));
+            )),
         }
-    };
-    answer(&app, app.catalogue.install(bytes, signature, Source::Upload, caller.name()).await?).await
+    }
 }
 
-async fn answer(app: &App, outcome: Outcome) -> Result<Response, Problem> {
+/// Install a component, or a new version of one. It is checked as one that is dropped into the plugins folder, and in use
+/// when this answers, unless a higher version is installed.
+#[utoipa::path(post, path = "/api/v1/plugins", tag = "plugin")]
+pub(crate) async fn install(
+    State(app): State<App>,
+    caller: Authenticated,
+    sent: Sent,
+) -> Result<Either<Created<Installed>, Known>, Refused> {
+    let caller = caller.administrator();
+    let outcome = match sent {
+        Sent::Component(bytes, signature) => {
+            app.catalogue.install(bytes, signature, Source::Upload, caller.name()).await?
+        }
+        Sent::Reference(reference) => app.catalogue.install_from(&reference, caller.name()).await?,
+    };
+    answer(&app, outcome).await
+}
+
+async fn answer(app: &App, outcome: Outcome) -> Result<Either<Created<Installed>, Known>, Refused> {
     let plugin = wire::find(app, &outcome.plugin).await?.into();
-    let status = if outcome.known { StatusCode::OK } else { StatusCode::CREATED };
+    let location = format!("/api/v1/plugins/{}", outcome.plugin);
     let installed =
         Installed { version: outcome.version.to_string(), digest: outcome.digest, active: outcome.active, plugin };
-    Ok((status, Json(installed)).into_response())
+    Ok(if outcome.known { Either::Other(Known(installed)) } else { Either::One(Created { location, body: installed }) })
 }
 
 /// A body of at most `limit` bytes.

@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::wire::Plugin;
 use crate::App;
 use crate::extract::Authenticated;
-use crate::problem::Problem;
 
 /// What is installed, and what lies in the plugins folder.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,10 +50,10 @@ impl From<FileEntry> for File {
 }
 
 /// What is installed, and what lies in the plugins folder.
-#[utoipa::path(get, path = "/api/v1/plugins", tag = "plugin", responses((status = 200, body = Plugins)))]
-pub(crate) async fn list(State(app): State<App>, caller: Authenticated) -> Result<Json<Plugins>, Problem> {
-    caller.administrator()?;
+#[utoipa::path(get, path = "/api/v1/plugins", tag = "plugin")]
+pub(crate) async fn list(State(app): State<App>, caller: Authenticated) -> Json<Plugins> {
+    caller.administrator();
     let plugins = app.catalogue.plugins().await.into_iter().map(Plugin::from).collect();
     let files = app.catalogue.files().into_iter().map(File::from).collect();
-    Ok(Json(Plugins { plugins, files }))
+    Json(Plugins { plugins, files })
 }

@@ -14,23 +14,23 @@ mod wire;
 
 use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
+use crate::document::route;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     // A component is larger than other bodies; `install` counts for itself.
-    let install = OpenApiRouter::new().routes(routes!(install::install)).layer(DefaultBodyLimit::disable());
+    let install = OpenApiRouter::new().routes(route!(install::install)).layer(DefaultBodyLimit::disable());
     OpenApiRouter::new()
         .merge(install)
-        .routes(routes!(list::list))
-        .routes(routes!(show::show))
-        .routes(routes!(remove::remove))
-        .routes(routes!(enable::enable))
-        .routes(routes!(enable::disable))
-        .routes(routes!(configuration::configure, configuration::reset))
-        .routes(routes!(bindings::bind))
-        .routes(routes!(rollback::rollback))
-        .routes(routes!(stats::stats))
-        .routes(routes!(try_out::try_out))
+        .routes(route!(list::list))
+        .routes(route!(show::show))
+        .routes(route!(remove::remove))
+        .routes(route!(enable::enable))
+        .routes(route!(enable::disable))
+        .routes(route!(configuration::configure, configuration::reset))
+        .routes(route!(bindings::bind))
+        .routes(route!(rollback::rollback))
+        .routes(route!(stats::stats))
+        .routes(route!(try_out::try_out))
 }

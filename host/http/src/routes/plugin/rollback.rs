@@ -1,48 +1,48 @@
 //! `POST /api/v1/plugins/{id}/rollback`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use convergence_model::Violation;
-use convergence_plugin::Decision;
+use convergence_plugin::{ChangeError, Decision};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::wire::{self, Plugin};
 use crate::App;
-use crate::extract::{Authenticated, Body};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::problems;
+use crate::document::refusal::Wrong;
+use crate::extract::{Authenticated, PluginPath};
+use crate::input::Body;
+
+problems!(Refused: Wrong, ChangeError);
 
 /// Which version to use.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rollback {
     /// One of the versions that are kept; the one that was in use before where absent.
+    #[schema(
+        max_length = 256,
+        pattern = r"^(?:0|[1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17})){2}(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$",
+        example = "1.0.0"
+    )]
     version: Option<String>,
 }
 
 /// Use another version of a plugin that is kept: the one before, or the one named. It stays until a version that is
 /// higher than any before turns up.
-#[utoipa::path(
-    post, path = "/api/v1/plugins/{id}/rollback", tag = "plugin",
-    params(("id" = String, Path, description = "The plugin's id.")),
-    request_body = Rollback,
-    responses(
-        (status = 200, body = Plugin),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "It is not installed."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such version, or it would not work with the plugin's configuration."),
-    )
-)]
+#[utoipa::path(post, path = "/api/v1/plugins/{id}/rollback", tag = "plugin")]
 pub(crate) async fn rollback(
     State(app): State<App>,
     caller: Authenticated,
-    Path(id): Path<String>,
+    PluginPath(id): PluginPath,
     Body(wanted): Body<Rollback>,
-) -> Result<Json<Plugin>, Problem> {
+) -> Result<Json<Plugin>, Refused> {
     let version = wanted.version.map(|text| {
         text.parse().map_err(|error| {
             let message = format!("{text:?} is not a semantic version: {error}");
-            Problem::invalid(&[Violation::deny("version", "not-a-version", message)])
+            Wrong(vec![Violation::deny("version", "not-a-version", message)])
         })
     });
-    wire::decide(&app, &caller, &id, Decision::Rollback(version.transpose()?)).await
+    Ok(wire::decide(&app, &caller, &id, Decision::Rollback(version.transpose()?)).await?)
 }

@@ -1,27 +1,23 @@
 //! `GET /api/v1/plugins/{id}`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use convergence_plugin::ChangeError;
 
 use super::wire::{self, Plugin};
 use crate::App;
-use crate::extract::Authenticated;
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::problems;
+use crate::extract::{Authenticated, PluginPath};
 
-/// One installed plugin.
-#[utoipa::path(
-    get, path = "/api/v1/plugins/{id}", tag = "plugin",
-    params(("id" = String, Path, description = "The plugin's id.")),
-    responses(
-        (status = 200, body = Plugin),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "It is not installed."),
-    )
-)]
+problems!(Refused: ChangeError);
+
+/// Show an installed plugin.
+#[utoipa::path(get, path = "/api/v1/plugins/{id}", tag = "plugin")]
 pub(crate) async fn show(
     State(app): State<App>,
     caller: Authenticated,
-    Path(id): Path<String>,
-) -> Result<Json<Plugin>, Problem> {
-    caller.administrator()?;
-    wire::find(&app, &id).await.map(|plugin| Json(plugin.into()))
+    PluginPath(id): PluginPath,
+) -> Result<Json<Plugin>, Refused> {
+    caller.administrator();
+    Ok(Json(wire::find(&app, &id).await?.into()))
 }

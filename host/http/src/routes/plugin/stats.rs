@@ -1,15 +1,17 @@
 //! `GET /api/v1/plugins/{id}/stats`
 
 use axum::Json;
-use axum::extract::{Path, State};
-use convergence_plugin::{BreakerState, LATENCY_BOUNDS_US, PluginStats};
+use axum::extract::State;
+use convergence_plugin::{BreakerState, ChangeError, LATENCY_BOUNDS_US, PluginStats};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::wire;
 use crate::App;
-use crate::extract::Authenticated;
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::problems;
+use crate::extract::{Authenticated, PluginPath};
+
+problems!(Refused: ChangeError);
 
 /// What a plugin's calls took and how they ended, since its version came into use in this server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,20 +63,13 @@ pub(crate) struct Bucket {
 }
 
 /// What a plugin's calls took and how they ended.
-#[utoipa::path(
-    get, path = "/api/v1/plugins/{id}/stats", tag = "plugin",
-    params(("id" = String, Path, description = "The plugin's id.")),
-    responses(
-        (status = 200, body = Stats),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "It is not installed."),
-    )
-)]
+#[utoipa::path(get, path = "/api/v1/plugins/{id}/stats", tag = "plugin")]
 pub(crate) async fn stats(
     State(app): State<App>,
     caller: Authenticated,
-    Path(id): Path<String>,
-) -> Result<Json<Stats>, Problem> {
-    caller.administrator()?;
+    PluginPath(id): PluginPath,
+) -> Result<Json<Stats>, Refused> {
+    caller.administrator();
     let plugin = wire::find(&app, &id).await?;
     let counted = plugin.stats.unwrap_or_default();
     let bounds = LATENCY_BOUNDS_US.into_iter().map(Some).chain([None]);

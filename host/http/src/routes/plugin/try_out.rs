@@ -1,16 +1,23 @@
 //! `POST /api/v1/plugins/{id}/try`
 
+use std::collections::BTreeSet;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use convergence_model::{Code, Violation};
-use convergence_plugin::{CaseFailure, CaseOutcome};
+use convergence_plugin::{CaseFailure, CaseOutcome, ChangeError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::extract::{Authenticated, Body};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::refusal::Wrong;
+use crate::document::{Fails, problems};
+use crate::extract::{Authenticated, PluginPath};
+use crate::input::Body;
+use crate::problem::Problem;
+
+problems!(Refused: Wrong, ChangeError, Broke);
 
 /// What to ask a plugin.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -29,7 +36,7 @@ pub(crate) struct Question {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Answer {
     /// What the main function answered; `{"error": …}` where the plugin foresaw that it cannot.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     answer: Value,
     /// Units of fuel, about one an instruction.
     fuel: Option<u64>,
@@ -41,31 +48,37 @@ pub(crate) struct Answer {
     log: Vec<String>,
 }
 
+/// The plugin did not answer.
+#[derive(Debug)]
+pub(crate) struct Broke(String);
+
+impl From<Broke> for Problem {
+    fn from(Broke(detail): Broke) -> Self {
+        Self::new(Code::PluginFailed, detail)
+    }
+}
+
+impl Fails for Broke {
+    fn codes() -> BTreeSet<Code> {
+        [Code::PluginFailed].into()
+    }
+}
+
 /// Ask a plugin something to see what it does. Nothing comes of it: no tenant, no invoice.
-#[utoipa::path(
-    post, path = "/api/v1/plugins/{id}/try", tag = "plugin",
-    params(("id" = String, Path, description = "The plugin's id.")),
-    request_body = Question,
-    responses(
-        (status = 200, body = Answer),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "It is not installed."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "The input is not what the plugin takes."),
-        (status = 502, body = ProblemDocument, content_type = "application/problem+json", description = "The plugin broke."),
-    )
-)]
+#[utoipa::path(post, path = "/api/v1/plugins/{id}/try", tag = "plugin")]
 pub(crate) async fn try_out(
     State(app): State<App>,
     caller: Authenticated,
-    Path(id): Path<String>,
+    PluginPath(id): PluginPath,
     Body(Question { input, config }): Body<Question>,
-) -> Result<Json<Answer>, Problem> {
-    caller.administrator()?;
+) -> Result<Json<Answer>, Refused> {
+    caller.administrator();
     let CaseOutcome { answer, failure, report, .. } = app.catalogue.try_out(&id, input, config).await?;
     match (answer, failure) {
         (_, Some(CaseFailure::Case(reason))) => {
-            Err(Problem::invalid(&[Violation::deny("input", "invalid-input", reason)]))
+            Err(Wrong(vec![Violation::deny("input", "invalid-input", reason)]).into())
         }
-        (_, Some(CaseFailure::Call(error))) => Err(Problem::new(Code::PluginFailed, error.to_string())),
+        (_, Some(CaseFailure::Call(error))) => Err(Broke(error.to_string()).into()),
         (answer, None) => {
             let log = report.as_ref().map(|report| report.log.lines.iter().map(|line| line.message.clone()).collect());
             Ok(Json(Answer {

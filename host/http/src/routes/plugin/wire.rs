@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::extract::Authenticated;
-use crate::problem::Problem;
 
 /// An installed plugin.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,7 +37,7 @@ pub(crate) struct Plugin {
     /// Newest first.
     versions: Vec<Version>,
     /// JSON Schema of its configuration.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     config_schema: Value,
     /// What an administrator set; absent where the configuration file decides.
     #[schema(value_type = Option<Object>)]
@@ -127,14 +126,14 @@ pub(super) async fn decide(
     caller: &Authenticated,
     id: &str,
     decision: Decision,
-) -> Result<Json<Plugin>, Problem> {
-    let caller = caller.administrator()?;
+) -> Result<Json<Plugin>, ChangeError> {
+    let caller = caller.administrator();
     app.catalogue.decide(id, &decision, caller.name()).await?;
     find(app, id).await.map(|plugin| Json(plugin.into()))
 }
 
 /// The plugin of that id.
-pub(super) async fn find(app: &App, id: &str) -> Result<PluginInfo, Problem> {
+pub(super) async fn find(app: &App, id: &str) -> Result<PluginInfo, ChangeError> {
     let plugin = app.catalogue.plugin(id).await;
-    plugin.ok_or_else(|| ChangeError::NoSuchPlugin(id.to_owned()).into())
+    plugin.ok_or_else(|| ChangeError::NoSuchPlugin(id.to_owned()))
 }

@@ -39,7 +39,7 @@ pub(crate) struct Language {
 }
 
 /// What languages there are, and which component offers each.
-#[utoipa::path(get, path = "/api/v1/templates", tag = "template", responses((status = 200, body = Templates)))]
+#[utoipa::path(get, path = "/api/v1/templates", tag = "template")]
 pub(crate) async fn list(State(app): State<App>, _caller: Authenticated) -> Json<Templates> {
     let templates = app.catalogue.snapshot().templates().into_iter().map(|template| Template {
         id: template.id,

@@ -2,71 +2,70 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use convergence_model::operation::OperationState;
+use convergence_store::StoreError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
-use crate::extract::{Authenticated, Query, TenantPath, patience};
-use crate::problem::{Problem, ProblemDocument, operation_url};
+use crate::document::refusal::{Failed, OfTenant};
+use crate::document::{Accepted, Either, Link, Linked, problems};
+use crate::extract::{Authenticated, Prefer, TenantPath};
+use crate::input::Query;
+use crate::problem::operation_url;
+use crate::routes::operation::begun;
+use crate::routes::operation::show::OperationView;
+
+problems!(Refused: OfTenant, StoreError, Failed);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Parameters {
-    /// Seconds to wait for the end before answering 202.
+    /// Seconds to wait for the end before answering 202, at most 3600; what the server is configured to where absent.
+    #[param(minimum = 0, maximum = 3600)]
     wait: Option<u64>,
 }
 
-/// What became of it.
+/// The tenant is gone.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Destroyed {
     success: bool,
     result: String,
-    /// Only in a 202: where it can be watched.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
+}
+
+/// The tenant is being removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Destroying {
+    success: bool,
+    result: String,
+    operation: OperationView,
+}
+
+impl Linked for Destroying {
+    const LINKS: &'static [Link] = begun::LINKS;
 }
 
 /// Remove a tenant: its container, network, volumes, image, port and key.
-#[utoipa::path(
-    delete, path = "/api/v1/tenant/{tenant}", tag = "tenant",
-    params(("tenant" = String, Path, description = "The tenant's number or name."), Parameters),
-    responses(
-        (status = 200, body = Destroyed, description = "It is gone."),
-        (status = 202, body = Destroyed, description = "It is being removed."),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "Something else is being done to it."),
-    )
-)]
+#[utoipa::path(delete, path = "/api/v1/tenant/{tenant}", tag = "tenant")]
 pub(crate) async fn destroy(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     TenantPath(env_id): TenantPath,
     Query(parameters): Query<Parameters>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let begun = app.provisioner.destroy(&caller.scope(), &caller, env_id).await;
-    let id = begun.map_err(|error| Problem::of_request("tenant", error))?.id;
-    let operation = app.operations.outcome(id, patience(&headers, parameters.wait, app.wait)).await?;
+    prefer: Prefer,
+) -> Result<Either<Json<Destroyed>, Accepted<Destroying>>, Refused> {
+    let id = app.provisioner.destroy(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?.id;
+    let operation = app.operations.outcome(id, prefer.patience(parameters.wait, app.wait)).await?;
     match (operation.state, &operation.failure) {
-        (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Problem::failed(id, failure)),
-        (OperationState::Succeeded, _) => Ok(Json(Destroyed {
-            success: true,
-            result: "Environment removed successfully".to_owned(),
-            operation: None,
-        })
-        .into_response()),
-        _ => Ok((
-            StatusCode::ACCEPTED,
-            Json(Destroyed {
-                success: true,
-                result: "Environment is being removed".to_owned(),
-                operation: Some(operation_url(id)),
-            }),
-        )
-            .into_response()),
+        (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Failed(id, failure.clone()).into()),
+        (OperationState::Succeeded, _) => {
+            Ok(Either::One(Json(Destroyed { success: true, result: "Environment removed successfully".to_owned() })))
+        }
+        _ => {
+            let (location, result) = (operation_url(id), "Environment is being removed".to_owned());
+            let body = Destroying { success: true, result, operation: operation.into() };
+            Ok(Either::Other(Accepted { location, body }))
+        }
     }
 }

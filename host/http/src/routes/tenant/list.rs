@@ -3,18 +3,21 @@
 use axum::Json;
 use axum::extract::State;
 use convergence_model::{Code, EnvId, Failure, Violation};
-use convergence_store::TenantQuery;
+use convergence_store::{StoreError, TenantQuery};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::App;
 use crate::code::CodeSchema;
-use crate::extract::{Authenticated, Query};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::refusal::Wrong;
+use crate::document::{Absent, problems};
+use crate::extract::Authenticated;
+use crate::input::Query;
+
+problems!(Refused: Absent, StoreError, Wrong);
 
 const PAGE_DEFAULT: u32 = 100;
-const PAGE_MAX: u32 = 1000;
 /// Characters of a reason in a list.
 const REASON_MAX: usize = 199;
 
@@ -25,8 +28,10 @@ pub(crate) struct Parameters {
     /// The organization; the caller's own where absent.
     org_id: Option<i64>,
     /// At most so many, up to 1000; 100 where absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
-    /// Goes on after a page: its `nextCursor`.
+    /// Goes on after a page: its `nextCursor`, unchanged.
+    #[param(pattern = "^t[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 
@@ -81,24 +86,18 @@ impl From<Failure> for Reason {
 }
 
 /// The tenants of an organization, oldest first.
-#[utoipa::path(
-    get, path = "/api/v1/tenant", tag = "tenant", params(Parameters),
-    responses(
-        (status = 200, body = Tenants),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such organization."),
-    )
-)]
+#[utoipa::path(get, path = "/api/v1/tenant", tag = "tenant")]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Authenticated,
     Query(parameters): Query<Parameters>,
-) -> Result<Json<Tenants>, Problem> {
+) -> Result<Json<Tenants>, Refused> {
     let (org, scope) = caller.organization(parameters.org_id)?;
     if app.store.organization(&scope, org).await?.is_none() {
-        return Err(Problem::no_such("organization"));
+        return Err(Absent("organization").into());
     }
     let after = parameters.cursor.as_deref().map(read_cursor).transpose()?;
-    let limit = parameters.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let limit = parameters.limit.unwrap_or(PAGE_DEFAULT);
     // One more than asked for tells whether there are more.
     let mut page = app.store.tenants(&scope, TenantQuery { org: Some(org), after, limit: limit + 1 }).await?;
     let more = page.len() > limit as usize;
@@ -122,8 +121,8 @@ fn write_cursor(last: EnvId) -> String {
     format!("t{last}")
 }
 
-fn read_cursor(text: &str) -> Result<EnvId, Problem> {
+fn read_cursor(text: &str) -> Result<EnvId, Wrong> {
     text.strip_prefix('t').and_then(|number| number.parse().ok()).ok_or_else(|| {
-        Problem::invalid(&[Violation::deny("cursor", "bad-form", "use the `nextCursor` of an earlier page, unchanged")])
+        Wrong(vec![Violation::deny("cursor", "bad-form", "use the `nextCursor` of an earlier page, unchanged")])
     })
 }

@@ -7,24 +7,25 @@ mod list;
 mod logs;
 mod plan;
 mod repair;
+mod show;
 mod spawn;
 mod status;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::App;
+use crate::document::route;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(spawn::spawn))
-        .routes(routes!(plan::plan))
-        .routes(routes!(list::list))
-        .routes(routes!(status::status))
-        .routes(routes!(logs::logs))
-        .routes(routes!(compose::compose))
-        .routes(routes!(dockerfile::dockerfile))
-        .routes(routes!(destroy::destroy))
-        .routes(routes!(repair::repair))
+        .routes(route!(spawn::spawn))
+        .routes(route!(plan::plan))
+        .routes(route!(list::list))
+        .routes(route!(status::status))
+        .routes(route!(logs::logs))
+        .routes(route!(compose::compose))
+        .routes(route!(dockerfile::dockerfile))
+        .routes(route!(show::show, destroy::destroy))
+        .routes(route!(repair::repair))
 }

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use convergence_model::Limits;
+use convergence_provision::PlanError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::wire::SpecBody;
 use crate::App;
-use crate::extract::{Authenticated, Body, Query};
-use crate::problem::{Problem, ProblemDocument};
+use crate::document::refusal::Wrong;
+use crate::document::{Absent, problems};
+use crate::extract::Authenticated;
+use crate::input::{Drafted, Query};
+
+problems!(Refused: Absent, Wrong, PlanError);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +66,17 @@ pub(crate) struct LimitsView {
     pids: u32,
 }
 
+impl From<Limits> for LimitsView {
+    fn from(limits: Limits) -> Self {
+        Self {
+            cpu: f64::from(limits.cpu_millis) / 1000.0,
+            memory_mb: limits.memory_mb,
+            disk_mb: limits.disk_mb,
+            pids: limits.pids,
+        }
+    }
+}
+
 /// The exact component.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PluginView {
@@ -68,22 +85,15 @@ pub(crate) struct PluginView {
 }
 
 /// What a spawn would do, without doing any of it.
-#[utoipa::path(
-    post, path = "/api/v1/tenant/plan", tag = "tenant", params(Parameters), request_body = SpecBody,
-    responses(
-        (status = 200, body = Planned),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong or a policy refuses."),
-        (status = 502, body = ProblemDocument, content_type = "application/problem+json", description = "A plugin failed."),
-    )
-)]
+#[utoipa::path(post, path = "/api/v1/tenant/plan", tag = "tenant")]
 pub(crate) async fn plan(
     State(app): State<App>,
     caller: Authenticated,
     Query(parameters): Query<Parameters>,
-    Body(body): Body<SpecBody>,
-) -> Result<Json<Planned>, Problem> {
+    Drafted { body, wrong }: Drafted<SpecBody>,
+) -> Result<Json<Planned>, Refused> {
     let (org, scope) = caller.organization(parameters.org_id)?;
-    let spec = body.check(app.provisioner.default_limits()).map_err(|wrong| Problem::invalid(&wrong))?;
+    let spec = body.check(app.provisioner.default_limits(), wrong).map_err(Wrong)?;
     let language = spec.language.clone();
     let preview = app.provisioner.preview(&scope, &caller.0, org, spec).await?;
     let planned = preview.planned;
@@ -93,12 +103,7 @@ pub(crate) async fn plan(
         decisions: Decisions {
             language,
             notes: planned.plan.plan().notes.clone(),
-            limits: LimitsView {
-                cpu: f64::from(planned.limits.cpu_millis) / 1000.0,
-                memory_mb: planned.limits.memory_mb,
-                disk_mb: planned.limits.disk_mb,
-                pids: planned.limits.pids,
-            },
+            limits: planned.limits.into(),
             images: planned.plan.images().clone(),
             plugins: planned
                 .plugins

@@ -1,22 +1,28 @@
 //! `POST /api/v1/tenant/spawn`
 
-use axum::Json;
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use convergence_model::Secret;
 use convergence_model::operation::{Made, Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
-use convergence_provision::Accepted;
+use convergence_model::{Code, Secret};
+use convergence_provision::{Accepted as Begun, SpawnError};
+use convergence_store::StoreError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::wire::SpecBody;
 use crate::App;
-use crate::extract::{Authenticated, Body, Query, patience};
-use crate::idempotency::{IdempotencyKey, REPLAYED};
-use crate::problem::{Problem, ProblemDocument, operation_url};
+use crate::document::refusal::{Failed, Wrong};
+use crate::document::{Absent, Accepted, Created, Either, Fails, Link, Linked, Replayable, problems};
+use crate::extract::{Authenticated, Prefer};
+use crate::idempotency::{IdempotencyKey, NotWritten};
+use crate::input::{Drafted, Query};
+use crate::problem::{Problem, operation_url};
+use crate::routes::operation::show::OperationView;
+
+problems!(Refused: Absent, Wrong, SpawnError, StoreError, NotWritten, Failed, Gone);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -24,18 +30,65 @@ use crate::problem::{Problem, ProblemDocument, operation_url};
 pub(crate) struct Parameters {
     /// The organization it is for; the caller's own where absent.
     org_id: Option<i64>,
-    /// Seconds to wait for the tenant to run before answering 202.
+    /// Seconds to wait for the tenant to run before answering 202, at most 3600; what the server is configured to where absent.
+    #[param(minimum = 0, maximum = 3600)]
     wait: Option<u64>,
 }
 
-/// A tenant that was asked for.
+/// The tenant runs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Spawned {
     success: bool,
     tenant: TenantView,
-    /// Only in a 202: what to watch until the tenant runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<OperationLink>,
+}
+
+impl Linked for Spawned {
+    const LINKS: &'static [Link] = &[
+        ("tenant", "tenant_show", "tenant", "$response.body#/tenant/envId"),
+        ("status", "tenant_status", "tenant", "$response.body#/tenant/envId"),
+        ("logs", "tenant_logs", "tenant", "$response.body#/tenant/envId"),
+        ("compose", "tenant_compose", "tenant", "$response.body#/tenant/envId"),
+        ("destroy", "tenant_destroy", "tenant", "$response.body#/tenant/envId"),
+    ];
+}
+
+/// The tenant is being built or started: watch the operation until it runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Spawning {
+    success: bool,
+    tenant: TenantView,
+    operation: OperationView,
+}
+
+impl Linked for Spawning {
+    const LINKS: &'static [Link] = &[
+        ("operation", "operation_show", "id", "$response.body#/operation/id"),
+        ("events", "operation_events", "id", "$response.body#/operation/id"),
+        ("cancel", "operation_cancel", "id", "$response.body#/operation/id"),
+        ("status", "tenant_status", "tenant", "$response.body#/tenant/envId"),
+        ("logs", "tenant_logs", "tenant", "$response.body#/tenant/envId"),
+    ];
+}
+
+/// An earlier request with the same key made a tenant, and it is gone.
+#[derive(Debug)]
+pub(crate) struct Gone(Operation);
+
+impl From<Gone> for Problem {
+    fn from(Gone(operation): Gone) -> Self {
+        let which = operation.env_id().map_or_else(|| "the tenant".to_owned(), |env_id| format!("tenant {env_id}"));
+        let detail = format!(
+            "an earlier request with this idempotency key made {which}, which was destroyed since; send a new key to make \
+             a new tenant"
+        );
+        Self::about(operation.id, Code::TenantGone, detail)
+    }
+}
+
+impl Fails for Gone {
+    fn codes() -> BTreeSet<Code> {
+        [Code::TenantGone].into()
+    }
 }
 
 /// A tenant, with the key that is shown only now.
@@ -55,62 +108,52 @@ pub(crate) struct TenantView {
     created_at: Timestamp,
 }
 
-/// An operation to watch.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OperationLink {
-    id: String,
-    url: String,
-}
-
 /// Build and run a new tenant.
 ///
 /// Waits until it runs (300 seconds unless `wait` says otherwise), then answers 201. Past that, or with
 /// `Prefer: respond-async`, answers 202 with the operation to watch. A build or start that fails is undone, and
 /// the answer names the step, the last lines of its log, the likely cause and what to try next.
-#[utoipa::path(
-    post, path = "/api/v1/tenant/spawn", tag = "tenant", params(Parameters, ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same request, it answers what the first one began.")), request_body = SpecBody,
-    responses(
-        (status = 201, body = Spawned, description = "It runs."),
-        (status = 202, body = Spawned, description = "It is being built or started."),
-        (status = 409, body = ProblemDocument, content_type = "application/problem+json", description = "The name is taken, or the operation was cancelled."),
-        (status = 422, body = ProblemDocument, content_type = "application/problem+json", description = "A field is wrong, a policy refuses, the idempotency key was used for something else, or the app does not build or start."),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "No engine, no free port, no template, or too much to do already."),
-    )
-)]
+#[utoipa::path(post, path = "/api/v1/tenant/spawn", tag = "tenant")]
 pub(crate) async fn spawn(
     State(app): State<App>,
     caller: Authenticated,
     Query(parameters): Query<Parameters>,
     key: IdempotencyKey,
-    headers: HeaderMap,
-    Body(body): Body<SpecBody>,
-) -> Result<Response, Problem> {
+    prefer: Prefer,
+    Drafted { body, wrong }: Drafted<SpecBody>,
+) -> Result<Replayable<Result<Either<Created<Spawned>, Accepted<Spawning>>, Refused>>, Refused> {
     let (org, scope) = caller.organization(parameters.org_id)?;
-    let idempotency = key.of("POST /api/v1/tenant/spawn", org, &body)?;
-    let spec = body.check(app.provisioner.default_limits()).map_err(|wrong| Problem::invalid(&wrong))?;
-    let accepted = app.provisioner.spawn(&scope, &caller.0, org, spec, idempotency).await?;
-    let Accepted { operation, made, replayed } = accepted;
+    let idempotency = key.of("POST /api/v1/tenant/spawn", org, &body.asked())?;
+    let spec = body.check(app.provisioner.default_limits(), wrong).map_err(Wrong)?;
+    let begun = app.provisioner.spawn(&scope, &caller.0, org, spec, idempotency).await?;
+    let Begun { operation, made, replayed } = begun;
     let id = operation.id;
     // From here on the tenant exists, and this answer is the first that carries its key: whatever goes wrong with the
     // waiting, it is given.
-    let waited = app.operations.outcome(id, patience(&headers, parameters.wait, app.wait)).await;
+    let waited = app.operations.outcome(id, prefer.patience(parameters.wait, app.wait)).await;
     let operation = waited.unwrap_or_else(|error| {
         tracing::error!(%error, "cannot wait for the outcome of a spawn");
         operation
     });
-    let mut response = match (&operation.failure, made_by(&operation).or(made)) {
-        (Some(failure), _) if operation.state.is_final() => Problem::failed(id, failure).into_response(),
+    if replayed && operation.state == OperationState::Succeeded {
+        let there = match operation.env_id() {
+            Some(env_id) => app.store.tenant(&scope, env_id).await?.is_some(),
+            None => false,
+        };
+        if !there {
+            return Ok(Replayable { replayed, answer: Err(Gone(operation).into()) });
+        }
+    }
+    let answer = match (&operation.failure, made_by(&operation).or(made)) {
+        (Some(failure), _) if operation.state.is_final() => Err(Failed(id, failure.clone()).into()),
         (_, Some(made)) => {
-            let key = app.provisioner.api_key(&operation, &made).ok_or_else(|| Problem::no_such("tenant"))?;
-            answer(&operation, made, key)
+            let key = app.provisioner.api_key(&operation, &made).ok_or(Absent("tenant"))?;
+            Ok(answer(operation, made, &key))
         }
         // Sent again, and between the two looks its tenant came to its end.
-        (_, None) => return Err(Problem::no_such("tenant")),
+        (_, None) => Err(Absent("tenant").into()),
     };
-    if replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(Replayable { replayed, answer })
 }
 
 /// What a spawn that is over made.
@@ -119,32 +162,23 @@ fn made_by(operation: &Operation) -> Option<Made> {
 }
 
 /// 201 once the tenant runs, 202 before.
-fn answer(operation: &Operation, made: Made, api_key: Secret) -> Response {
+fn answer(operation: Operation, made: Made, api_key: &Secret) -> Either<Created<Spawned>, Accepted<Spawning>> {
     let runs = operation.state == OperationState::Succeeded;
-    let (code, status) = if runs {
-        (StatusCode::CREATED, TenantStatus::Running)
-    } else {
-        (StatusCode::ACCEPTED, TenantStatus::Provisioning)
-    };
-    let watch = operation_url(operation.id);
+    let status = if runs { TenantStatus::Running } else { TenantStatus::Provisioning };
     let env_id = operation.env_id().map_or(0, |env_id| env_id.0);
-    let location = if runs { format!("/api/v1/tenant/{env_id}/status") } else { watch.clone() };
-    let body = Spawned {
-        success: true,
-        tenant: TenantView {
-            env_id,
-            name: made.name,
-            org_id: operation.org.0,
-            status: status.as_str().to_owned(),
-            port: made.port,
-            api_key: api_key.expose().to_owned(),
-            created_at: made.created_at,
-        },
-        operation: (!runs).then(|| OperationLink { id: operation.id.to_string(), url: watch }),
+    let tenant = TenantView {
+        env_id,
+        name: made.name,
+        org_id: operation.org.0,
+        status: status.as_str().to_owned(),
+        port: made.port,
+        api_key: api_key.expose().to_owned(),
+        created_at: made.created_at,
     };
-    let mut response = (code, Json(body)).into_response();
-    if let Ok(value) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, value);
+    if runs {
+        let location = format!("/api/v1/tenant/{env_id}");
+        return Either::One(Created { location, body: Spawned { success: true, tenant } });
     }
-    response
+    let location = operation_url(operation.id);
+    Either::Other(Accepted { location, body: Spawning { success: true, tenant, operation: operation.into() } })
 }

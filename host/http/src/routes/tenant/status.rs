@@ -3,13 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use convergence_runtime::HealthStatus;
+use convergence_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::document::{Absent, problems};
 use crate::extract::{Authenticated, TenantPath};
-use crate::problem::{Problem, ProblemDocument};
 use crate::routes::operation::show::FailureView;
+
+problems!(Refused: Absent, StoreError);
 
 /// How a tenant is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,20 +73,13 @@ struct LastEnd {
 }
 
 /// How a tenant is.
-#[utoipa::path(
-    get, path = "/api/v1/tenant/{tenant}/status", tag = "tenant",
-    params(("tenant" = String, Path, description = "The tenant's number or name.")),
-    responses(
-        (status = 200, body = Status),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "There is no such tenant."),
-    )
-)]
+#[utoipa::path(get, path = "/api/v1/tenant/{tenant}/status", tag = "tenant")]
 pub(crate) async fn status(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     TenantPath(env_id): TenantPath,
-) -> Result<Json<Status>, Problem> {
-    let report = app.provisioner.status(&caller.scope(), env_id).await?.ok_or_else(|| Problem::no_such("tenant"))?;
+) -> Result<Json<Status>, Refused> {
+    let report = app.provisioner.status(&caller.scope(), env_id).await?.ok_or(Absent("tenant"))?;
     let runs = report.uptime.is_some();
     Ok(Json(Status {
         env_id: report.tenant.env_id.0,

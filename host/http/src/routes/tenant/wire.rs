@@ -5,46 +5,113 @@ use std::collections::BTreeMap;
 use convergence_model::{EnvName, Limits, TenantName, TenantSpec, Violation};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+
+use crate::input::merged;
 
 /// What the tenant should be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"name": "my-app", "language": "node", "framework": "express"}))]
 pub(crate) struct SpecBody {
-    /// 1 to 100 letters, digits, spaces, `.`, `_` and `-`, not digits only; unique in the organization without regard to case.
-    name: String,
+    /// 1 to 100 letters, digits, spaces, `.`, `_` and `-`, beginning and ending with a letter or digit, without `..`, not
+    /// digits only, not `plan` or `spawn`; unique in the organization without regard to case.
+    // Absent only where the schema has told so already.
+    #[schema(
+        required, value_type = String, min_length = 1, max_length = 100,
+        pattern = r"^(?![0-9]+$)(?!(?:[pP][lL][aA][nN]|[sS][pP][aA][wW][nN])$)[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?$"
+    )]
+    name: Option<String>,
     /// A language that `GET /api/v1/templates` lists.
-    language: String,
+    #[schema(required, value_type = String, pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
+    language: Option<String>,
     /// A framework of that language; its first one where absent.
+    #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
     framework: Option<String>,
-    /// For people, at most 1000 characters.
+    /// For people, at most 1000 characters, without control characters other than line ends and tabs.
+    #[schema(max_length = 1000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     description: Option<String>,
     /// Runs on this image instead of the template's; must be on the operator's allowlist.
     base_image: Option<String>,
     /// How much of a machine it may use.
     limits: Option<LimitsBody>,
     /// Variables of its own, set literally: nothing expands `$`.
+    #[schema(schema_with = variables_schema)]
     env: Option<BTreeMap<String, String>>,
 }
 
 /// How much of a machine a tenant may use. What is absent is the server's default.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LimitsBody {
-    /// Cores, for example 0.5.
+    /// Cores in thousandths, for example 0.5.
+    #[schema(minimum = 0.01, maximum = 1000, multiple_of = 0.001)]
     cpu: Option<f64>,
     /// MiB of memory.
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     memory_mb: Option<u32>,
     /// MiB on disk.
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     disk_mb: Option<u32>,
 }
 
+/// What `variables` checks.
+fn variables_schema() -> Schema {
+    let value = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(TenantSpec::ENV_VALUE_MAX))
+        .pattern(Some(r"^[^\x00]*$"));
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(
+        "^(?!CONVERGENCE_)(?!(?:TENANT_ID|TENANT_NAME|PORT|NODE_ENV|LOG_LEVEL|PATH|HOME)$)[A-Za-z_][A-Za-z0-9_]{0,127}$",
+    ));
+    let variables = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some("Variables of its own, set literally: nothing expands `$`."))
+        .property_names(Some(name.build()))
+        .additional_properties(Some(Schema::Object(value.build())))
+        .max_properties(Some(TenantSpec::ENV_MAX));
+    Schema::Object(variables.build())
+}
+
+/// What was asked for, to be compared with another request: fields that are absent, null or empty are the same.
+#[derive(Debug, Serialize)]
+pub(crate) struct Asked<'a> {
+    name: Option<&'a str>,
+    language: Option<&'a str>,
+    framework: Option<&'a str>,
+    description: Option<&'a str>,
+    base_image: Option<&'a str>,
+    cpu_millis: Option<u32>,
+    memory_mb: Option<u32>,
+    disk_mb: Option<u32>,
+    env: BTreeMap<&'a str, &'a str>,
+}
+
 impl SpecBody {
-    /// The spec, with `defaults` where limits are absent; or everything that is wrong with it.
-    pub(crate) fn check(self, defaults: Limits) -> Result<TenantSpec, Vec<Violation>> {
+    /// The request as it is compared with another one.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        let limits = self.limits.as_ref();
+        Asked {
+            name: self.name.as_deref(),
+            language: self.language.as_deref(),
+            framework: self.framework.as_deref(),
+            description: self.description.as_deref(),
+            base_image: self.base_image.as_deref(),
+            cpu_millis: limits.and_then(|limits| limits.cpu).and_then(|cores| millis(cores).ok()),
+            memory_mb: limits.and_then(|limits| limits.memory_mb),
+            disk_mb: limits.and_then(|limits| limits.disk_mb),
+            env: self.env.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        }
+    }
+
+    /// The spec, with `defaults` where limits are absent; or everything that is wrong with it, what the schema `told`
+    /// included.
+    pub(crate) fn check(self, defaults: Limits, told: Vec<Violation>) -> Result<TenantSpec, Vec<Violation>> {
         let mut wrong = Vec::new();
-        let name = TenantName::parse(&self.name).map_err(|violation| wrong.push(violation)).ok();
-        slug("language", &self.language, &mut wrong);
+        let name = self.name.and_then(|name| TenantName::parse(&name).map_err(|violation| wrong.push(violation)).ok());
+        if let Some(language) = &self.language {
+            slug("language", language, &mut wrong);
+        }
         if let Some(framework) = &self.framework {
             slug("framework", framework, &mut wrong);
         }
@@ -53,10 +120,11 @@ impl SpecBody {
         }
         let limits = self.limits.unwrap_or_default().check(defaults, &mut wrong);
         let env = variables(self.env.unwrap_or_default(), &mut wrong);
-        match name {
-            Some(name) if wrong.is_empty() => Ok(TenantSpec {
+        let wrong = merged(wrong, told);
+        match (name, self.language) {
+            (Some(name), Some(language)) if wrong.is_empty() => Ok(TenantSpec {
                 name,
-                language: self.language,
+                language,
                 framework: self.framework,
                 description: self.description,
                 base_image: self.base_image,
@@ -71,20 +139,10 @@ impl SpecBody {
 impl LimitsBody {
     fn check(self, defaults: Limits, wrong: &mut Vec<Violation>) -> Limits {
         let cpu_millis = self.cpu.map_or(defaults.cpu_millis, |cores| {
-            let millis = (cores * 1000.0).round();
-            if cores.is_finite() && (1.0..=1_000_000.0).contains(&millis) {
-                // In range by the line above, so the cast is exact.
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                let millis = millis as u32;
-                millis
-            } else {
-                wrong.push(Violation::deny(
-                    "limits.cpu",
-                    "out-of-range",
-                    format!("{cores} is not a number of cores; give one above 0, for example 0.5"),
-                ));
+            millis(cores).unwrap_or_else(|(code, message)| {
+                wrong.push(Violation::deny("limits.cpu", code, message));
                 defaults.cpu_millis
-            }
+            })
         });
         Limits {
             cpu_millis,
@@ -93,6 +151,29 @@ impl LimitsBody {
             ..defaults
         }
     }
+}
+
+/// Thousandths of a core. Nothing is rounded: who asks for a number gets that number or hears why not.
+fn millis(cores: f64) -> Result<u32, (&'static str, String)> {
+    /// What arithmetic makes of a decimal fraction, and no more.
+    const NOISE: f64 = 1e-6;
+    let exact = cores * 1000.0;
+    let whole = exact.round();
+    if !(10.0..=1_000_000.0).contains(&whole) {
+        let message =
+            format!("{cores} is not a number of cores that can be given; ask for 0.01 to 1000, for example 0.5");
+        return Err(("out-of-range", message));
+    }
+    if (exact - whole).abs() > NOISE {
+        return Err((
+            "too-precise",
+            format!("{cores} has more than three decimal places; round it, for example to 0.5"),
+        ));
+    }
+    // In range by the lines above, so the cast is exact.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let whole = whole as u32;
+    Ok(whole)
 }
 
 /// Languages and frameworks are names that plugins chose; anything that could not be one is refused here, so
@@ -143,10 +224,14 @@ fn variables(given: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> BTr
                 "reserved",
                 format!("{name} is set by the platform; choose another name"),
             )),
-            Ok(_) if value.len() > TenantSpec::ENV_VALUE_MAX => wrong.push(Violation::deny(
+            Ok(_) if value.chars().count() > TenantSpec::ENV_VALUE_MAX => wrong.push(Violation::deny(
                 path,
                 "too-long",
-                format!("the value has {} bytes; at most {} are allowed", value.len(), TenantSpec::ENV_VALUE_MAX),
+                format!(
+                    "the value has {} characters; at most {} are allowed",
+                    value.chars().count(),
+                    TenantSpec::ENV_VALUE_MAX
+                ),
             )),
             Ok(_) if value.contains('\0') => {
                 wrong.push(Violation::deny(path, "bad-character", "the value contains a NUL character"));
@@ -171,16 +256,42 @@ mod tests {
                 "env": {"1X": "a", "PORT": "1", "OK": "$fine"}}"#,
         )
         .unwrap();
-        let wrong = body.check(Limits::DEFAULT).unwrap_err();
+        let wrong = body.check(Limits::DEFAULT, Vec::new()).unwrap_err();
         let paths: Vec<_> = wrong.iter().map(|v| v.path.as_str()).collect();
         assert_eq!(paths, ["name", "language", "framework", "limits.cpu", "env.1X", "env.PORT"]);
+    }
+
+    #[test]
+    fn cores_are_taken_as_they_are_or_refused() {
+        for thousandths in 10..5000 {
+            let cores = f64::from(thousandths) / 1000.0;
+            assert_eq!(millis(cores), Ok(thousandths));
+            assert_eq!(millis(f64::from(thousandths) * 0.001), Ok(thousandths));
+        }
+        for (cores, code) in
+            [(4.0004, "too-precise"), (0.0104, "too-precise"), (0.0014, "out-of-range"), (-1.0, "out-of-range")]
+        {
+            assert_eq!(millis(cores).unwrap_err().0, code, "{cores}");
+        }
+    }
+
+    #[test]
+    fn requests_that_mean_the_same_are_the_same() {
+        let asked = |text: &str| {
+            let body: SpecBody = serde_json::from_str(text).unwrap();
+            serde_json::to_string(&body.asked()).unwrap()
+        };
+        let one = asked(r#"{"name": "a", "language": "go", "limits": {"cpu": 0.5}}"#);
+        let other = r#"{"env": {}, "limits": {"memoryMb": null, "cpu": 0.50}, "framework": null, "language": "go", "name": "a"}"#;
+        assert_eq!(asked(other), one);
+        assert_ne!(asked(r#"{"name": "a", "language": "go", "limits": {"cpu": 0.501}}"#), one);
     }
 
     #[test]
     fn what_is_absent_is_the_default() {
         let body: SpecBody =
             serde_json::from_str(r#"{"name": "a", "language": "node", "limits": {"cpu": 0.25}}"#).unwrap();
-        let spec = body.check(Limits::DEFAULT).unwrap();
+        let spec = body.check(Limits::DEFAULT, Vec::new()).unwrap();
         assert_eq!(spec.limits, Limits { cpu_millis: 250, ..Limits::DEFAULT });
     }
 }
