@@ -21,7 +21,7 @@ use crate::{authoring, command, guests, scripting};
 
 const FOLDER: &str = "xtask/schemathesis";
 /// Cases for each operation and kind of data in the phase that invents them.
-const EXAMPLES: &str = "30";
+const EXAMPLES: &str = "60";
 /// What decides which cases those are.
 const SEED: &str = "1";
 /// The operations that take the template away.

@@ -10,7 +10,12 @@ use serde_json::Value;
 
 /// What the document says, as far as an answer can be compared with it: status → media types, by path and method.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Promises(Arc<BTreeMap<(String, String), BTreeMap<String, BTreeSet<String>>>>);
+pub(crate) struct Promises(Arc<BTreeMap<Route, Forms>>);
+
+/// Path and method.
+type Route = (String, String);
+/// Status → media types.
+type Forms = BTreeMap<String, BTreeSet<String>>;
 
 impl Promises {
     /// What a document promises.
@@ -18,11 +23,11 @@ impl Promises {
         let document = serde_json::to_value(document).unwrap_or_default();
         let mut promises = BTreeMap::new();
         let empty = serde_json::Map::new();
-        let object = |value: &Value| value.as_object().unwrap_or(&empty).clone();
-        for (path, item) in object(&document["paths"]) {
-            for (method, operation) in object(&item) {
-                let responses = object(&operation["responses"]).into_iter().map(|(status, response)| {
-                    (status, object(&response["content"]).into_iter().map(|(media, _)| media).collect())
+        let below = |value: &Value, name: &str| value.get(name).and_then(Value::as_object).unwrap_or(&empty).clone();
+        for (path, item) in below(&document, "paths") {
+            for (method, operation) in item.as_object().unwrap_or(&empty).clone() {
+                let responses = below(&operation, "responses").into_iter().map(|(status, response)| {
+                    (status, below(&response, "content").into_iter().map(|(media, _)| media).collect())
                 });
                 promises.insert((path.clone(), method.to_ascii_uppercase()), responses.collect());
             }

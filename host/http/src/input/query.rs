@@ -38,7 +38,15 @@ fn read<T: DeserializeOwned + IntoParams + 'static>(text: &str) -> Result<T, Pro
     let pairs: Vec<(String, String)> = form(text);
     let (mut fields, mut found) = (Map::new(), Vec::new());
     for (name, text) in pairs {
-        let value = typed(&checker, &name, text);
+        let path = Path::default().field(&name);
+        let Some(value) = typed(&checker, &name, text) else {
+            found.push(Finding::new(
+                path,
+                "out-of-range",
+                "it is beyond every number that can be meant; send a smaller one",
+            ));
+            continue;
+        };
         if fields.insert(name.clone(), value).is_some() {
             found.push(Finding::new(
                 Path::default().field(&name),
@@ -80,25 +88,20 @@ fn form(text: &str) -> Vec<(String, String)> {
 }
 
 /// A text as the type that the parameter has, where it is one; else as it is, and the schema says what is wrong with it.
-fn typed(checker: &Checker, name: &str, text: String) -> Value {
+/// None is an integer that is larger than any of ours.
+fn typed(checker: &Checker, name: &str, text: String) -> Option<Value> {
     let types = checker.types_of(name);
     // Only as numbers are written: `+5`, ` 5` and `5.0` are texts.
     let digits = text.strip_prefix('-').unwrap_or(&text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if types.contains(&"integer") && plain {
-        if let Ok(number) = text.parse::<i64>() {
-            return number.into();
-        }
-        // Too large for a number of ours: as large as it can be told, so that the range is what is wrong.
-        if let Some(number) = text.parse().ok().and_then(serde_json::Number::from_f64) {
-            return Value::Number(number);
-        }
+        return text.parse::<i64>().ok().map(Value::from);
     }
-    match text.as_str() {
+    Some(match text.as_str() {
         "true" if types.contains(&"boolean") => true.into(),
         "false" if types.contains(&"boolean") => false.into(),
         _ => text.into(),
-    }
+    })
 }
 
 #[cfg(test)]

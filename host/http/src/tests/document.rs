@@ -40,7 +40,7 @@ fn missing(operation: &Value, ids: &BTreeSet<String>) -> Vec<String> {
         }
     }
     for (status, response) in &responses {
-        if !response["description"].as_str().is_some_and(|text| text.len() > 5) {
+        if response["description"].as_str().is_none_or(|text| text.len() <= 5) {
             missing.push(format!("a description of {status}"));
         }
         if response["headers"]["X-Request-Id"].is_null() {
