@@ -5,6 +5,7 @@
 //! Then it is shown a document that is wrong on purpose and has to find that.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -139,13 +140,22 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 bail!("the server ended at its start with {status}:\n{}", command::tail(&server.log));
             }
-            Ok(TcpStream::connect(("127.0.0.1", port)).ok())
+            Ok(has_started(port).unwrap_or(false).then_some(()))
         })?;
         if up.is_none() {
             bail!("the server does not answer after two minutes:\n{}", command::tail(&server.log));
         }
         Ok(server)
     }
+}
+
+/// Whether a server answers more than that it starts.
+fn has_started(port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1") && !answer.contains("\"status\":\"starting\""))
 }
 
 impl Drop for Server {
