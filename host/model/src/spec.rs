@@ -34,7 +34,7 @@ impl TenantSpec {
     pub const DESCRIPTION_MAX: usize = 1000;
     /// Variables of a tenant's own.
     pub const ENV_MAX: usize = 64;
-    /// Bytes in the value of one variable.
+    /// Characters in the value of one variable.
     pub const ENV_VALUE_MAX: usize = 4096;
 }
 
