@@ -17,7 +17,7 @@ use convergence_model::Scope;
 use convergence_model::operation::{EventKind, OperationState};
 use convergence_store::{OperationQuery, Store};
 
-use crate::harness::{Options, Server, told};
+use crate::harness::{Options, Server, number};
 use dice::Dice;
 use rehearsal::Rehearsals;
 use workload::Workload;
@@ -99,8 +99,4 @@ async fn active_steps(location: &str) -> Vec<String> {
     }
     store.close().await;
     steps
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    told(variable).map_or(default, |text| text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
 }

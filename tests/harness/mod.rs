@@ -29,6 +29,11 @@ pub(crate) fn told(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
 }
 
+/// How often a test does what it does: a number that a long run tells it by a variable.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    told(variable).map_or(default, |text| text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
+}
+
 /// The components that `cargo xtask guests` built.
 pub(crate) fn components() -> PathBuf {
     let folder = told("CONVERGENCE_COMPONENTS").unwrap_or_else(|| workspace().join("target/components"));

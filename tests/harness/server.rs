@@ -246,6 +246,11 @@ impl Server {
         rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).expect("it is our child");
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
     /// What the server wrote to its log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Components that mean harm, or were made badly, and what contains them.
 
 mod compiler;
-mod forge;
+pub(crate) mod forge;
 mod leaks;
 mod zoo;

@@ -10,6 +10,7 @@ mod docker_command_line;
 mod docker_operation_commands;
 mod first_start;
 mod plugin_admin;
+mod plugin_memory;
 pub(crate) mod plugin_swap;
 mod plugins;
 mod registry;

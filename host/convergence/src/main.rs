@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod installation;
 mod lifecycle;
+mod memory;
 #[cfg(any(debug_assertions, feature = "rehearsal"))]
 mod rehearsal;
 mod telemetry;

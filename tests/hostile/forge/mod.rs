@@ -57,7 +57,15 @@ pub(crate) fn module(functions: usize, locals: usize, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn section(bytes: &mut Vec<u8>, id: u8, content: &[u8]) {
+/// A core module of one passive data segment, which is part of its native code as it stands.
+pub(crate) fn module_of_data(data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\0asm\x01\0\0\0".to_vec();
+    section(&mut bytes, 11, &[&[1, 1], leb(data.len()).as_slice(), data].concat());
+    bytes
+}
+
+/// Appends a section.
+pub(crate) fn section(bytes: &mut Vec<u8>, id: u8, content: &[u8]) {
     bytes.push(id);
     bytes.extend(leb(content.len()));
     bytes.extend_from_slice(content);

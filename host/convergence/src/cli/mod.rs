@@ -33,6 +33,8 @@ use client::Client;
 use exit::Failure;
 use output::Output;
 
+use crate::memory;
+
 /// Spawns tenants as containers, planned by sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
 #[command(name = "convergence", version, about, after_help = exit::help())]
@@ -92,6 +94,9 @@ pub(crate) fn run() -> ExitCode {
     // It bounds its process, so nothing may have been started in it.
     if let Command::CompileComponent(arguments) = &arguments.command {
         return compile_component::run(arguments);
+    }
+    if matches!(arguments.command, Command::Serve(_) | Command::Up(_)) {
+        memory::return_large_blocks();
     }
     let output = Output::new(arguments.json);
     match dispatch(arguments, &output).and_then(|()| output::written()) {
