@@ -102,5 +102,5 @@ async fn a_server_without_an_engine_starts_and_says_what_is_wrong() {
     let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).expect("one document");
     let engine = findings["findings"].as_array().unwrap().iter().find(|f| f["check"] == "engine").unwrap().clone();
     assert_eq!(engine["verdict"], "wrong");
-    assert!(engine["mend"].as_str().is_some_and(|mend| mend.contains("docker.io")), "{engine}");
+    assert!(engine["fix"].as_str().is_some_and(|fix| fix.contains("docker.io")), "{engine}");
 }

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::exit::Failure;
 use super::output::Output;
 use super::serve;
+use super::table::hanging;
 use crate::boot;
 use crate::config::Config;
 use crate::installation::{self, Found, Installation, Start, shown};
@@ -26,6 +27,9 @@ use crate::installation::{self, Found, Installation, Start, shown};
 const DISK_LOW_MB: u64 = 5 * 1024;
 /// Ports looked at; a machine that has these free has others.
 const PORTS_LOOKED_AT: usize = 50;
+
+/// Where what does not fit its line goes on.
+const INDENT: usize = 6;
 
 /// Leftovers that are named; the others are counted.
 const LEFTOVERS_TOLD: usize = 5;
@@ -51,24 +55,24 @@ struct Finding {
     check: &'static str,
     verdict: Verdict,
     detail: String,
-    /// How to mend it.
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 fn ok(check: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { check, verdict: Verdict::Ok, detail: detail.into(), mend: None }
+    Finding { check, verdict: Verdict::Ok, detail: detail.into(), fix: None }
 }
 
-fn wrong(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
-    Finding { check, verdict: Verdict::Wrong, detail: detail.into(), mend: Some(mend.into()) }
+fn wrong(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Wrong, detail: detail.into(), fix: Some(fix.into()) }
 }
 
-fn warn(check: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
-    Finding { check, verdict: Verdict::Warn, detail: detail.into(), mend: Some(mend.into()) }
+fn warn(check: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check, verdict: Verdict::Warn, detail: detail.into(), fix: Some(fix.into()) }
 }
 
-/// Looks at everything a spawn needs, without a server, and says how to mend what is wrong.
+/// Checks everything a spawn needs, without a server, and suggests fixes.
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let config = arguments.serve.configuration()?;
     let mut findings = Vec::new();
@@ -93,8 +97,8 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
     output.result(&json!({ "ok": bad == 0, "findings": findings }), || report(&findings));
     match bad {
         0 => Ok(()),
-        1 => Err(Failure::BadNews("one thing is wrong; see above how to mend it".to_owned())),
-        many => Err(Failure::BadNews(format!("{many} things are wrong; see above how to mend them"))),
+        1 => Err(Failure::BadNews("1 check failed; see above how to fix it".to_owned())),
+        many => Err(Failure::BadNews(format!("{many} checks failed; see above how to fix them"))),
     }
 }
 
@@ -105,8 +109,9 @@ fn report(findings: &[Finding]) -> String {
             Verdict::Warn => "warn ",
             Verdict::Wrong => "WRONG",
         };
-        let mend = finding.mend.as_ref().map(|mend| format!("\n      → {mend}")).unwrap_or_default();
-        format!("{mark} {}: {}{mend}", finding.check, finding.detail)
+        let found = hanging(&format!("{mark} {}: {}", finding.check, finding.detail), INDENT);
+        let fix = finding.fix.as_ref().map(|fix| hanging(&format!("{:INDENT$}→ {fix}", ""), INDENT + 2));
+        fix.map_or_else(|| found.clone(), |fix| format!("{found}\n{fix}"))
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -134,7 +139,7 @@ async fn installation(config: &Config, findings: &mut Vec<Finding>) -> (Option<I
         }
         Err(reason) => {
             // The reason says what to do.
-            findings.push(Finding { check: "installation", verdict: Verdict::Wrong, detail: reason, mend: None });
+            findings.push(Finding { check: "installation", verdict: Verdict::Wrong, detail: reason, fix: None });
             (None, None)
         }
     }
@@ -144,7 +149,7 @@ async fn database(config: &Config) -> (Finding, Option<Store>) {
     match Store::open(&config.database()).await {
         Ok(store) => match store.check().await {
             Ok(()) => (ok("database", format!("{} answers", store.engine_name())), Some(store)),
-            Err(error) => (wrong("database", error.to_string(), "look at the database server, or at the disk"), None),
+            Err(error) => (wrong("database", error.to_string(), "check the database server and its disk"), None),
         },
         Err(error) => {
             (wrong("database", error.to_string(), "set `database` in the configuration, or DATABASE_URL"), None)
@@ -177,8 +182,8 @@ async fn engine(config: &Config, runtime: &dyn Runtime) -> Vec<Finding> {
     });
     let defaults = config.tenants.default_limits.into();
     findings.extend(Machine::from(&engine).refuses_defaults(&defaults).map(|reason| {
-        let mend = "lower them in the configuration; the server does not start with them while the engine answers";
-        wrong("default limits", reason, mend)
+        let fix = "lower them in the configuration; the server does not start with them while the engine answers";
+        wrong("default limits", reason, fix)
     }));
     findings
 }
@@ -214,16 +219,18 @@ async fn plugins(
     let policies: Vec<_> =
         plugged.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
     findings.push(match plugged.rejected_policy() {
-        Some(failure) => {
-            wrong("policies", failure.to_string(), "mend the file or its configuration; until then nothing is accepted")
-        }
+        Some(failure) => wrong(
+            "policies",
+            failure.to_string(),
+            "fix the file or its configuration; until then the server accepts nothing",
+        ),
         None if policies.is_empty() => {
             warn("policies", "none: nothing bounds what tenants ask for", "add policies/limits to the plugins folder")
         }
         None => ok("policies", policies.join(", ")),
     });
     for problem in catalogue.problems() {
-        findings.push(warn("plugins", problem, "mend or remove the file; everything else works without it"));
+        findings.push(warn("plugins", problem, "fix or remove the file; everything else works without it"));
     }
     images.extend(templates.into_iter().flat_map(|template| template.languages).flat_map(|language| language.images));
     images
@@ -248,7 +255,7 @@ async fn base_images(config: &Config, builder: &dyn Builder, images: &BTreeSet<S
                 format!("{shown} is not on this machine; the first build pulls it"),
                 format!("`docker pull {resolved}`, or map it with [images] to an image that is here"),
             ),
-            Err(_) => warn("base images", format!("{shown}: the engine does not answer"), "mend the engine first"),
+            Err(_) => warn("base images", format!("{shown}: the engine does not answer"), "fix the engine first"),
         });
     }
     findings

@@ -1,32 +1,42 @@
-//! The command line: one file a command. Every command but `serve`, `doctor`, `completions` and those of `plugin` for
-//! authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
+//! The command line: one file a command. Every command but `serve`, `doctor`, `completions`, `man` and those of `plugin`
+//! for authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
 //!
 //! Exit codes, stable: see [`exit`].
 
+mod age;
 mod client;
 pub(crate) mod compile_component;
 mod completions;
+mod confirm;
 mod destroy;
 mod doctor;
+mod events;
 pub(crate) mod exit;
 mod leftovers;
 mod list;
 mod logs;
+mod man;
 mod operation;
 mod output;
 mod plan;
 mod plugin;
+mod progress;
 mod serve;
 mod spawn;
 mod spec;
+mod sse;
 mod status;
+mod table;
 mod tenant;
+mod terminal;
 mod up;
 mod watch;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use convergence_model::Exit;
 
 use client::Client;
 use exit::Failure;
@@ -36,11 +46,11 @@ use output::Output;
 #[derive(Debug, Parser)]
 #[command(name = "convergence", version, about, after_help = exit::help())]
 struct Arguments {
-    /// The server to talk to.
-    #[arg(long, global = true, env = "CONVERGENCE_URL", default_value = "http://127.0.0.1:3000", value_name = "URL")]
+    /// Talk to the server at this URL.
+    #[arg(long, global = true, env = "CONVERGENCE_URL", default_value = client::DEFAULT_URL, value_name = "URL", value_parser = client::base)]
     url: String,
 
-    /// Print JSON, one document, instead of text for people.
+    /// Print machine-readable JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -54,7 +64,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Run the server, and spawn a first tenant if there is none.
     Up(up::Arguments),
-    /// Check the machine and say how to mend what is wrong.
+    /// Check this machine and suggest fixes.
     Doctor(doctor::Arguments),
     /// Show what a spawn would build and run, without doing it.
     Plan(plan::Arguments),
@@ -62,22 +72,26 @@ enum Command {
     Spawn(spawn::Arguments),
     /// List tenants.
     List(list::Arguments),
-    /// Show how a tenant is.
+    /// Show the state of a tenant.
     Status(status::Arguments),
-    /// Print what a tenant printed.
+    /// Print the logs of a tenant.
     Logs(logs::Arguments),
-    /// Remove a tenant and everything it has.
+    /// Destroy a tenant with its container, volumes and data.
     Destroy(destroy::Arguments),
-    /// Bring a tenant back to what it should be, also one that failed.
+    /// Repair a tenant so that it matches its current revision.
     Repair(operation::Repair),
-    /// Look at what is done to tenants, take it back, try it again.
+    /// Inspect, cancel and retry operations.
     Operation(operation::Arguments),
-    /// List what is left in the engine and belongs to no tenant, or remove it.
+    /// Follow the events of all operations as they happen.
+    Events(events::Arguments),
+    /// List or remove what is left in the engine and belongs to no tenant.
     Leftovers(leftovers::Arguments),
-    /// Make, build, check, install and watch plugins.
+    /// Create, build, check, install and monitor plugins.
     Plugin(plugin::Arguments),
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
+    /// Print the manual page, or write those of all commands.
+    Man(man::Arguments),
     /// Compile a plugin; started by the server.
     #[command(hide = true)]
     CompileComponent(compile_component::Arguments),
@@ -85,7 +99,10 @@ enum Command {
 
 /// Runs the command that was asked for.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return told_by_clap(&told),
+    };
     // It bounds its process, so nothing may have been started in it.
     if let Command::CompileComponent(arguments) = &arguments.command {
         return compile_component::run(arguments);
@@ -100,13 +117,32 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// A help text or a version is a result like any other; a usage error ends the command as documented.
+fn told_by_clap(told: &clap::Error) -> ExitCode {
+    if let Err(error) = told.print().and_then(|()| io::stdout().flush()) {
+        if told.use_stderr() {
+            return ExitCode::from(Exit::Usage.number());
+        }
+        output::not_written(&error);
+    }
+    match (told.use_stderr(), output::written()) {
+        (true, _) => ExitCode::from(Exit::Usage.number()),
+        (false, Ok(())) => ExitCode::SUCCESS,
+        (false, Err(failure)) => {
+            Output::new(false).failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
 fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let Arguments { url, command, .. } = arguments;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
-    runtime.block_on(async {
+    let serves = matches!(command, Command::Serve(_) | Command::Up(_));
+    let done = runtime.block_on(async {
         let client = || Client::new(&url);
         match command {
             Command::Serve(arguments) => serve::run(&arguments).await,
@@ -122,8 +158,15 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,
             Command::Leftovers(arguments) => leftovers::run(&client()?, &arguments, output).await,
             Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
+            Command::Events(arguments) => events::run(&client()?, &arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments, output),
             Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),
         }
-    })
+    });
+    if !serves {
+        // What still blocks, for example a build that Ctrl-C has ended, is not waited for.
+        runtime.shutdown_background();
+    }
+    done
 }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod events;
+mod follow;
 mod list;
 mod retry;
 pub(crate) mod show;
@@ -16,6 +17,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list))
         .routes(routes!(show::show))
         .routes(routes!(events::events))
+        .routes(routes!(follow::follow))
         .routes(routes!(cancel::cancel))
         .routes(routes!(retry::retry))
 }
