@@ -1,19 +1,23 @@
 //! What tests stand on: a server of their own with ports, networks and names of its own, and clients of it.
 
 pub(crate) mod block;
+pub(crate) mod canned;
 pub(crate) mod engine;
 pub(crate) mod http;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod server;
+pub(crate) mod terminal;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(crate) use canned::{Canned, Reply};
 pub(crate) use engine::Engine;
 pub(crate) use http::Http;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use server::{Options, Server};
+pub(crate) use terminal::Terminal;
 
 /// The repository.
 pub(crate) fn workspace() -> PathBuf {

@@ -18,7 +18,7 @@ fn text(output: &Output) -> String {
 }
 
 /// A component with two cases beside it: one that holds, and one that expects `port`.
-fn desk(folder: &Path, port: u16) -> PathBuf {
+pub(super) fn desk(folder: &Path, port: u16) -> PathBuf {
     let component = folder.join("site.wasm");
     fs::copy(components().join("examples/rust/static-site.wasm"), &component).unwrap();
     let cases = folder.join("cases");
@@ -75,7 +75,7 @@ fn what_a_server_would_not_take_is_told_step_by_step() {
     let component = desk(folder.path(), 8080);
     let checked = plugin(&["check"], &component);
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
-    assert!(text(&checked).contains("a server would take it"), "{}", text(&checked));
+    assert!(text(&checked).contains("a server would accept it"), "{}", text(&checked));
 
     let mut bytes = fs::read(&component).unwrap();
     let end = bytes.len() / 2;

@@ -26,6 +26,6 @@ async fn a_tenants_life_from_the_command_line() {
     let doctor = server.cli(&["doctor", "--config", server.config_file().to_str().unwrap()]);
     let report = String::from_utf8(doctor.stdout).unwrap();
     assert!(doctor.status.success() && report.contains("BuildKit"), "{report}");
-    run(&["destroy", &id]);
+    run(&["destroy", &id, "--yes"]);
     assert_eq!(server.cli(&["status", &id]).status.code(), Some(5));
 }

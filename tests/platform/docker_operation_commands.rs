@@ -53,7 +53,7 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
 
     // Stuck, and tried again.
     proxy.fault("DELETE", "/containers/", Fault::LoseRequest, usize::MAX / 2);
-    let (code, _, error) = cli.run(&["destroy", "steady"]);
+    let (code, _, error) = cli.run(&["destroy", "steady", "--yes"]);
     assert_eq!(code, 1, "{error}");
     let stuck = cli.json(&["operation", "list", "--state", "stuck"]);
     let id = stuck["operations"][0]["id"].as_str().expect("it is listed").to_owned();
@@ -75,11 +75,11 @@ async fn a_tenant_is_repaired_from_the_command_line() {
     let cli = Cli { server: &server };
     let tenant = cli.json(&["spawn", "sturdy", "--language", "static"])["tenant"].clone();
     let out = cli.good(&["repair", "1"]);
-    assert!(out.contains("as it should be"), "{out}");
+    assert!(out.contains("matches its current revision"), "{out}");
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
     let kinds = cli.json(&["operation", "list"]);
     assert_eq!(kinds["operations"][0]["kind"], "repair");
-    cli.good(&["destroy", "1"]);
+    cli.good(&["destroy", "1", "--yes"]);
 }
 
 #[tokio::test]
@@ -105,6 +105,6 @@ async fn a_spawn_whose_answer_is_lost_is_asked_for_again_and_made_once() {
     for operation in operations["operations"].as_array().expect("a list") {
         let url = format!("/api/v1/operations/{}", operation["id"].as_str().expect("an id"));
         server.operation(&url, &["succeeded"]).await;
-        cli.good(&["destroy", &operation["envId"].to_string()]);
+        cli.good(&["destroy", &operation["envId"].to_string(), "--yes"]);
     }
 }

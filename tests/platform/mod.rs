@@ -7,6 +7,7 @@ mod connection;
 mod contract;
 mod desk;
 mod docker_command_line;
+mod docker_events;
 mod docker_operation_commands;
 mod first_start;
 mod plugin_admin;
@@ -16,6 +17,8 @@ mod plugins;
 mod registry;
 mod signing;
 mod streams;
+mod terminal;
+mod transcripts;
 
 use crate::harness::{Options, Server};
 

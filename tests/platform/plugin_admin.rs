@@ -159,7 +159,7 @@ async fn the_command_line_does_what_the_api_does() {
     let (code, text) = run(&["plugin", "configure", "limits", "{\"cpu\":7}"]);
     assert_ne!(code, Some(0));
     assert!(text.contains("/cpu"), "{text}");
-    assert_eq!(run(&["plugin", "remove", "ruby"]).0, Some(0));
+    assert_eq!(run(&["plugin", "remove", "ruby", "--yes"]).0, Some(0));
     let (code, text) = run(&["plugin", "show", "ruby"]);
     assert_ne!(code, Some(0));
     assert!(text.contains("no plugin `ruby` is installed"), "{text}");

@@ -3,6 +3,7 @@
 mod files;
 mod releases;
 mod rooms;
+mod words;
 
 use std::fmt;
 use std::fs;
@@ -55,6 +56,7 @@ fn check(workspace: &Workspace) -> Result<Vec<Complaint>> {
         // Binary files have no text to check.
         let Ok(text) = fs::read_to_string(workspace.root().join(path)) else { continue };
         complaints.extend(files::check_text(path, &text));
+        complaints.extend(words::check(path, &text));
         if path.extension().is_some_and(|extension| extension == "md") {
             complaints.extend(files::check_links(workspace.root(), path, &text));
         }

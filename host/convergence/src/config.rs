@@ -25,6 +25,7 @@ use serde::de::Error as _;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// Where the API listens. Loopback only, as long as the server knows no keys.
+    #[serde(deserialize_with = "sense::address")]
     pub(crate) listen: SocketAddr,
     /// Where the server keeps its database, its master key and compiled plugins.
     pub(crate) data_dir: PathBuf,
@@ -343,14 +344,8 @@ impl Config {
             }
             None => Self::default(),
         };
-        #[allow(clippy::disallowed_methods)] // the one place that reads the environment
-        if let Ok(url) = std::env::var("DATABASE_URL") {
-            config.database = Some(url);
-        }
-        #[allow(clippy::disallowed_methods)]
-        if let (None, Ok(host)) = (&config.docker.socket, std::env::var("DOCKER_HOST")) {
-            config.docker.socket = Some(host);
-        }
+        config.database = variable("DATABASE_URL").or(config.database);
+        config.docker.socket = config.docker.socket.or_else(|| variable("DOCKER_HOST"));
         config.listen = listen.unwrap_or(config.listen);
         config.check()?;
         Ok(config)
@@ -407,6 +402,7 @@ impl Config {
             }
         }
         TrustPolicy::new(self.trust.clone())?;
+        sense::check(self)?;
         if self.tenants.ports.contains(&self.listen.port()) {
             bail!(
                 "`ports` in [tenants] contains the server's own port {}; choose a range without it",
@@ -438,6 +434,13 @@ impl Config {
     }
 }
 
+/// A variable of the environment. One that is set to nothing is as good as absent: that is how it is taken away for one
+/// command, and how service managers and Compose files leave it out.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn port_range<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RangeInclusive<u16>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let parse = || {
@@ -456,14 +459,19 @@ fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Subn
         let (address, bits) = text.split_once('/')?;
         let (address, bits): (Ipv4Addr, u32) = (address.parse().ok()?, bits.parse().ok()?);
         let aligned = bits > 0 && u32::from(address).trailing_zeros() >= 32 - bits;
+        let aligned = aligned && sense::is_private(address, bits);
         ((8..=28).contains(&bits) && aligned).then(|| SubnetPool { first: address, count: 1 << (28 - bits) })
     };
     parse().ok_or_else(|| {
         D::Error::custom(format!(
-            "{text:?} is not a pool of addresses; write for example \"10.201.0.0/16\", from /8 to /28"
+            "{text:?} is not a pool of private addresses; write for example \"10.201.0.0/16\", from /8 to /28, \
+             within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10"
         ))
     })
 }
 
+mod sense;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use sense::listen;

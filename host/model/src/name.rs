@@ -12,7 +12,7 @@ use crate::ids::{EnvId, OrgId};
 /// without `..`. Narrow on purpose: it appears in labels, file names and log lines, and becomes a host name.
 ///
 /// A new name is neither a number nor a word of the API's own paths, so that `/tenant/36` and `/tenant/my-app` cannot be
-/// confused. A name that is stored may be older than these two rules.
+/// confused, and has no two spaces in a row, which look like one. A name that is stored may be older than these rules.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TenantName(String);
@@ -31,6 +31,10 @@ impl TenantName {
         let name = Self::stored(text)?;
         if name.is_number() {
             let message = format!("{text:?} has digits only and would be taken for a tenant's number; add a letter");
+            return Err(Violation::deny("name", "bad-form", message));
+        }
+        if text.contains("  ") {
+            let message = format!("{text:?} has two spaces in a row, which look like one; use single spaces");
             return Err(Violation::deny("name", "bad-form", message));
         }
         if name.is_reserved() {
@@ -217,6 +221,7 @@ mod tests {
             "036",
             "plan",
             "Spawn",
+            "my  app",
         ] {
             assert_eq!(TenantName::parse(bad).unwrap_err().path, "name", "{bad:?}");
         }
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn a_stored_name_is_checked_again_when_read_and_may_be_older_than_the_newest_rules() {
         assert!(serde_json::from_str::<TenantName>("\"a\\nb\"").is_err());
-        for older in ["36", "plan"] {
+        for older in ["36", "plan", "my  app"] {
             assert_eq!(serde_json::from_str::<TenantName>(&format!("{older:?}")).unwrap().as_str(), older);
         }
     }

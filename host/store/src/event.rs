@@ -52,6 +52,16 @@ impl Store {
         rows.into_iter().map(|row| row.read(operation)).collect()
     }
 
+    /// The number of an operation's last event; 0 where it has none, or is not within reach.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn last_event(&self, scope: &Scope, operation: OperationId) -> Result<i64> {
+        let sql = "SELECT last_event FROM operations WHERE id = $1 AND ($2 IS NULL OR org = $2)";
+        let row: Option<(i64,)> = self.database.first(sql, values![operation, scope]).await?;
+        Ok(row.map_or(0, |(last,)| last))
+    }
+
     /// Appends to the history of the operation a worker holds, in one transaction: a commit waits for the disk, and
     /// a build prints many lines at once.
     ///

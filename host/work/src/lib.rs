@@ -10,6 +10,7 @@
 
 mod attempt;
 mod error;
+mod everything;
 mod hold;
 mod kind;
 mod looping;

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use crate::Operations;
 
 /// Another server may be the one that works on an operation, and its news do not come here: look now and then.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// Events read at once.
-const PAGE: u32 = 500;
+pub(crate) const PAGE: u32 = 500;
 
 /// What happened to an operation.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use super::output::write_result;
 /// For which shell.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
+    /// Print the script for this shell.
     shell: Shell,
 }
 

@@ -5,26 +5,45 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::confirm::{self, Confirmation};
 use super::exit::Failure;
 use super::output::Output;
+use super::spawn::plain;
 use super::tenant::Tenant;
-use super::watch;
+use super::watch::{Watch, Watching};
 
 /// Which tenant.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     tenant: Tenant,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    #[command(flatten)]
+    watching: Watching,
 }
 
 /// Removes a tenant and everything it has.
 pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let path = arguments.tenant.path("");
-    let (_, accepted) = client.json(client.request(Method::DELETE, &path).header("prefer", "respond-async")).await?;
-    if let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) {
-        watch::follow(client, url, None, *output).await?;
+    if arguments.confirmation.is_needed("destroy")? {
+        // A number says little: the question names the tenant.
+        let (_, status) = client.json(client.request(Method::GET, &arguments.tenant.path("/status"))).await?;
+        let part = |key: &str| status.get(key).map(plain).unwrap_or_default();
+        let (id, name) = (part("envId"), part("name"));
+        confirm::ask(&format!("Destroy tenant {id} `{name}` with its container, its volumes and their data?"))?;
     }
+    let watch = Watch::new(client, *output, &arguments.watching, "destroy");
+    let destroy = async {
+        let request = client.request(Method::DELETE, &path).header("prefer", "respond-async");
+        let (_, accepted) = client.json(request).await?;
+        match accepted.pointer("/operation/url").and_then(Value::as_str) {
+            Some(url) => watch.follow(url).await,
+            None => Ok(()),
+        }
+    };
+    watch.unless_interrupted(destroy).await?;
     let document = json!({ "success": true, "result": "Environment removed successfully" });
-    output.result(&document, || format!("tenant {} is gone", arguments.tenant.as_str()));
+    output.result(&document, || format!("tenant {} is destroyed", arguments.tenant.as_str()));
     Ok(())
 }

@@ -20,6 +20,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
 use super::serve;
+use super::table::hanging;
 use crate::boot;
 use crate::config::Config;
 use crate::installation::{self, Found, Installation, Start, shown};
@@ -28,6 +29,9 @@ use crate::installation::{self, Found, Installation, Start, shown};
 const DISK_LOW_MB: u64 = 5 * 1024;
 /// Ports looked at; a machine that has these free has others.
 const PORTS_LOOKED_AT: usize = 50;
+
+/// Where what does not fit its line goes on.
+const INDENT: usize = 6;
 
 /// Leftovers that are named; the others are counted.
 const LEFTOVERS_TOLD: usize = 5;
@@ -53,7 +57,7 @@ struct Finding {
     check: &'static str,
     verdict: Verdict,
     detail: String,
-    /// How to fix it.
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
 }
@@ -121,8 +125,8 @@ fn conclude(findings: &[Finding], output: &Output) -> Result<(), Failure> {
     output.result(&json!({ "ok": bad == 0, "findings": findings }), || report(findings));
     match bad {
         0 => Ok(()),
-        1 => Err(Failure::BadNews("one thing is wrong; see above how to fix it".to_owned())),
-        many => Err(Failure::BadNews(format!("{many} things are wrong; see above how to fix them"))),
+        1 => Err(Failure::BadNews("1 check failed; see above how to fix it".to_owned())),
+        many => Err(Failure::BadNews(format!("{many} checks failed; see above how to fix them"))),
     }
 }
 
@@ -133,8 +137,9 @@ fn report(findings: &[Finding]) -> String {
             Verdict::Warn => "warn ",
             Verdict::Wrong => "WRONG",
         };
-        let fix = finding.fix.as_ref().map(|fix| format!("\n      → {fix}")).unwrap_or_default();
-        format!("{mark} {}: {}{fix}", finding.check, finding.detail)
+        let found = hanging(&format!("{mark} {}: {}", finding.check, finding.detail), INDENT);
+        let fix = finding.fix.as_ref().map(|fix| hanging(&format!("{:INDENT$}→ {fix}", ""), INDENT + 2));
+        fix.map_or_else(|| found.clone(), |fix| format!("{found}\n{fix}"))
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -246,9 +251,11 @@ async fn plugins(
     let policies: Vec<_> =
         plugged.policies().iter().map(|policy| format!("{} {}", policy.id, policy.version)).collect();
     findings.push(match plugged.rejected_policy() {
-        Some(failure) => {
-            wrong("policies", failure.to_string(), "fix the file or its configuration; until then nothing is accepted")
-        }
+        Some(failure) => wrong(
+            "policies",
+            failure.to_string(),
+            "fix the file or its configuration; until then the server accepts nothing",
+        ),
         None if policies.is_empty() => {
             warn("policies", "none: nothing bounds what tenants ask for", "add policies/limits to the plugins folder")
         }

@@ -3,10 +3,14 @@
 use convergence_model::{Code, Exit};
 use serde_json::Value;
 
+/// As shells have it for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
 /// Shown under `--help`.
 pub(crate) fn help() -> String {
-    let line = |exit: &Exit| format!("\n  {}  {}", exit.number(), exit.summary());
-    format!("Exit codes:{}", Exit::ALL.iter().map(line).collect::<String>())
+    let line = |exit: &Exit| format!("\n  {}    {}", exit.number(), exit.summary());
+    let lines: String = Exit::ALL.iter().map(line).collect();
+    format!("Exit codes:{lines}\n  {INTERRUPTED}  interrupted; what the server has accepted continues")
 }
 
 /// Why a command did not succeed.
@@ -16,25 +20,33 @@ pub(crate) enum Failure {
     Failed(String),
     /// The result, which is printed already, is bad news; a last word for people.
     BadNews(String),
+    /// The command line is wrong in a way that only the command itself could see.
+    Usage(String),
     /// No server answers.
     Unreachable(String),
     /// The server answered with a problem.
     Problem(u16, Value),
-    /// What goes on when the time given has run out; and what the server had answered.
+    /// What continues although this command no longer waits for it; and what the server had answered.
     Pending(String, Value),
+    /// The same where Ctrl-C ended the waiting.
+    Interrupted(String, Value),
 }
 
 impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
-        self.exit().number()
+        match self {
+            Self::Interrupted(..) => INTERRUPTED,
+            _ => self.exit().number(),
+        }
     }
 
     fn exit(&self) -> Exit {
         let problem = match self {
             Self::Failed(_) | Self::BadNews(_) => return Exit::Failed,
+            Self::Usage(_) => return Exit::Usage,
             Self::Unreachable(_) => return Exit::Unreachable,
-            Self::Pending(..) => return Exit::Pending,
+            Self::Pending(..) | Self::Interrupted(..) => return Exit::Pending,
             Self::Problem(_, problem) => problem,
         };
         if let Some(code) = problem.get("code").and_then(Value::as_str).and_then(Code::parse) {
@@ -77,6 +89,8 @@ mod tests {
         assert_eq!(Failure::Problem(404, json!({"code": "not-found"})).code(), 5);
         assert_eq!(Failure::Problem(503, json!({"code": "stopping"})).code(), 1);
         assert_eq!(Failure::Unreachable(String::new()).code(), 3);
+        assert_eq!(Failure::Usage(String::new()).code(), 2);
+        assert_eq!(Failure::Interrupted(String::new(), Value::Null).code(), 130);
     }
 
     #[test]
@@ -89,6 +103,6 @@ mod tests {
 
     #[test]
     fn help_lists_every_exit_code() {
-        assert!(help().contains("\n  6  accepted, but not finished"), "{}", help());
+        assert!(help().contains("\n  6    accepted, but not finished"), "{}", help());
     }
 }

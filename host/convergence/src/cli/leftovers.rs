@@ -4,11 +4,12 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::age::took;
 use super::client::Client;
 use super::exit::Failure;
-use super::output::{Output, printable_lines, table};
+use super::output::{Output, table};
 use super::spawn::plain;
-use super::watch;
+use super::watch::Watch;
 
 /// The kinds of leftovers, as they are listed.
 const KINDS: [&str; 4] = ["Container", "Network", "Volume", "Image"];
@@ -18,7 +19,7 @@ const VOLUME: &str = "Volume";
 /// What to do about leftovers.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Remove these leftovers, also what runs. NAME is a name as listed and stands for everything of that name but volumes;
+    /// Remove these leftovers, running ones too. NAME is a name as listed and stands for everything of that name but volumes;
     /// `container/NAME`, `network/NAME`, `volume/NAME` and `image/NAME` stand for one thing. Data in a volume is lost.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     remove: Vec<String>,
@@ -29,7 +30,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
     let (_, listing) = client.json(client.request(Method::GET, "/api/v1/leftovers")).await?;
     let leftovers = listing.get("leftovers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if arguments.remove.is_empty() {
-        output.result(&listing, || printable_lines(&text(leftovers)));
+        output.result(&listing, || text(leftovers));
         return Ok(());
     }
     let mut chosen: Vec<Value> = Vec::new();
@@ -40,13 +41,17 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             }
         }
     }
-    let request = client.request(Method::POST, "/api/v1/leftovers/remove");
-    let (_, accepted) = client.json(request.json(&json!({ "leftovers": chosen }))).await?;
-    let operations = accepted.get("operations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    for operation in operations {
-        let id = operation.get("id").map(plain).unwrap_or_default();
-        watch::follow(client, &format!("/api/v1/operations/{id}"), None, *output).await?;
-    }
+    let watch = Watch::brief(client, *output, "sweep");
+    let sweep = async {
+        let request = client.request(Method::POST, "/api/v1/leftovers/remove");
+        let (_, accepted) = client.json(request.json(&json!({ "leftovers": chosen }))).await?;
+        for operation in accepted.get("operations").and_then(Value::as_array).into_iter().flatten() {
+            let id = operation.get("id").map(plain).unwrap_or_default();
+            watch.follow(&format!("/api/v1/operations/{id}")).await?;
+        }
+        Ok::<Value, Failure>(accepted)
+    };
+    let accepted = watch.unless_interrupted(sweep).await?;
     // What could not be removed is listed still; why is in the history of its operation, which was shown.
     let (_, listing) = client.json(client.request(Method::GET, "/api/v1/leftovers")).await?;
     let left = listing.get("leftovers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -90,14 +95,16 @@ fn text(leftovers: &[Value]) -> String {
     }
     let row = |leftover: &Value| {
         let part = |key| leftover.get(key).map(plain).unwrap_or_default();
-        let fate = match leftover.get("reason").and_then(Value::as_str) {
+        let next = match leftover.get("reason").and_then(Value::as_str) {
             Some(reason) => format!("waits for you: {reason}"),
             None => "will be removed".to_owned(),
         };
-        vec![part("kind"), part("name"), part("envId"), format!("{} s", part("seenSeconds")), fate]
+        let seen = leftover.get("seenSeconds").and_then(Value::as_i64).map(jiff::SignedDuration::from_secs);
+        let seen = seen.map_or_else(|| "-".to_owned(), |seen| format!("for {}", took(seen)));
+        vec![part("kind"), part("name"), part("envId"), seen, next]
     };
     let rows: Vec<Vec<String>> = leftovers.iter().map(row).collect();
-    table(&["KIND", "NAME", "TENANT", "SEEN", "FATE"], &rows)
+    table(&["KIND", "NAME", "TENANT", "SEEN", "NEXT"], &rows)
 }
 
 #[cfg(test)]

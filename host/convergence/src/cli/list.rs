@@ -4,6 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::age::ago;
 use super::client::Client;
 use super::exit::Failure;
 use super::output::{Output, table};
@@ -12,7 +13,7 @@ use super::spawn::plain;
 /// Whose tenants.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The organization.
+    /// List the tenants of this organization only [default: all in reach].
     #[arg(long, value_name = "ID")]
     org: Option<i64>,
 }
@@ -38,8 +39,11 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         if tenants.is_empty() {
             return "no tenants; `convergence spawn NAME --language node` makes one".to_owned();
         }
-        let keys = ["/envId", "/name", "/status", "/port", "/createdAt", "/reason/message"];
-        let row = |tenant: &Value| keys.iter().map(|key| tenant.pointer(key).map(plain).unwrap_or_default()).collect();
+        let row = |tenant: &Value| {
+            let part = |key: &str| tenant.pointer(key).map(plain).unwrap_or_default();
+            let age = ago(tenant, "createdAt");
+            vec![part("/envId"), part("/name"), part("/status"), part("/port"), age, part("/reason/message")]
+        };
         let rows: Vec<Vec<String>> = tenants.iter().map(row).collect();
         table(&["ID", "NAME", "STATUS", "PORT", "CREATED", "REASON"], &rows)
     });

@@ -1,33 +1,43 @@
-//! The command line: one file a command. Every command but `serve`, `doctor`, `openapi`, `completions` and those of `plugin` for
-//! authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
+//! The command line: one file a command. Every command but `serve`, `doctor`, `openapi`, `completions`, `man` and those of
+//! `plugin` for authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
 //!
 //! Exit codes, stable: see [`exit`].
 
+mod age;
 mod client;
 pub(crate) mod compile_component;
 mod completions;
+mod confirm;
 mod destroy;
 mod doctor;
+mod events;
 pub(crate) mod exit;
 mod leftovers;
 mod list;
 mod logs;
+mod man;
 mod openapi;
 mod operation;
 mod output;
 mod plan;
 mod plugin;
+mod progress;
 mod serve;
 mod spawn;
 mod spec;
+mod sse;
 mod status;
+mod table;
 mod tenant;
+mod terminal;
 mod up;
 mod watch;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use convergence_model::Exit;
 
 use client::Client;
 use exit::Failure;
@@ -39,11 +49,11 @@ use crate::memory;
 #[derive(Debug, Parser)]
 #[command(name = "convergence", version, about, after_help = exit::help())]
 struct Arguments {
-    /// The server to talk to.
-    #[arg(long, global = true, env = "CONVERGENCE_URL", default_value = "http://127.0.0.1:3000", value_name = "URL")]
+    /// Talk to the server at this URL.
+    #[arg(long, global = true, env = "CONVERGENCE_URL", default_value = client::DEFAULT_URL, value_name = "URL", value_parser = client::base)]
     url: String,
 
-    /// Print JSON, one document, instead of text for people.
+    /// Print machine-readable JSON.
     #[arg(long, global = true)]
     json: bool,
 
@@ -65,24 +75,28 @@ enum Command {
     Spawn(spawn::Arguments),
     /// List tenants.
     List(list::Arguments),
-    /// Show how a tenant is.
+    /// Show the state of a tenant.
     Status(status::Arguments),
-    /// Print what a tenant printed.
+    /// Print the logs of a tenant.
     Logs(logs::Arguments),
-    /// Remove a tenant and everything it has.
+    /// Destroy a tenant with its container, volumes and data.
     Destroy(destroy::Arguments),
-    /// Bring a tenant back to what it should be, also one that failed.
+    /// Repair a tenant so that it matches its current revision.
     Repair(operation::Repair),
-    /// Look at what is done to tenants, take it back, try it again.
+    /// Inspect, cancel and retry operations.
     Operation(operation::Arguments),
-    /// List what is left in the engine and belongs to no tenant, or remove it.
+    /// Follow the events of all operations as they happen.
+    Events(events::Arguments),
+    /// List or remove what is left in the engine and belongs to no tenant.
     Leftovers(leftovers::Arguments),
-    /// Make, build, check, install and watch plugins.
+    /// Create, build, check, install and monitor plugins.
     Plugin(plugin::Arguments),
     /// Print the OpenAPI document of the HTTP API. Needs no server.
     Openapi,
     /// Print a completion script for a shell.
     Completions(completions::Arguments),
+    /// Print the manual page, or write those of all commands.
+    Man(man::Arguments),
     /// Compile a plugin; started by the server.
     #[command(hide = true)]
     CompileComponent(compile_component::Arguments),
@@ -90,7 +104,10 @@ enum Command {
 
 /// Runs the command that was asked for.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return told_by_clap(&told),
+    };
     // It bounds its process, so nothing may have been started in it.
     if let Command::CompileComponent(arguments) = &arguments.command {
         return compile_component::run(arguments);
@@ -108,13 +125,32 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// A help text or a version is a result like any other; a usage error ends the command as documented.
+fn told_by_clap(told: &clap::Error) -> ExitCode {
+    if let Err(error) = told.print().and_then(|()| io::stdout().flush()) {
+        if told.use_stderr() {
+            return ExitCode::from(Exit::Usage.number());
+        }
+        output::not_written(&error);
+    }
+    match (told.use_stderr(), output::written()) {
+        (true, _) => ExitCode::from(Exit::Usage.number()),
+        (false, Ok(())) => ExitCode::SUCCESS,
+        (false, Err(failure)) => {
+            Output::new(false).failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
 fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let Arguments { url, command, .. } = arguments;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))?;
-    runtime.block_on(async {
+    let serves = matches!(command, Command::Serve(_) | Command::Up(_));
+    let done = runtime.block_on(async {
         let client = || Client::new(&url);
         match command {
             Command::Serve(arguments) => serve::run(&arguments).await,
@@ -131,8 +167,15 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Leftovers(arguments) => leftovers::run(&client()?, &arguments, output).await,
             Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
             Command::Openapi => openapi::run(),
+            Command::Events(arguments) => events::run(&client()?, &arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments, output),
             Command::CompileComponent(_) => Err(Failure::Failed("it runs without a runtime".to_owned())),
         }
-    })
+    });
+    if !serves {
+        // What still blocks, for example a build that Ctrl-C has ended, is not waited for.
+        runtime.shutdown_background();
+    }
+    done
 }

@@ -4,12 +4,13 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::age::ago;
 use super::client::Client;
 use super::exit::Failure;
 use super::output::{Output, table};
 use super::spawn::plain;
 use super::tenant::Tenant;
-use super::watch;
+use super::watch::{Watch, Watching};
 
 /// Inspect, cancel and retry operations.
 #[derive(Debug, Args)]
@@ -23,32 +24,47 @@ enum Command {
     /// List operations, the newest first.
     List(List),
     /// Follow an operation from its first event to its end.
-    Watch(One),
-    /// Show how far an operation is and why it failed.
+    Watch(Watched),
+    /// Show the state of an operation and why it failed.
     Show(One),
     /// Cancel an operation. A spawn is rolled back; a repair or halt stops where it is.
-    Cancel(One),
+    Cancel(Watched),
     /// Retry an operation that is stuck, or that failed and left its tenant.
-    Retry(One),
+    Retry(Watched),
 }
 
 #[derive(Debug, Args)]
 struct List {
-    /// List only the operations of this tenant: its name or number. One that is gone is found by its number.
+    /// List the operations of this tenant only, by its name or number. A destroyed tenant is found by its number.
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
-    /// Only those in this state: queued, running, waiting, succeeded, failed, cancelled, stuck.
+    /// List the operations in this state only: queued, running, waiting, succeeded, failed, cancelled, stuck.
     #[arg(long)]
     state: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 20)]
+    /// List at most this many operations, up to 1000.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }
 
 #[derive(Debug, Args)]
 struct One {
-    /// The operation's id.
+    /// Name the operation by its id.
+    #[arg(value_name = "OPERATION", value_parser = id)]
     id: String,
+}
+
+/// Ids are part of paths, and need no escaping there.
+fn id(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    if fits { Ok(text.to_owned()) } else { Err("an id consists of letters, digits and `-`".to_owned()) }
+}
+
+#[derive(Debug, Args)]
+struct Watched {
+    #[command(flatten)]
+    operation: One,
+    #[command(flatten)]
+    watching: Watching,
 }
 
 /// Which tenant.
@@ -56,26 +72,36 @@ struct One {
 pub(crate) struct Repair {
     #[command(flatten)]
     tenant: Tenant,
+    #[command(flatten)]
+    watching: Watching,
 }
 
 /// Looks at operations, or changes one.
 pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) -> Result<(), Failure> {
     match arguments.command {
         Command::List(list) => all(client, &list, output).await,
-        Command::Watch(one) => watch::follow(client, &path(&one.id, ""), None, *output).await,
+        Command::Watch(watched) => {
+            let watch = Watch::new(client, *output, &watched.watching, "operation");
+            watch.unless_interrupted(watch.follow(&path(&watched.operation.id, ""))).await
+        }
         Command::Show(one) => shown(client, Method::GET, &path(&one.id, ""), output).await,
-        Command::Cancel(one) => followed(client, &path(&one.id, "/cancel"), &one.id, "cancelled", output).await,
-        Command::Retry(one) => followed(client, &path(&one.id, "/retry"), &one.id, "succeeded", output).await,
+        Command::Cancel(watched) => followed(client, &watched, "cancel", "cancelled", output).await,
+        Command::Retry(watched) => followed(client, &watched, "retry", "succeeded", output).await,
     }
 }
 
-/// Brings a tenant back to what its revision says, and follows that.
+/// Repairs a tenant so that it matches its current revision, and follows that.
 pub(crate) async fn repair(client: &Client, arguments: &Repair, output: &Output) -> Result<(), Failure> {
     let path = arguments.tenant.path("/repair");
-    let (_, accepted) = client.json(client.request(Method::POST, &path)).await?;
-    let id = accepted.pointer("/operation/id").and_then(Value::as_str).unwrap_or_default();
-    watch::follow(client, &self::path(id, ""), None, *output).await?;
-    output.result(&json!({ "success": true }), || format!("tenant {} is as it should be", arguments.tenant.as_str()));
+    let watch = Watch::new(client, *output, &arguments.watching, "repair");
+    let repair = async {
+        let (_, accepted) = client.json(client.request(Method::POST, &path)).await?;
+        let id = accepted.pointer("/operation/id").and_then(Value::as_str).unwrap_or_default();
+        watch.follow(&self::path(id, "")).await
+    };
+    watch.unless_interrupted(repair).await?;
+    let text = || format!("tenant {} matches its current revision", arguments.tenant.as_str());
+    output.result(&json!({ "success": true }), text);
     Ok(())
 }
 
@@ -89,14 +115,32 @@ async fn all(client: &Client, list: &List, output: &Output) -> Result<(), Failur
     query.extend(list.state.clone().map(|state| ("state", state)));
     let (_, page) = client.json(client.request(Method::GET, "/api/v1/operations").query(&query)).await?;
     output.result(&page, || {
-        let keys = ["id", "kind", "subject", "state", "direction", "retries", "createdAt"];
-        let row =
-            |operation: &Value| keys.iter().map(|key| operation.get(*key).map(plain).unwrap_or_default()).collect();
         let operations = page.get("operations").and_then(Value::as_array);
         let rows: Vec<Vec<String>> = operations.into_iter().flatten().map(row).collect();
-        table(&["ID", "KIND", "SUBJECT", "STATE", "DIRECTION", "RETRIES", "CREATED"], &rows)
+        if rows.is_empty() {
+            return "no operations".to_owned();
+        }
+        let mut text = table(&["ID", "KIND", "SUBJECT", "CREATED", "STATE"], &rows);
+        if page.get("nextCursor").is_some_and(Value::is_string) {
+            text.push_str(&format!("\nthere are more than these {}; --limit shows up to 1000", rows.len()));
+        }
+        text
     });
     Ok(())
+}
+
+fn row(operation: &Value) -> Vec<String> {
+    let part = |key: &str| operation.get(key).map(plain).unwrap_or_default();
+    let mut state = part("state");
+    if part("direction") == "back" && ["queued", "running", "waiting"].contains(&state.as_str()) {
+        state.push_str(", rolling back");
+    }
+    match operation.get("retries").and_then(Value::as_u64) {
+        None | Some(0) => {}
+        Some(1) => state.push_str(", 1 retry"),
+        Some(many) => state.push_str(&format!(", {many} retries")),
+    }
+    vec![part("id"), part("kind"), part("subject"), ago(operation, "createdAt"), state]
 }
 
 async fn shown(client: &Client, method: Method, path: &str, output: &Output) -> Result<(), Failure> {
@@ -115,14 +159,29 @@ async fn shown(client: &Client, method: Method, path: &str, output: &Output) -> 
 }
 
 /// Asks for a change and follows the operation to its end, which is a failure if it is not the one `wanted`.
-async fn followed(client: &Client, path: &str, id: &str, wanted: &str, output: &Output) -> Result<(), Failure> {
-    client.json(client.request(Method::POST, path)).await?;
-    let watched = watch::follow(client, &self::path(id, ""), None, *output).await;
-    let (_, operation) = client.json(client.request(Method::GET, &self::path(id, ""))).await?;
+async fn followed(
+    client: &Client,
+    asked: &Watched,
+    verb: &'static str,
+    wanted: &str,
+    output: &Output,
+) -> Result<(), Failure> {
+    let id = &asked.operation.id;
+    let watch = Watch::new(client, *output, &asked.watching, verb);
+    let work = async {
+        client.json(client.request(Method::POST, &path(id, &format!("/{verb}")))).await?;
+        // A failure of the operation is not one of the request: a spawn that is cancelled as wanted has failed.
+        Ok::<_, Failure>(watch.follow(&path(id, "")).await)
+    };
+    let watched = watch.unless_interrupted(work).await?;
+    if let Err(Failure::Interrupted(..) | Failure::Pending(..) | Failure::Unreachable(_)) = watched {
+        return watched;
+    }
+    let (_, operation) = client.json(client.request(Method::GET, &path(id, ""))).await?;
     let state = operation.get("state").and_then(Value::as_str).unwrap_or_default().to_owned();
     if state != wanted {
         watched?;
-        return Err(Failure::Failed(format!("it ended otherwise: {state}")));
+        return Err(Failure::Failed(format!("operation {id} ended {state}, not {wanted}")));
     }
     output.result(&operation, || format!("operation {id} {state}"));
     Ok(())

@@ -1,11 +1,15 @@
 //! What is printed, for people and for programs.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use console::style;
 use serde_json::Value;
 
 use super::exit::Failure;
+pub(crate) use super::table::table;
+use super::terminal::{self, visible, visible_in_colour, visible_lines};
 
 /// Where results go: standard output. Progress and failures go to standard error.
 #[derive(Debug, Clone, Copy)]
@@ -25,55 +29,85 @@ impl Output {
 
     /// Whether a person watches progress as it happens.
     pub(crate) fn is_interactive(self) -> bool {
-        !self.json && io::stderr().is_terminal()
+        !self.json && terminal::can_draw()
     }
 
     /// The result of a command: the document for programs, the text for people.
     pub(crate) fn result(self, document: &Value, text: impl FnOnce() -> String) {
-        let shown = if self.json { format!("{document:#}") } else { text() };
+        let shown = if self.json { format!("{document:#}") } else { visible_lines(&text()) };
         write_result(&shown);
     }
 
-    /// A line of a stream, for example of a log.
-    pub(crate) fn line(self, text: &str) {
-        if io::stdout().is_terminal() { write_result(&printable(text)) } else { write_result(text) }
+    /// A line that an application printed. On a terminal its colours are obeyed and no other control character is; a file
+    /// or a pipe gets it as it was printed.
+    pub(crate) fn line(self, text: &str, raw: bool) {
+        if raw || !io::stdout().is_terminal() {
+            return write_result(text);
+        }
+        // Many programs end lines as Windows does, and that moves nothing.
+        write_result(&visible_in_colour(text.strip_suffix('\r').unwrap_or(text)));
+    }
+
+    /// A line of a stream that is about something that has not ended: the document for programs, the text for people.
+    pub(crate) fn news(self, document: &Value, text: impl FnOnce() -> String) {
+        let shown = if self.json { document.to_string() } else { visible(&text()) };
+        write_result(&shown);
     }
 
     /// What is going on, for people only.
     pub(crate) fn progress(self, text: &str) {
         if !self.json {
-            write_line(&mut io::stderr().lock(), &printable_lines(text));
+            complain(text);
         }
     }
 
     /// Why a command did not succeed.
     pub(crate) fn failure(self, failure: &Failure) {
-        let text = match failure {
-            Failure::BadNews(_) if self.json && UNWRITTEN.get().is_none() => return,
-            Failure::BadNews(text) => text.clone(),
-            Failure::Pending(_, accepted) if self.json => {
-                return write_line(&mut io::stdout().lock(), &format!("{accepted:#}"));
-            }
-            Failure::Failed(text) | Failure::Unreachable(text) | Failure::Pending(text, _) => {
-                if self.json {
-                    let document = serde_json::json!({ "error": text });
-                    return write_line(&mut io::stdout().lock(), &format!("{document:#}"));
+        if self.json {
+            let document = match failure {
+                // Its document is printed already.
+                Failure::BadNews(_) if UNWRITTEN.get().is_none() => return,
+                Failure::BadNews(text) => return complain(text),
+                Failure::Problem(_, document) => document.clone(),
+                Failure::Pending(_, document) | Failure::Interrupted(_, document) if !document.is_null() => {
+                    document.clone()
                 }
-                format!("error: {text}")
+                Failure::Failed(text)
+                | Failure::Usage(text)
+                | Failure::Unreachable(text)
+                | Failure::Pending(text, _)
+                | Failure::Interrupted(text, _) => serde_json::json!({ "error": text }),
+            };
+            return write_line(&mut io::stdout().lock(), &format!("{document:#}"));
+        }
+        match failure {
+            Failure::BadNews(text) => complain(text),
+            Failure::Pending(text, document) | Failure::Interrupted(text, document) => {
+                // What cannot be asked for again is a result, whatever became of the rest.
+                if let Some(tenant) = document.get("tenant") {
+                    write_result(&visible_lines(&super::spawn::accepted(tenant)));
+                }
+                complain(text);
             }
-            Failure::Problem(_, problem) if self.json => {
-                return write_line(&mut io::stdout().lock(), &format!("{problem:#}"));
-            }
-            Failure::Problem(status, problem) => explain(*status, problem),
-        };
-        write_line(&mut io::stderr().lock(), &printable_lines(&text));
+            Failure::Failed(text) | Failure::Usage(text) | Failure::Unreachable(text) => error(text),
+            Failure::Problem(status, problem) => error(&explain(*status, problem)),
+        }
     }
+}
+
+fn error(text: &str) {
+    let shown = format!("{} {}", style("error:").red().bold().for_stderr(), visible_lines(text));
+    write_line(&mut io::stderr().lock(), &shown);
+}
+
+fn complain(text: &str) {
+    write_line(&mut io::stderr().lock(), &visible_lines(text));
 }
 
 fn explain(status: u16, problem: &Value) -> String {
     let text = |key: &str| problem.get(key).and_then(Value::as_str);
     let list = |key: &str| problem.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut lines = vec![format!("error: {}", text("detail").unwrap_or("the server gave no reason"))];
+    let mut lines = vec![text("detail").unwrap_or("the server gave no reason").to_owned()];
     if let violations @ [_, _, ..] = list("violations") {
         for violation in violations {
             let part = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -84,6 +118,9 @@ fn explain(status: u16, problem: &Value) -> String {
     if !log.is_empty() {
         lines.push("last lines:".to_owned());
         lines.extend(log.iter().filter_map(Value::as_str).map(|line| format!("  | {line}")));
+    }
+    if let Some(name) = text("didYouMean") {
+        lines.push(format!("did you mean `{name}`?"));
     }
     if let Some(cause) = text("likelyCause") {
         lines.push(format!("likely cause: {cause}"));
@@ -100,18 +137,16 @@ fn explain(status: u16, problem: &Value) -> String {
     lines.join("\n")
 }
 
-/// A stranger's text must not move the cursor or recolour the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
-}
-
-/// The same of several lines, whose breaks are ours.
-pub(crate) fn printable_lines(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
-}
-
 /// Why a result could not be written to standard output, if one could not.
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Whether the reader of standard output went away.
+static READER_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Whether the reader of standard output went away: there is nobody to go on for.
+pub(crate) fn has_lost_its_reader() -> bool {
+    READER_LEFT.load(Ordering::Relaxed)
+}
 
 /// What became of the results of this process: a script must not take an empty file for an empty list.
 ///
@@ -128,44 +163,21 @@ pub(crate) fn written() -> Result<(), Failure> {
 pub(crate) fn write_result(text: &str) {
     let mut to = io::stdout().lock();
     if let Err(error) = writeln!(to, "{text}").and_then(|()| to.flush()) {
-        // A reader that went away (`| head`) is not an error worth a word.
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            UNWRITTEN.set(error.to_string()).ok();
-        }
+        not_written(&error);
+    }
+}
+
+/// Remembers that a result, or a help text, did not get to where it should.
+pub(crate) fn not_written(error: &io::Error) {
+    // A reader that went away (`| head`) is not an error worth a word.
+    if error.kind() == ErrorKind::BrokenPipe {
+        READER_LEFT.store(true, Ordering::Relaxed);
+    } else {
+        UNWRITTEN.set(error.to_string()).ok();
     }
 }
 
 /// Progress and failures are not what a command is for: where they cannot be written, it goes on.
 fn write_line(to: &mut impl Write, text: &str) {
     let _ = writeln!(to, "{text}");
-}
-
-/// Columns, each as wide as its widest cell.
-pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let cells = || rows.iter().map(|row| row.iter().map(String::as_str).collect::<Vec<_>>());
-    let all: Vec<Vec<&str>> = std::iter::once(header.to_vec()).chain(cells()).collect();
-    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..header.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &Vec<&str>| {
-        let padded: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    all.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenant_cannot_write_escape_sequences_to_the_terminal() {
-        assert_eq!(printable("a\u{1b}[31mb\tc\r"), "a\u{fffd}[31mb\tc\u{fffd}");
-        assert_eq!(printable_lines("one\ntwo\u{1b}"), "one\ntwo\u{fffd}");
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [vec!["1".to_owned(), "hello".to_owned()], vec!["22".to_owned(), "x".to_owned()]];
-        assert_eq!(table(&["ID", "NAME"], &rows), "ID  NAME\n1   hello\n22  x");
-    }
 }

@@ -4,20 +4,21 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::exit::Failure;
-use crate::config::Config;
+use crate::config::{Config, listen};
 use crate::{boot, lifecycle, telemetry};
 
 /// How the server is run.
 #[derive(Debug, Args)]
 #[group(skip)] // flattened into other commands, whose own group has the same name
 pub(crate) struct Arguments {
-    /// The configuration; every key has a default.
-    #[arg(long, env = "CONVERGENCE_CONFIG", value_name = "FILE")]
+    /// Read the configuration from this file [default: none, every key has a default].
+    #[arg(long, env = "CONVERGENCE_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     config: Option<PathBuf>,
-    /// Listen here instead of where the configuration says.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Listen on this address [default: the configuration's `listen`].
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen)]
     listen: Option<SocketAddr>,
     /// Keep containers in memory and run none: for tests of the API. In development builds only.
     #[cfg(any(debug_assertions, feature = "rehearsal"))]
@@ -33,7 +34,9 @@ impl Arguments {
 
     /// The configuration with the flags applied.
     pub(crate) fn configuration(&self) -> Result<Config, Failure> {
-        Ok(Config::load(self.config.as_deref(), self.listen)?)
+        // CONVERGENCE_CONFIG that is set to nothing is as good as absent.
+        let file = self.config.as_deref().filter(|file| !file.as_os_str().is_empty());
+        Ok(Config::load(file, self.listen)?)
     }
 
     /// What builds and runs.

@@ -1,45 +1,56 @@
 //! The flags that say what a tenant should be, shared by `plan` and `spawn`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
+
+use super::exit::Failure;
 
 /// What the tenant should be.
 #[derive(Debug, Args)]
 pub(crate) struct SpecArguments {
-    /// Its name: letters, digits, spaces, '.', '_' and '-', not digits only. Unique, without regard to case.
+    /// Name the tenant: letters, digits, spaces, '.', '_' and '-', not digits only. Unique, without regard to case.
     pub(crate) name: String,
-    /// A language of an installed template: node, python, go, …
+    /// Use the template for this language: node, python, go, …
     #[arg(long, short)]
     language: String,
-    /// A framework of that language; its first one where absent.
+    /// Use this framework of the language [default: the language's first].
     #[arg(long)]
     framework: Option<String>,
-    /// For people.
+    /// Describe the tenant to other people.
     #[arg(long)]
     description: Option<String>,
-    /// Run on this image instead of the template's.
+    /// Run on this image [default: the template's].
     #[arg(long, value_name = "IMAGE")]
     base_image: Option<String>,
-    /// Cores, for example 0.5.
-    #[arg(long, value_name = "CORES")]
+    /// Limit the processor to this many cores, for example 0.5 [default: the server's].
+    #[arg(long, value_name = "CORES", value_parser = cores)]
     cpu: Option<f64>,
-    /// MiB of memory.
+    /// Limit the memory, in MiB [default: the server's].
     #[arg(long, value_name = "MIB")]
     memory_mb: Option<u32>,
-    /// MiB on disk.
+    /// Limit the disk, in MiB [default: the server's].
     #[arg(long, value_name = "MIB")]
     disk_mb: Option<u32>,
-    /// A variable of its own; may be repeated.
+    /// Set an environment variable; repeat the option for more.
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// The organization it is for.
+    /// Spawn the tenant in this organization [default: 1].
     #[arg(long, value_name = "ID")]
     pub(crate) org: Option<i64>,
 }
 
 impl SpecArguments {
     /// The request body.
-    pub(crate) fn body(&self) -> Value {
+    ///
+    /// # Errors
+    /// A variable is set twice: which of the values is meant cannot be known.
+    pub(crate) fn body(&self) -> Result<Value, Failure> {
+        let mut names = BTreeSet::new();
+        if let Some((name, _)) = self.env.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(Failure::Usage(format!("--env sets {name:?} twice; set each variable once")));
+        }
         let mut body =
             Map::from_iter([("name".to_owned(), json!(self.name)), ("language".to_owned(), json!(self.language))]);
         let mut limits = Map::new();
@@ -57,7 +68,7 @@ impl SpecArguments {
         put(&mut body, "limits", (!limits.is_empty()).then_some(Value::Object(limits)));
         let env: Map<String, Value> = self.env.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         put(&mut body, "env", (!env.is_empty()).then_some(Value::Object(env)));
-        Value::Object(body)
+        Ok(Value::Object(body))
     }
 
     /// `?org_id=…`, or nothing.
@@ -66,7 +77,27 @@ impl SpecArguments {
     }
 }
 
+/// JSON has no word for what is not a number, and the server no room for it.
+fn cores(text: &str) -> Result<f64, String> {
+    let cores: Result<f64, _> = text.parse();
+    cores.ok().filter(|cores| cores.is_finite()).ok_or_else(|| "write a number of cores, for example 0.5".to_owned())
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no '='; write NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_a_number() {
+        assert_eq!(cores("0.5"), Ok(0.5));
+        assert_eq!(cores("-1"), Ok(-1.0), "the server says what is allowed");
+        for wrong in ["nan", "NaN", "inf", "-inf", "1e999", "half", ""] {
+            assert!(cores(wrong).is_err(), "{wrong}");
+        }
+    }
 }

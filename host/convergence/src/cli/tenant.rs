@@ -5,7 +5,7 @@ use clap::Args;
 /// Which tenant.
 #[derive(Debug, Args)]
 pub(crate) struct Tenant {
-    /// The tenant's name or number.
+    /// Name the tenant, or give its number.
     #[arg(value_name = "TENANT", value_parser = segment)]
     tenant: String,
 }
@@ -27,7 +27,7 @@ impl Tenant {
 pub(crate) fn segment(text: &str) -> Result<String, String> {
     match text {
         "" => Err("give a tenant's name or number".to_owned()),
-        "." | ".." => Err("this is no tenant's name; give a name or a number".to_owned()),
+        "." | ".." => Err("this is not a tenant's name; give a name or a number".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::exit::Failure;
 use super::output::Output;
-use super::{serve, watch};
+use super::serve;
+use super::watch::Watch;
 use crate::{boot, lifecycle, telemetry};
 
 /// How the server is run, and which tenant comes first.
@@ -15,10 +16,10 @@ use crate::{boot, lifecycle, telemetry};
 pub(crate) struct Arguments {
     #[command(flatten)]
     serve: serve::Arguments,
-    /// The first tenant's name.
+    /// Name the first tenant.
     #[arg(long, default_value = "hello", value_name = "NAME")]
     tenant: String,
-    /// The first tenant's language.
+    /// Use the template for this language for the first tenant.
     #[arg(long, default_value = "node", value_name = "LANGUAGE")]
     language: String,
 }
@@ -36,7 +37,7 @@ pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Fa
         match first_tenant(&client, arguments, output).await {
             Ok(()) => output.progress(&format!(
                 "  curl {url}/api/v1/tenant\n\nAPI reference: {url}/api-docs\n\
-                 Plugins folder, what is dropped in is taken into use: {}\nCtrl-C stops the server; tenants keep running.\n",
+                 Plugins folder (components copied into it are used at once): {}\nCtrl-C stops the server; tenants keep running.\n",
                 config.plugins_dir().display()
             )),
             Err(failure) => output.failure(&failure),
@@ -52,7 +53,7 @@ async fn first_tenant(client: &Client, arguments: &Arguments, output: &Output) -
         Some(first) => (first.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(), port(first)),
         None => {
             let body = json!({ "name": arguments.tenant, "language": arguments.language });
-            let tenant = watch::spawn(client, &body, &[], None, *output).await?;
+            let tenant = Watch::brief(client, *output, "spawn").spawn(&body, &[]).await?;
             (arguments.tenant.clone(), port(&tenant))
         }
     };

@@ -1,183 +1,240 @@
-//! Following an operation while it is done.
+//! Following an operation while it is done, and what to say when it is followed no longer.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use clap::Args;
 use futures_util::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::Value;
-use tokio::time::timeout_at;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, timeout_at};
 
 use super::client::{Client, PAUSE, SILENCE};
 use super::exit::Failure;
 use super::output::Output;
-use super::spawn::plain;
+use super::progress::Progress;
+use super::sse::Events;
 
-/// Asks for a tenant and follows it until it runs, or until `patience` runs out. Answers the tenant.
-pub(crate) async fn spawn(
-    client: &Client,
-    body: &Value,
-    query: &[(&'static str, String)],
-    patience: Option<Duration>,
+/// A stream of events sends something at least this often, if only to say that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(45);
+
+/// How much of an operation is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Watching {
+    /// Show everything that the steps print, not only where one fails.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// How far a request has got, for when Ctrl-C ends the command.
+#[derive(Debug, Default)]
+enum Stage {
+    /// It may have reached the server.
+    #[default]
+    Asked,
+    /// The server works on the operation at this URL, and answered this.
+    Accepted(String, Value),
+}
+
+/// Follows operations for one command.
+pub(crate) struct Watch<'a> {
+    client: &'a Client,
     output: Output,
-) -> Result<Value, Failure> {
-    let request = client.request(Method::POST, "/api/v1/tenant/spawn").query(query);
-    let (_, accepted) = client.json_once(request.header("prefer", "respond-async").json(body)).await?;
-    let mut tenant = accepted.get("tenant").cloned().unwrap_or_default();
-    // The key is shown only now: not even a server that dies in the middle takes it away again.
-    let part = |key: &str| tenant.get(key).map(plain).unwrap_or_default();
-    output.progress(&format!("tenant {} is accepted; API key, shown only now: {}", part("envId"), part("apiKey")));
-    if let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) {
-        follow(client, url, patience, output).await.map_err(|failure| match failure {
-            Failure::Pending(text, _) => Failure::Pending(text, accepted.clone()),
-            other => other,
-        })?;
+    verbose: bool,
+    patience: Option<Duration>,
+    /// What is done, as people call it.
+    what: &'static str,
+    stage: Mutex<Stage>,
+}
+
+impl<'a> Watch<'a> {
+    /// `what` is done: `spawn`, `destroy`, ….
+    pub(crate) fn new(client: &'a Client, output: Output, watching: &Watching, what: &'static str) -> Self {
+        let stage = Mutex::default();
+        Self { client, output, verbose: watching.verbose, patience: None, what, stage }
+    }
+
+    /// The same, showing steps alone.
+    pub(crate) fn brief(client: &'a Client, output: Output, what: &'static str) -> Self {
+        Self::new(client, output, &Watching { verbose: false }, what)
+    }
+
+    /// Stops waiting after some time.
+    pub(crate) fn for_at_most(self, patience: Option<Duration>) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Does the work until Ctrl-C ends it: then the answer says what continues on the server.
+    pub(crate) async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => done,
+            heard = interrupted() => match heard {
+                Ok(()) => Err(self.interruption()),
+                Err(error) => Err(Failure::Failed(format!("cannot listen for Ctrl-C: {error}"))),
+            },
+        }
+    }
+
+    /// Asks for a tenant and follows it until it runs. Answers the tenant.
+    pub(crate) async fn spawn(&self, body: &Value, query: &[(&'static str, String)]) -> Result<Value, Failure> {
+        let client = self.client;
+        let request = client.request(Method::POST, "/api/v1/tenant/spawn").query(query);
+        let (_, accepted) = client.json_once(request.header("prefer", "respond-async").json(body)).await?;
+        let mut tenant = accepted.get("tenant").cloned().unwrap_or_default();
+        let part = |key: &str| tenant.get(key).map(super::spawn::plain).unwrap_or_default();
+        let (id, name) = (part("envId"), part("name"));
+        self.output.progress(&format!("tenant {id} `{name}` is accepted"));
+        let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) else { return Ok(tenant) };
+        self.accepted(url, &accepted);
+        self.follow(url).await?;
         // Its port may have moved while it was started.
-        let id = tenant.get("envId").and_then(Value::as_i64).unwrap_or_default();
-        let (_, status) = client.json(client.request(Method::GET, &format!("/api/v1/tenant/{id}/status"))).await?;
+        let path = format!("/api/v1/tenant/{id}/status");
+        let status = match client.json(client.request(Method::GET, &path)).await {
+            Ok((_, status)) => status,
+            Err(Failure::Unreachable(text)) => {
+                let text = format!("the spawn succeeded, and then {text}\nstatus: convergence status {id}");
+                return Err(Failure::Pending(text, accepted));
+            }
+            Err(other) => return Err(other),
+        };
         for key in ["status", "port"] {
             if let (Some(slot), Some(value)) = (tenant.get_mut(key), status.get(key)) {
                 *slot = value.clone();
             }
         }
+        Ok(tenant)
     }
-    Ok(tenant)
-}
 
-/// Follows an operation to its end, showing its steps.
-pub(crate) async fn follow(
-    client: &Client,
-    url: &str,
-    patience: Option<Duration>,
-    output: Output,
-) -> Result<(), Failure> {
-    let deadline = tokio::time::Instant::now() + patience.unwrap_or(Duration::from_secs(24 * 3600));
-    let display = Display::new(output);
-    let (mut last, mut silence) = (0, Duration::ZERO);
-    loop {
-        let request = client.request(Method::GET, &format!("{url}/events")).header("last-event-id", last);
-        let mut stream = match client.send(request).await {
-            Ok(response) => response.bytes_stream(),
-            // A server that restarts goes on with the operation, so the watching goes on too.
-            Err(Failure::Unreachable(_)) if silence < SILENCE => {
-                tokio::time::sleep(PAUSE).await;
-                silence += PAUSE;
-                continue;
-            }
-            Err(failure) => return Err(failure),
+    /// Remembers what the server accepted: from here on it continues whatever becomes of this command.
+    fn accepted(&self, url: &str, answer: &Value) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Accepted(url.to_owned(), answer.clone());
+    }
+
+    /// Follows an operation to its end, showing its steps.
+    pub(crate) async fn follow(&self, url: &str) -> Result<(), Failure> {
+        let answer = match &*self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Accepted(at, answer) if at == url => answer.clone(),
+            _ => Value::Null,
         };
-        let mut events = Events::default();
+        self.accepted(url, &answer);
+        let deadline = Instant::now() + self.patience.unwrap_or(Duration::from_secs(24 * 3600));
+        match timeout_at(deadline, self.until_over(url, &answer)).await {
+            Ok(over) => over,
+            Err(_) => {
+                let seconds = self.patience.unwrap_or_default().as_secs();
+                let text = format!("the {} is not finished after {seconds} s and continues", self.what);
+                Err(Failure::Pending(format!("{text}\n{}", self.next(url)), answer))
+            }
+        }
+    }
+
+    async fn until_over(&self, url: &str, answer: &Value) -> Result<(), Failure> {
+        let client = self.client;
+        let mut progress = Progress::new(self.output, self.verbose);
+        let (mut last, mut heard) = (0, Instant::now());
         loop {
-            let pending = || Failure::Pending(format!("not finished yet; it goes on at {url}"), Value::Null);
-            let chunk = timeout_at(deadline, stream.next()).await.map_err(|_| pending())?;
-            let Some(Ok(chunk)) = chunk else { break };
-            silence = Duration::ZERO;
-            for (id, name, data) in events.push(&chunk) {
-                last = id.unwrap_or(last);
-                match name.as_str() {
-                    "step" => display.step(&data),
-                    "outcome" => {
-                        display.end();
-                        return outcome(&data);
+            let request = client.request(Method::GET, &format!("{url}/events")).header("last-event-id", last);
+            let answered = tokio::time::timeout(KEEP_ALIVE, client.send(request)).await;
+            let mut stream = match answered {
+                Ok(Ok(response)) => response.bytes_stream(),
+                // A server that restarts goes on with the operation, so the watching goes on too.
+                Err(_) | Ok(Err(Failure::Unreachable(_))) if heard.elapsed() < SILENCE => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(_) | Ok(Err(Failure::Unreachable(_))) => {
+                    drop(progress);
+                    let seconds = heard.elapsed().as_secs();
+                    let text = format!(
+                        "the server has not answered for {seconds} s; it continues the {} once it runs again",
+                        self.what
+                    );
+                    return Err(Failure::Pending(format!("{text}\n{}", self.next(url)), answer.clone()));
+                }
+                Ok(Err(failure)) => return Err(failure),
+            };
+            let mut events = Events::default();
+            while let Ok(Some(Ok(piece))) = tokio::time::timeout(KEEP_ALIVE, stream.next()).await {
+                heard = Instant::now();
+                for event in events.push(&piece) {
+                    last = event.id.unwrap_or(last);
+                    match event.name.as_str() {
+                        "step" => progress.event(&event.data),
+                        "outcome" => return outcome(&event.data, progress.has_shown_the_log()),
+                        // A newer server may tell more.
+                        _ => {}
                     }
-                    _ => {}
                 }
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
+    }
+
+    fn interruption(&self) -> Failure {
+        match std::mem::take(&mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner)) {
+            Stage::Accepted(url, answer) => {
+                let text = format!("stopped watching; the {} continues on the server", self.what);
+                Failure::Interrupted(format!("{text}\n{}", self.next(&url)), answer)
+            }
+            Stage::Asked => Failure::Interrupted(
+                format!(
+                    "interrupted before the server answered; the {} may have been accepted all the same\n\
+                     check: convergence operation list",
+                    self.what
+                ),
+                Value::Null,
+            ),
+        }
+    }
+
+    /// What can be done about an operation that is no longer followed.
+    fn next(&self, url: &str) -> String {
+        let id = url.rsplit('/').next().unwrap_or_default();
+        let watch = format!("watch:  convergence operation watch {id}");
+        // A destroy only goes forward.
+        if self.what == "destroy" { watch } else { format!("{watch}\ncancel: convergence operation cancel {id}") }
     }
 }
 
-fn outcome(operation: &Value) -> Result<(), Failure> {
-    if operation.get("state").and_then(Value::as_str) == Some("succeeded") {
+/// Returns when somebody presses Ctrl-C, closes the terminal or asks the process to end.
+async fn interrupted() -> std::io::Result<()> {
+    let mut signals = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()].map(signal);
+    let [interrupt, hangup, terminate] = &mut signals;
+    let (Ok(interrupt), Ok(hangup), Ok(terminate)) = (interrupt, hangup, terminate) else {
+        return signals.into_iter().find_map(Result::err).map_or(Ok(()), Err);
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn outcome(operation: &Value, log_is_shown: bool) -> Result<(), Failure> {
+    let state = operation.get("state").and_then(Value::as_str).unwrap_or_default();
+    if state == "succeeded" {
         return Ok(());
     }
-    let mut problem = operation.get("failure").cloned().unwrap_or_default();
-    let message = problem.get("message").and_then(Value::as_str).unwrap_or("it failed").to_owned();
-    let step = problem.get("step").and_then(Value::as_str).unwrap_or("?").to_owned();
+    let mut problem = operation.get("failure").filter(|failure| failure.is_object()).cloned().unwrap_or_default();
+    let part = |key: &str| problem.get(key).and_then(Value::as_str).map(str::to_owned);
+    let detail = match (part("step"), part("message")) {
+        (Some(step), Some(message)) => format!("step {step}: {message}"),
+        (_, Some(message)) => message,
+        _ => format!("the operation ended {state}"),
+    };
+    if problem.is_null() {
+        problem = serde_json::json!({});
+    }
     if let Some(problem) = problem.as_object_mut() {
-        problem.insert("detail".to_owned(), format!("step {step}: {message}").into());
+        problem.insert("detail".to_owned(), detail.into());
+        if log_is_shown {
+            problem.remove("log");
+        }
     }
     Err(Failure::Problem(422, problem))
-}
-
-/// Server-sent events, as far as this server sends them: `id`, `event` and one line of `data`.
-#[derive(Debug, Default)]
-struct Events {
-    buffer: Vec<u8>,
-}
-
-impl Events {
-    fn push(&mut self, bytes: &[u8]) -> Vec<(Option<i64>, String, Value)> {
-        self.buffer.extend_from_slice(bytes);
-        let mut events = Vec::new();
-        while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-            let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-            let text = String::from_utf8_lossy(&block);
-            let field = |name: &str| {
-                text.lines().find_map(|line| {
-                    line.strip_prefix(name)?.strip_prefix(':').map(|rest| rest.trim_start().to_owned())
-                })
-            };
-            if let (Some(name), Some(data)) = (field("event"), field("data")) {
-                let id = field("id").and_then(|id| id.parse().ok());
-                events.push((id, name, serde_json::from_str(&data).unwrap_or_default()));
-            }
-        }
-        events
-    }
-}
-
-/// A spinner on a terminal, plain lines elsewhere, nothing for programs.
-struct Display {
-    output: Output,
-    spinner: Option<ProgressBar>,
-}
-
-impl Display {
-    fn new(output: Output) -> Self {
-        let spinner = output.is_interactive().then(|| {
-            let spinner = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>3} {wide_msg}") {
-                spinner.set_style(style);
-            }
-            spinner.enable_steady_tick(Duration::from_millis(120));
-            spinner
-        });
-        Self { output, spinner }
-    }
-
-    fn step(&self, event: &Value) {
-        let part = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default();
-        let (step, kind) = (part("step"), part("event"));
-        let detail: String = part("detail").chars().filter(|c| !c.is_control()).collect();
-        match (&self.spinner, kind) {
-            (Some(spinner), "line") => spinner.set_message(format!("{step}: {detail}")),
-            (Some(spinner), "started") => spinner.set_message(step.to_owned()),
-            (Some(spinner), "done") => spinner.println(format!("  ✓ {step}")),
-            (Some(spinner), _) => spinner.println(format!("  ✗ {step} {kind} {detail}")),
-            (None, "line") => self.output.progress(&format!("{step}: {detail}")),
-            (None, _) => self.output.progress(&format!("{step}: {kind} {detail}")),
-        }
-    }
-
-    fn end(&self) {
-        if let Some(spinner) = &self.spinner {
-            spinner.finish_and_clear();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_arrive_in_any_pieces() {
-        let text = b"event: step\ndata: {\"step\":\"image\"}\nid: 7\n\n: keep-alive\n\nevent: outcome\ndata: {}\n\n";
-        let mut events = Events::default();
-        let got: Vec<_> = text.chunks(5).flat_map(|chunk| events.push(chunk)).collect();
-        assert_eq!(got.len(), 2);
-        assert_eq!(got.first().map(|(id, name, _)| (*id, name.as_str())), Some((Some(7), "step")));
-    }
 }

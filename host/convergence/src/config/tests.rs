@@ -25,6 +25,23 @@ fn values_that_make_no_sense_are_refused_with_the_key() {
         ("[tenants]\nports = \"80-90\"", "1024"),
         ("[tenants]\nports = \"2990-3100\"", "own port"),
         ("[tenants]\nsubnets = \"10.201.0.1/16\"", "10.201.0.0/16"),
+        ("[tenants]\nsubnets = \"8.8.0.0/16\"", "private"),
+        ("[tenants]\nsubnets = \"172.0.0.0/8\"", "private"),
+        ("[tenants]\napi-url = \"here\"", "api-url"),
+        ("[tenants.default-limits]\nmemory-mb = 0", "memory-mb"),
+        ("[tenants.default-limits]\ndisk-mb = 0", "disk-mb"),
+        ("[docker]\nsocket = \"ssh://root@engine\"", "ssh://root@engine"),
+        ("[docker]\nsocket = \"\"", "socket"),
+        ("[docker]\nsocket = \"unix://\"", "socket"),
+        ("[images]\n\"node:22\" = \"not an image\"", "not an image"),
+        ("[images]\n\"node:22\" = \"mirror.example/*\"", "[images]"),
+        ("[images]\n\"Node:22\" = \"node:22\"", "the key"),
+        ("[images]\n\"node:22\" = \"\"", "the value"),
+        ("data-dir = \"\"", "data-dir"),
+        ("database = \"\"", "database"),
+        ("listen = \"localhost\"", "localhost:3000"),
+        ("listen = \"example.com:3000\"", "localhost:3000"),
+        ("[reconcile]\ngrace-seconds = 9223372036854775807", "grace-seconds"),
         ("[docker]\nname-prefix = \"A b\"", "name-prefix"),
         ("[trust]\nrequire-signatures = true", "at least one key"),
         ("[trust]\nkeys = { release = \"rsa:AAAA\" }", "`release`"),
@@ -41,6 +58,23 @@ fn values_that_make_no_sense_are_refused_with_the_key() {
     ] {
         let error = format!("{:#}", parse(text).unwrap_err());
         assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
+fn values_that_people_write_are_understood() {
+    assert_eq!(parse("listen = \"localhost:3000\"").unwrap().listen.to_string(), "127.0.0.1:3000");
+    for good in [
+        "listen = \"[::1]:3000\"",
+        "[docker]\nsocket = \"docker.sock\"",
+        "[docker]\nsocket = \"unix:///run/docker.sock\"",
+        "[docker]\nsocket = \"tcp://10.0.0.7:2375\"",
+        "[tenants]\nsubnets = \"100.64.0.0/10\"",
+        "[tenants]\nsubnets = \"172.31.0.0/16\"",
+        "[images]\n\"*\" = \"mirror.example/library/*\"\n\"python:*\" = \"registry.example/py:3\"\n\"node:22\" = \"a/b@sha256:0000000000000000000000000000000000000000000000000000000000000000\"",
+        "[images]\n\"python:3.*\" = \"registry.example/base/python:3.*\"\n\"ghcr.io/*\" = \"ghcr.mirror.example/*\"",
+    ] {
+        parse(good).unwrap_or_else(|error| panic!("{good}: {error:#}"));
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::boot::SystemClock;
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, variable};
 use lines::Lines;
 
 /// Sends log lines to standard error. `RUST_LOG` wins over the configuration. Answers how many lines were lost, now and later.
@@ -21,9 +21,9 @@ use lines::Lines;
 /// # Errors
 /// The filter cannot be read.
 pub(crate) fn start(log: &Log) -> Result<Arc<AtomicU64>> {
-    let filter = match EnvFilter::try_from_default_env() {
-        Ok(filter) => filter,
-        Err(_) => {
+    let filter = match variable("RUST_LOG") {
+        Some(filter) => EnvFilter::try_new(&filter).with_context(|| format!("`RUST_LOG={filter}` is wrong"))?,
+        None => {
             EnvFilter::try_new(&log.filter).with_context(|| format!("`filter = {:?}` in [log] is wrong", log.filter))?
         }
     };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{ProjectOrFile, bytes, fuel};
 use crate::cli::exit::Failure;
-use crate::cli::output::{Output, printable_lines, table};
+use crate::cli::output::{Output, table};
 
 /// What to measure, and for how long.
 #[derive(Debug, Args)]
@@ -16,11 +16,11 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     place: ProjectOrFile,
 
-    /// The folder of cases, JSON files. Absent: `cases` in the project, or beside the component.
+    /// Read the cases, JSON files, from this folder [default: `cases` in the project or beside the component].
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
 
-    /// Calls of each case.
+    /// Call the plugin this many times for each case.
     #[arg(long, value_name = "N", default_value_t = 500)]
     calls: usize,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let subject = arguments.place.prepare(arguments.cases.as_ref()).await?;
     let report = bench(&subject, arguments.calls).await.map_err(|error| Failure::Failed(error.to_string()))?;
-    output.result(&json!(report), || printable_lines(&text(&report)));
+    output.result(&json!(report), || text(&report));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{ProjectOrFile, bytes};
 use crate::cli::exit::Failure;
-use crate::cli::output::{Output, printable_lines};
+use crate::cli::output::Output;
 
 /// What to look at.
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let subject = arguments.place.prepare(None).await?;
     let report = check(&subject).await.map_err(|error| Failure::Failed(error.to_string()))?;
-    output.result(&json!(report), || printable_lines(&text(&report)));
-    if report.passed { Ok(()) } else { Err(Failure::BadNews("a server would not take it".to_owned())) }
+    output.result(&json!(report), || text(&report));
+    if report.passed { Ok(()) } else { Err(Failure::BadNews("a server would reject it".to_owned())) }
 }
 
 fn text(report: &CheckReport) -> String {
@@ -35,7 +35,7 @@ fn text(report: &CheckReport) -> String {
         let line = match &step.outcome {
             Outcome::Passed { note } => format!("  ok      {:15}{note}", step.step),
             Outcome::Failed { .. } => format!("  FAILED  {}", step.step),
-            Outcome::Skipped => format!("  -       {:15}cannot be looked at yet", step.step),
+            Outcome::Skipped => format!("  -       {:15}not checked yet", step.step),
         };
         let _ = writeln!(text, "{}", line.trim_end());
         if let Outcome::Failed { problems } = &step.outcome {
@@ -45,7 +45,7 @@ fn text(report: &CheckReport) -> String {
         }
     }
     if report.passed {
-        let _ = write!(text, "\na server would take it");
+        let _ = write!(text, "\na server would accept it");
     }
     text
 }
@@ -74,7 +74,7 @@ mod tests {
             ],
         };
         let expected = "a.wasm, 2.0 KiB\nsha256:00\n\n  ok      structure\n  FAILED  imports\n            one\n            \
-                        two\n  -       compile        cannot be looked at yet\n";
+                        two\n  -       compile        not checked yet\n";
         assert_eq!(text(&report), expected);
     }
 }

@@ -53,7 +53,7 @@ impl Candidate {
     /// As [`Self::load`].
     pub(super) async fn load_with_interfaces(self) -> Result<(Component, Interfaces, Vec<u8>)> {
         let loaded = tokio::task::spawn_blocking(move || {
-            // One call, so no pool; and it may be a stranger's, so it is compiled as the server does it.
+            // One call, so no pool; and it may be untrusted, so it is compiled as the server does it.
             let config = SandboxConfig {
                 compiler: Compiler::Child(compile_component::compiler()),
                 pooling: Pooling::Never,

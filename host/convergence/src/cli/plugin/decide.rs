@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Named, show};
 use crate::cli::client::Client;
+use crate::cli::confirm::{self, Confirmation};
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 
@@ -25,18 +26,27 @@ impl Plain {
     }
 }
 
+/// Which plugin, and whether to ask.
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    plugin: Named,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
 /// What the plugin is told.
 #[derive(Debug, Args)]
 pub(crate) struct Configure {
     #[command(flatten)]
     plugin: Named,
-    /// Its configuration: a JSON object.
+    /// Set this configuration, a JSON object.
     #[arg(value_name = "JSON", required_unless_present_any = ["file", "reset"], conflicts_with_all = ["file", "reset"])]
     configuration: Option<String>,
-    /// A file that holds it.
+    /// Read the configuration from this file.
     #[arg(long, value_name = "FILE", conflicts_with = "reset")]
     file: Option<PathBuf>,
-    /// Go back to what the server's configuration file says.
+    /// Use the configuration in the server's configuration file again.
     #[arg(long)]
     reset: bool,
 }
@@ -46,10 +56,10 @@ pub(crate) struct Configure {
 pub(crate) struct Bind {
     #[command(flatten)]
     plugin: Named,
-    /// An organization it applies to; may be given several times.
+    /// Apply the policy to this organization; repeat the option for more.
     #[arg(long = "org", value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     organizations: Vec<i64>,
-    /// It applies to every organization.
+    /// Apply the policy to every organization.
     #[arg(long)]
     all: bool,
 }
@@ -59,12 +69,12 @@ pub(crate) struct Bind {
 pub(crate) struct Rollback {
     #[command(flatten)]
     plugin: Named,
-    /// One of the versions that are kept (`convergence plugin show`); the one before where absent.
+    /// Use this version, one of those that `convergence plugin show` lists [default: the previous one].
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
 }
 
-/// Makes the server ask a plugin again, or no longer.
+/// Enables or disables a plugin.
 pub(super) async fn enable(client: &Client, arguments: &Plain, on: bool, output: &Output) -> Result<(), Failure> {
     let path = arguments.plugin.path(if on { "/enable" } else { "/disable" });
     shown(client, client.request(Method::POST, &path), output).await
@@ -98,10 +108,18 @@ pub(super) async fn rollback(client: &Client, arguments: &Rollback, output: &Out
     shown(client, request.json(&body), output).await
 }
 
-/// Forgets a plugin.
-pub(super) async fn remove(client: &Client, arguments: &Plain, output: &Output) -> Result<(), Failure> {
+/// Uninstalls a plugin.
+pub(super) async fn remove(client: &Client, arguments: &Remove, output: &Output) -> Result<(), Failure> {
+    if arguments.confirmation.is_needed("plugin remove")? {
+        let (_, plugin) = client.json(client.request(Method::GET, &arguments.plugin.path(""))).await?;
+        let part = |key: &str| plugin.get(key).and_then(Value::as_str).unwrap_or("-");
+        let (kind, id) = (part("kind"), part("id"));
+        confirm::ask(&format!("Uninstall the {kind} `{id}`, all its versions, and delete its files?"))?;
+    }
     client.send(client.request(Method::DELETE, &arguments.plugin.path(""))).await?;
-    output.result(&json!({ "removed": arguments.plugin.id }), || format!("{} is removed", arguments.plugin.id));
+    output.result(&json!({ "removed": arguments.plugin.id }), || {
+        format!("plugin {} is uninstalled", arguments.plugin.id)
+    });
     Ok(())
 }
 

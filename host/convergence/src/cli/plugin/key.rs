@@ -16,16 +16,16 @@ use crate::cli::output::Output;
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a key, and print the line by which servers trust it.
+    /// Generate a key, and print the configuration that makes servers trust it.
     Generate(Generate),
-    /// Print the line by which servers trust a key.
+    /// Print the configuration that makes servers trust a key.
     Public(Public),
 }
 
 /// Where the new key goes.
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
-    /// The file to write; readable by you alone, and never written over.
+    /// Write the private key to this new file, which only you can read.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Generate {
 /// Whose public line.
 #[derive(Debug, Args)]
 pub(crate) struct Public {
-    /// The private key, as `generate` wrote it.
+    /// Read the private key from this file, as `generate` wrote it.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
 }
@@ -48,7 +48,7 @@ pub(super) fn run(command: &Command, output: &Output) -> Result<(), Failure> {
         let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let name = serde_json::Value::from(stem);
         let made = if made {
-            format!("Wrote {}, the private key: whoever has it signs in your name.\n", file.display())
+            format!("Wrote {}, the private key. Keep it secret: its holder can sign as you.\n", file.display())
         } else {
             String::new()
         };

@@ -35,51 +35,51 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a project.
+    /// Create a plugin project.
     New(new::Arguments),
-    /// Make a component of a project.
+    /// Build a project into a component.
     Build(build::Arguments),
-    /// See whether a server would take it: every step of an installation, with everything that is wrong.
+    /// Check whether a server would accept the plugin: run every step of an installation and report everything that is wrong.
     Check(check::Arguments),
-    /// Hold it against the cases in its folder.
+    /// Run the plugin's test cases.
     Test(test::Arguments),
-    /// Measure what its calls take.
+    /// Measure the time, fuel and memory of the plugin's calls.
     Bench(bench::Arguments),
-    /// Publish a component in an OCI registry, with its signature if it is signed.
+    /// Publish a component to an OCI registry, with its signature if there is one.
     Push(push::Arguments),
-    /// Make keys to sign with.
+    /// Generate keys for signing, and print their public parts.
     #[command(subcommand)]
     Key(key::Command),
     /// Sign components: write a `.sig` file beside each.
     Sign(sign::Arguments),
-    /// Check that a component is signed by a key that is trusted, as what it says it is.
+    /// Verify that a trusted key signed a component, with its id, version and kind.
     Verify(verify::Arguments),
-    /// List the plugins of a server, and what it rejected.
+    /// List the plugins of a server, and the files it rejected.
     List,
-    /// Show everything about a plugin of a server.
+    /// Show the state, configuration and versions of a plugin.
     Show(show::Arguments),
     /// Install a component on a server.
     Install(install::Arguments),
-    /// Make a server ask a plugin again.
+    /// Enable a plugin.
     Enable(decide::Plain),
-    /// Make a server ask a plugin no longer.
+    /// Disable a plugin.
     Disable(decide::Plain),
     /// Set the configuration of a plugin.
     Configure(decide::Configure),
-    /// Say which organizations a policy applies to.
+    /// Set the organizations that a policy applies to.
     Bind(decide::Bind),
-    /// Use another version of a plugin: the one before, or the one named.
+    /// Use another version of a plugin [default: the previous one].
     Rollback(decide::Rollback),
-    /// Forget a plugin, and remove its files from the plugins folder.
-    Remove(decide::Plain),
-    /// Show what a plugin's calls took and how they ended.
+    /// Uninstall a plugin and delete its files from the plugins folder.
+    Remove(decide::Remove),
+    /// Show how many calls a plugin had, how long they took and how they ended.
     Stats(decide::Plain),
 }
 
 /// A project that is there already.
 #[derive(Debug, Args)]
 struct Place {
-    /// The project's folder.
+    /// Use the project in this folder.
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
 }
@@ -93,7 +93,7 @@ impl Place {
 /// A project, which is built first, or a component that is there already.
 #[derive(Debug, Args)]
 struct ProjectOrFile {
-    /// The project's folder, which is built first; or a component.
+    /// Use the project in this folder, which is built first, or this component.
     #[arg(default_value = ".", value_name = "DIR|FILE")]
     place: PathBuf,
 }
@@ -116,7 +116,7 @@ impl ProjectOrFile {
 /// A plugin of a server.
 #[derive(Debug, Args)]
 struct Named {
-    /// The plugin's id.
+    /// Name the plugin by its id.
     #[arg(value_name = "PLUGIN", value_parser = id)]
     id: String,
 }

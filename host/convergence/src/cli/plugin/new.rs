@@ -13,18 +13,18 @@ use crate::cli::output::Output;
 /// What to make.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// What the plugin does.
+    /// Choose what the plugin does.
     #[arg(long, value_parser = kinds(), value_name = "KIND")]
     kind: Kind,
 
-    /// What it is written in.
+    /// Choose the language to write the plugin in.
     #[arg(long, value_parser = languages(), value_name = "LANGUAGE")]
     lang: Language,
 
-    /// Its name, a slug: the name of its folder, its id, and the name of its component.
+    /// Name the plugin: lower-case letters, digits and '-'. The folder, the id and the component get this name.
     name: String,
 
-    /// The folder to make it in, absent or empty; one called NAME unless told otherwise.
+    /// Create the project in this folder, which must be new or empty [default: NAME].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure>
     });
     output.result(&document, || {
         format!(
-            "made {}: a {} plugin in {}\n\nnext:\n  cd {}\n  convergence plugin check\n  convergence plugin test",
+            "created {}: a {} plugin in {}\n\nnext:\n  cd {}\n  convergence plugin check\n  convergence plugin test",
             folder.display(),
             project.kind(),
             project.language().title(),

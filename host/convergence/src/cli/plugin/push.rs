@@ -17,13 +17,13 @@ use crate::config::Config;
 /// What to publish, and where.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The component; a signature beside it, with `.sig` at the end, goes with it.
+    /// Publish this component, with the signature beside it (FILE.sig) if there is one.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where to: `oci://registry.example/team/ruby:1.2.0`.
+    /// Publish to this reference, for example `oci://registry.example/team/ruby:1.2.0`.
     #[arg(value_name = "REFERENCE")]
     reference: Reference,
-    /// A configuration with `[registries]`: who we are there, and which are without TLS.
+    /// Read credentials and registries without TLS from `[registries]` of this configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

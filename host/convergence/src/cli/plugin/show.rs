@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::Named;
+use crate::cli::age::ago;
 use crate::cli::client::Client;
 use crate::cli::exit::Failure;
 use crate::cli::output::{Output, table};
@@ -53,7 +54,7 @@ pub(super) fn text(plugin: &Value) -> String {
             cell("version"),
             cell("digest").chars().take(19).collect(),
             if signed { "yes" } else { "no" }.to_owned(),
-            cell("installedAt"),
+            ago(version, "installedAt"),
             from.collect::<Vec<_>>().join(" "),
         ]
     };

@@ -16,16 +16,16 @@ use crate::cli::output::Output;
 /// What to sign, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The components.
+    /// Sign these components.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The private key, as `plugin key generate` wrote it.
+    /// Sign with the private key in this file, as `plugin key generate` wrote it.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// When the signatures expire: `2027-11-22`, or a full time such as `2027-11-22T12:00:00Z`.
+    /// Let the signatures expire at this time: `2027-11-22`, or a full time such as `2027-11-22T12:00:00Z`.
     #[arg(long, value_name = "WHEN", value_parser = expiry, conflicts_with = "days")]
     expires: Option<Timestamp>,
-    /// After how many days the signatures expire.
+    /// Let the signatures expire after this many days.
     #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..))]
     days: u16,
 }
@@ -36,7 +36,9 @@ pub(super) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
     let now = Timestamp::now();
     let expires = match arguments.expires {
         Some(expires) if expires <= now => {
-            return Err(Failure::Failed(format!("`--expires {expires}` is past: nobody would take the signature")));
+            return Err(Failure::Failed(format!(
+                "`--expires {expires}` is in the past: every server would reject the signature"
+            )));
         }
         Some(expires) => expires,
         None => in_days(now, arguments.days)?,

@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::{ProjectOrFile, bytes, fuel};
 use crate::cli::exit::Failure;
-use crate::cli::output::{Output, printable_lines};
+use crate::cli::output::Output;
+use crate::cli::table::hanging;
+use crate::cli::terminal;
 
 /// What to test, and how much to print.
 #[derive(Debug, Args)]
@@ -17,15 +19,15 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     place: ProjectOrFile,
 
-    /// The folder of cases, JSON files. Absent: `cases` in the project, or beside the component.
+    /// Read the cases, JSON files, from this folder [default: `cases` in the project or beside the component].
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
 
-    /// Show the answer to every case, the Dockerfile of a plan, the bill of a rating, and all that the plugin logged.
+    /// Show every case's answer, the plan's Dockerfile, the rating's bill, and everything the plugin logged.
     #[arg(long, short)]
     verbose: bool,
 
-    /// Write what was answered into the `expect` of every case that is answered otherwise.
+    /// Update the `expect` of every failing case to the current answer.
     #[arg(long)]
     bless: bool,
 }
@@ -34,7 +36,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let subject = arguments.place.prepare(arguments.cases.as_ref()).await?;
     let report = test(&subject, arguments.bless).await.map_err(|error| Failure::Failed(error.to_string()))?;
-    output.result(&json!(report), || printable_lines(&text(&report, arguments.verbose)));
+    output.result(&json!(report), || text(&report, arguments.verbose));
     if report.passed {
         return Ok(());
     }
@@ -64,9 +66,20 @@ fn one(case: &CaseReport, width: usize, verbose: bool, text: &mut String) {
     };
     let took = case.took.as_ref().map(|took| {
         let duration = format!("{:.1?}", took.duration);
-        format!("  {duration:>9}  {:>12}  {:>9}", fuel(took.fuel), bytes(took.memory_bytes))
+        (duration, fuel(took.fuel), bytes(took.memory_bytes))
     });
-    let line = format!("  {verdict:8}{:width$}{}", case.name, took.unwrap_or_default());
+    // The measures stand beside the names where there is room for both, else beneath them.
+    let fits = terminal::width().is_none_or(|columns| columns >= 10 + width + 36);
+    let line = match &took {
+        Some((duration, fuel, memory)) if fits => {
+            format!("  {verdict:8}{:width$}  {duration:>9}  {fuel:>12}  {memory:>9}", case.name)
+        }
+        Some((duration, fuel, memory)) => {
+            let name = hanging(&format!("  {verdict:8}{}", case.name), 10);
+            format!("{name}\n{:10}{duration}, {fuel}, {memory}", "")
+        }
+        None => hanging(&format!("  {verdict:8}{}", case.name), 10),
+    };
     let _ = writeln!(text, "{}", line.trim_end());
     if !case.passed {
         let _ = writeln!(text, "            in {}", case.file.display());

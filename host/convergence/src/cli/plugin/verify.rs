@@ -17,13 +17,13 @@ use crate::config::Config;
 /// What to check, and against whom.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The component; its signature is beside it, with `.sig` at the end.
+    /// Verify this component against the signature beside it (FILE.sig).
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// A public key to trust, `ed25519:…`.
+    /// Trust this public key, `ed25519:…`; repeat the option for more.
     #[arg(long = "key", value_name = "KEY", required_unless_present = "config")]
     keys: Vec<PublicKey>,
-    /// The server's configuration, whose keys and revocations then count.
+    /// Use the keys and revocations of this server configuration.
     #[arg(long, value_name = "FILE", conflicts_with = "keys")]
     config: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: Arguments, output: &Output) -> Result<(), Fai
     let refused = |error| anyhow!("{file} is not to be trusted: {error}");
     let candidate = Candidate::read(&arguments.file)?;
     let digest = candidate.digest();
-    // Before a stranger's code is compiled, as the server does it.
+    // Before untrusted code is compiled, as the server does it.
     let admitted = policy.admit(&digest, signature.as_deref(), now).map_err(refused)?;
     let component = candidate.load().await?;
     let description = component.description();

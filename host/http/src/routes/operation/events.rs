@@ -49,21 +49,28 @@ pub(crate) struct Progress(BoxStream<'static, Result<Event, Infallible>>);
 
 impl Answers for Progress {
     fn describe(draft: &mut Draft) {
-        // The schema of an event stream is that of one event: before version 3.2 OpenAPI has no place of its own for it.
-        let (step, outcome) = (draft.schema::<StepEvent>(), draft.schema::<OperationView>());
-        let event = |name: &str, data: RefOr<Schema>| {
-            let data = text().content_media_type("application/json").content_schema(Some(data)).build();
-            let event =
-                ObjectBuilder::new().schema_type(Type::Object).property("event", text().enum_values(Some([name])));
-            event.property("data", data).required("event").required("data")
-        };
-        let step = event("step", step).property("id", text().pattern(Some("^[0-9]+$"))).required("id");
-        let schema = OneOfBuilder::new().item(step).item(event("outcome", outcome)).build();
-        let content = Content::new(Some(Schema::OneOf(schema)));
+        let step = one("step", draft.schema::<StepEvent>());
+        let step = step.property("id", text().pattern(Some("^[0-9]+$"))).required("id");
         let description = "Server-sent events. The data of each is JSON: that of an event `step` is a `StepEvent`, that of \
                            the last event, `outcome`, an `OperationView`.";
-        draft.answer(200, description, vec![("text/event-stream", content)]);
+        describe(draft, step, description);
     }
+}
+
+/// Describes a stream of events `step` and `outcome`. The schema of an event stream is that of one event: before version 3.2
+/// OpenAPI has no place of its own for it.
+pub(super) fn describe(draft: &mut Draft, step: ObjectBuilder, description: &str) {
+    let outcome = one("outcome", draft.schema::<OperationView>());
+    let schema = OneOfBuilder::new().item(step).item(outcome).build();
+    let content = Content::new(Some(Schema::OneOf(schema)));
+    draft.answer(200, description, vec![("text/event-stream", content)]);
+}
+
+/// An event of this name whose data is JSON.
+pub(super) fn one(name: &str, data: RefOr<Schema>) -> ObjectBuilder {
+    let data = text().content_media_type("application/json").content_schema(Some(data)).build();
+    let event = ObjectBuilder::new().schema_type(Type::Object).property("event", text().enum_values(Some([name])));
+    event.property("data", data).required("event").required("data")
 }
 
 impl IntoResponse for Progress {
@@ -99,6 +106,6 @@ pub(crate) async fn events(
     Ok(Progress(events.take_until(draining.cancelled_owned()).boxed()))
 }
 
-fn of(name: &str, value: &impl Serialize) -> Event {
+pub(super) fn of(name: &str, value: &impl Serialize) -> Event {
     Event::default().event(name).json_data(value).unwrap_or_else(|_| Event::default().event(name))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod begun;
 mod cancel;
 mod events;
+mod follow;
 mod list;
 mod retry;
 pub(crate) mod show;
@@ -17,6 +18,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(route!(list::list))
         .routes(route!(show::show))
         .routes(route!(events::events))
+        .routes(route!(follow::follow))
         .routes(route!(cancel::cancel))
         .routes(route!(retry::retry))
 }
