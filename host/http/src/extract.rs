@@ -20,7 +20,7 @@ use crate::problem::Problem;
 /// What a tenant is meant by: a number, or a name as one may be stored.
 const TENANT: &str = r"^(?:0|[1-9][0-9]{0,17}|(?![0-9]+$)[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?)$";
 
-/// Whoever sent the request, known and allowed to be here.
+/// The caller, known and allowed to be here.
 #[derive(Debug, Clone)]
 pub(crate) struct Authenticated(pub(crate) Caller);
 

@@ -40,7 +40,7 @@ struct More {
     operation: Option<OperationId>,
 }
 
-/// What went wrong, told to whoever asked.
+/// What went wrong, told to the caller.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]

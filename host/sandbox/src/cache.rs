@@ -59,7 +59,7 @@ impl Cache {
     /// Looks for the native code of the component with this digest.
     pub(crate) fn read(&self, component: &[u8; 32]) -> Found {
         let path = self.path(component);
-        // Looked at first: opening a pipe would wait for whoever writes to it.
+        // Looked at first: opening a pipe would wait for its writer.
         let file = match fs::symlink_metadata(&path) {
             Ok(about) if !about.is_file() => return Found::Unusable("it is not a file".to_owned()),
             Ok(about) if about.len() > MAX_FILE_BYTES => {

@@ -50,11 +50,11 @@ pub(crate) struct CallState {
     pace: Option<Arc<Pace>>,
 }
 
-/// Where a call runs. Whoever is in a lane holds an instance, and there are as many of these as places in both.
+/// Where a call runs. A call in a lane holds an instance, and there are as many of these as places in both.
 enum Lane {
     /// On the task that asked, or on a thread of its own.
     Short {
-        /// Its place, and that among strangers.
+        /// Its place, and that among unknown components.
         #[expect(dead_code, reason = "held until the instance is gone, or the call goes on in the long lane")]
         places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
         /// Where it goes on when it is long.
@@ -152,8 +152,8 @@ pub(crate) struct Calls {
     engine: Engine,
     limits: CallLimits,
     short: Arc<Semaphore>,
-    /// Half as many places, for calls of strangers: at their low priority they keep a place for longer, and must leave some.
-    strangers: Arc<Semaphore>,
+    /// Half as many places, for calls of unknown components: at their low priority they keep a place for longer, and must leave some.
+    unknown: Arc<Semaphore>,
     long: Arc<Semaphore>,
     /// One place for the long calls of all components that were at fault.
     blamed: Arc<Semaphore>,
@@ -179,7 +179,7 @@ impl Calls {
             engine,
             limits,
             short: places(max_concurrent),
-            strangers: places(max_concurrent / 2),
+            unknown: places(max_concurrent / 2),
             long: places(max_long),
             blamed: places(1),
             waiting: AtomicUsize::new(0),
@@ -209,8 +209,8 @@ impl Calls {
         if pace.is_slow() {
             return Box::pin(self.ask_in_long_lane(arrived, pace, question)).await;
         }
-        let turn = if pace.is_strange() { Some(self.enter(&self.strangers).await?) } else { None };
-        let is_strange = turn.is_some();
+        let turn = if pace.is_unknown() { Some(self.enter(&self.unknown).await?) } else { None };
+        let is_unknown = turn.is_some();
         let places = (self.enter(&self.short).await?, turn);
         // Another call has shown it to be slow while this one waited.
         if pace.is_slow() {
@@ -218,10 +218,10 @@ impl Calls {
             return Box::pin(self.ask_in_long_lane(arrived, pace, question)).await;
         }
         // A thread that has just begun has used nothing yet.
-        let began = if is_strange { Duration::ZERO } else { processor_time() };
+        let began = if is_unknown { Duration::ZERO } else { processor_time() };
         let lane = Lane::Short { places, long: Arc::clone(&self.long), began };
         let mut call = Box::pin(self.run(arrived, question, lane, Some(pace)));
-        let ended = if is_strange {
+        let ended = if is_unknown {
             moved(Urgency::Low, call).await?
         } else {
             // No await lies between the poll and the move, so a caller that is dropped never drops a call half way.
@@ -378,7 +378,7 @@ async fn run<Q: Question>(
     }
     let result = result.map_err(|error| explain(&error, &limits, fuel, &state.log));
     let duration = started.elapsed();
-    // Before its place is free: whoever takes that one asks about its component.
+    // Before its place is free: the call that takes it asks about its component.
     if let Some(pace) = &state.pace {
         pace.count(result.as_ref().err(), duration);
     }

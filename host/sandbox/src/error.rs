@@ -175,7 +175,7 @@ pub enum CompileError {
     TooMuchCode(usize),
     /// The compiler died, as the component may have meant it to. Nothing else is affected.
     #[error(
-        "the compiler crashed on the component ({0}); the server goes on. Build the plugin with another version of its toolchain; if it comes from a stranger, remove it"
+        "the compiler crashed on the component ({0}); the server goes on. Build the plugin with another version of its toolchain; if you do not trust its source, remove it"
     )]
     Crashed(String),
     /// The compiler could not be run: the host's fault, not the component's.

@@ -11,7 +11,7 @@ use crate::error::CallError;
 
 /// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
 const REDEEMED: u32 = 16;
-/// Calls that ended well after which a component is no stranger any more.
+/// Calls that ended well after which a component is known.
 const ACQUAINTED: u32 = 16;
 /// The longest a call takes that is quick.
 const QUICK: Duration = Duration::from_millis(2);
@@ -39,7 +39,7 @@ impl Default for Pace {
 
 impl Pace {
     /// Whether too little is known of it to let it have a thread that others wait for.
-    pub(crate) fn is_strange(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.strange.load(Ordering::Relaxed) > 0
     }
 

@@ -48,7 +48,7 @@ pub(crate) fn problems(bytes: &[u8], max_bytes: usize) -> Vec<LoadError> {
 }
 
 /// What a file is by the names of its exports, however wrong the rest of it is: another version of the contract,
-/// another kind besides, imports that are not granted. None where it cannot be read that far. Whoever exports the
+/// another kind besides, imports that are not granted. None where it cannot be read that far. A component that exports the
 /// interface of a policy is one here, whatever else it is: an installed policy must not be overlooked.
 pub(crate) fn claimed_kind(bytes: &[u8], max_bytes: usize) -> Option<Kind> {
     if bytes.len() > max_bytes {

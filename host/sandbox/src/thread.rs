@@ -21,7 +21,7 @@ pub(crate) async fn moved<T: Send + 'static>(
 }
 
 /// Goes on with a call on a thread of its own. One is started each time: next to what a long call takes that is
-/// nothing, and none is left when there are no such calls. Whoever the end is delivered to may be gone by then.
+/// nothing, and none is left when there are no such calls. The receiver of the end may be gone by then.
 pub(crate) fn move_away<T: 'static>(
     urgency: Urgency,
     call: Pin<Box<impl Future<Output = T> + Send + 'static>>,

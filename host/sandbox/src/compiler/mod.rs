@@ -1,6 +1,6 @@
 //! From a component's bytes to native code, within bounds.
 //!
-//! A compiler is a large program reading a stranger's file: it may be slow, want much memory, or crash. So a server runs
+//! A compiler is a large program reading an untrusted file: it may be slow, want much memory, or crash. So a server runs
 //! it in a child process ([`Compiler::Child`]) that can do nothing but compute, for so long and in so much memory. What
 //! the child answers is believed because this process started it; where it is kept, it is authenticated.
 

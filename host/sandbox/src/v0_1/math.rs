@@ -80,7 +80,7 @@ pub(super) fn rounding(from: Rounding) -> decimal::Rounding {
     }
 }
 
-/// Gives the functions to whoever is linked.
+/// Links the functions.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut math = linker.instance(INTERFACE)?;
     for (name, operation) in

@@ -191,18 +191,18 @@ async fn the_first_calls_of_a_component_begin_on_a_thread_of_their_own() {
     assert!(first_poll(&known) >= slice);
 }
 
-/// A stranger does not wait behind what is long.
+/// An unknown component does not wait behind what is long.
 #[tokio::test]
-async fn strangers_are_asked_while_the_long_lane_is_full() {
+async fn unknown_components_are_asked_while_the_long_lane_is_full() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(5), ..limits() };
     let sandbox = one_long_call(limits);
     let load = || sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
-    let (template, stranger) = (load(), load());
+    let (template, unknown) = (load(), load());
     acquaint(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut long = pin!(template.plan(&looping));
     assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    stranger.plan(&request("{}")).await.expect("it is short");
+    unknown.plan(&request("{}")).await.expect("it is short");
     assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "the long one still runs");
 }
 
