@@ -23,7 +23,7 @@ async fn what_no_container_of_this_machine_can_get_is_refused_when_it_is_planned
     let (cpus, memory) = machine();
     let cases = [
         (json!({ "cpu": cpus + 1 }), "limits.cpu", format!("give 0.01 to {cpus}")),
-        (json!({ "cpu": 0.001 }), "limits.cpu", "0.001 cores cannot be had".to_owned()),
+        (json!({ "cpu": 0.001 }), "limits.cpu", "0.001 is not a number of cores".to_owned()),
         (json!({ "memoryMb": memory + 1 }), "limits.memoryMb", format!("{} MiB", memory + 1)),
         (json!({ "memoryMb": 1 }), "limits.memoryMb", "1 MiB".to_owned()),
     ];
@@ -43,7 +43,7 @@ async fn what_no_container_of_this_machine_can_get_is_refused_when_it_is_planned
     let refused = server.cli(&["spawn", "x", "--language", "static", "--cpu", "0.001"]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(4), "{said}");
-    assert!(said.starts_with("error: limits.cpu: 0.001 cores"), "{said}");
+    assert!(said.starts_with("error: limits.cpu: 0.001 is not"), "{said}");
     assert_eq!(server.http.get("/api/v1/operations").await.json()["operations"], json!([]), "nothing was begun");
 
     // All of the machine, and the least of it, can be had.

@@ -127,6 +127,10 @@ async fn a_route_that_is_not_described_is_found() {
 async fn every_schema_that_a_request_is_compared_with_can_be_compared_with() {
     let site = Site::bare().await;
     for (path, method, operation) in operations(&document()) {
+        // A stream without an end has no body that could be waited for, and takes nothing.
+        if path == "/api/v1/events" {
+            continue;
+        }
         let at = path.replace("{tenant}", "1").replace("{id}", "none");
         let query = if operation["parameters"].to_string().contains("\"query\"") { "?there-is-no-such=1" } else { "" };
         let request = request(&method.to_ascii_uppercase(), &format!("{at}{query}"));
