@@ -203,7 +203,9 @@ async fn an_app_that_ends_again_and_again_is_stopped_and_comes_back_when_it_is_r
     // Nobody listens there any more, so it stays up now.
     let accepted =
         server.http.post(&format!("/api/v1/tenant/{}/repair", tenant["envId"]), &json!({})).await.expect(202);
-    server.operation(&format!("/api/v1/operations/{}", accepted["operation"]["id"].as_str().unwrap()), &["succeeded"]).await;
+    server
+        .operation(&format!("/api/v1/operations/{}", accepted["operation"]["id"].as_str().unwrap()), &["succeeded"])
+        .await;
     let told = server.http.get(&status).await.expect(200);
     assert_eq!((&told["status"], &told["failure"]), (&json!("running"), &json!(null)), "{told}");
     assert_eq!(server.ask(&tenant, "/health").await.status, 200);
