@@ -4,7 +4,7 @@
 //! thousands of requests. What the engine tells of a container makes its reading old at once.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct ContainerReport {
 /// What a tenant's container uses.
 #[derive(Debug, Clone, Copy)]
 pub struct UsageReport {
-    /// Percent of one core between two samples, of which this is the later one; for people, no decision rests on it.
+    /// Percent of one core between two samples, of which this is the later one. To be shown: no decision rests on it.
     pub cpu_percent: f64,
     /// Bytes of memory in use, the file cache that could be given back left out.
     pub memory_bytes: u64,
@@ -50,6 +50,8 @@ pub struct UsageReport {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     taken: Instant,
+    /// What had been told of the container when it was taken.
+    generation: u64,
     sampled: Option<(Instant, Usage)>,
     /// None where there is none.
     pub(crate) container: Option<ContainerReport>,
@@ -65,7 +67,9 @@ pub(crate) struct Live(Mutex<BTreeMap<EnvId, Arc<Slot>>>);
 
 #[derive(Debug, Default)]
 struct Slot {
-    is_old: AtomicBool,
+    /// Counts what the engine and the operations of this server tell of the container: a reading from before is old, also one
+    /// that a caller gave up half way.
+    generation: AtomicU64,
     /// Held while the engine is asked, so that of many requests at the same time one asks.
     reading: tokio::sync::Mutex<Option<Reading>>,
 }
@@ -74,7 +78,7 @@ impl Live {
     /// Something happened to a tenant's container.
     pub(crate) fn outdate(&self, tenant: EnvId) {
         if let Some(slot) = self.slots().get(&tenant) {
-            slot.is_old.store(true, Ordering::Release);
+            slot.generation.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -100,16 +104,15 @@ impl Provisioner {
     pub(crate) async fn reading(&self, tenant: EnvId, should_run: bool) -> Result<Reading, RuntimeError> {
         let slot = self.live.slot(tenant);
         let mut last = slot.reading.lock().await;
-        let is_old = slot.is_old.swap(false, Ordering::AcqRel);
-        if let Some(reading) = last.filter(|_| !is_old) {
+        let generation = slot.generation.load(Ordering::Acquire);
+        if let Some(reading) = last.filter(|reading| reading.generation == generation) {
             let is_in_doubt = should_run && reading.started_at.is_none();
             if reading.taken.elapsed() < if is_in_doubt { FRESH_IN_DOUBT } else { FRESH } {
                 return Ok(reading);
             }
         }
-        let reading = self.read(tenant, *last).await;
-        // An error leaves the last one there, too old to be served.
-        Ok(*last.insert(reading?))
+        let reading = Reading { generation, ..self.read(tenant, *last).await? };
+        Ok(*last.insert(reading))
     }
 
     async fn read(&self, tenant: EnvId, before: Option<Reading>) -> Result<Reading, RuntimeError> {
@@ -117,7 +120,7 @@ impl Provisioner {
         let seen = self.runtime.observe(&name).await?;
         let taken = Instant::now();
         let Some(seen) = seen else {
-            return Ok(Reading { taken, sampled: None, container: None, started_at: None, usage: None });
+            return Ok(Reading { taken, generation: 0, sampled: None, container: None, started_at: None, usage: None });
         };
         let container = seen.instances.first().map(|first| ContainerReport {
             health: seen.instances.iter().filter_map(|instance| instance.health).max(),
@@ -133,7 +136,7 @@ impl Provisioner {
                 .await
                 .map_or((None, None), |(at, usage, told)| (Some((at, usage)), Some(told))),
         };
-        Ok(Reading { taken, sampled, container, started_at, usage })
+        Ok(Reading { taken, generation: 0, sampled, container, started_at, usage })
     }
 
     /// What a container uses, its processor since the sample before, or over a moment where there was none lately.

@@ -30,6 +30,12 @@ impl Ends {
         }
     }
 
+    /// Forgets every tenant but these: that a container went may be told while nobody listens.
+    pub(super) fn keep(&self, is_there: impl Fn(&EnvId) -> bool) {
+        let mut ends = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        ends.retain(|tenant, _| is_there(tenant));
+    }
+
     /// How a tenant's app ended last: as the engine says, with what it told before it forgot.
     pub(crate) fn last(&self, tenant: EnvId, seen: Option<End>) -> Option<End> {
         let ends = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -81,6 +81,7 @@ impl Provisioner {
         proof::prove(self.runtime.as_ref(), &self.store, &desired, &mut things).await?;
         if whom.is_none() {
             self.remember(memory, &mut things, &desired);
+            self.ends.keep(|tenant| desired.tenants.contains_key(tenant));
             self.live.keep(|tenant| desired.tenants.contains_key(tenant));
         }
         Ok((desired, Observed { containers, things }, standings))
