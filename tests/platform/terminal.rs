@@ -223,7 +223,7 @@ fn help_completions_and_manuals_go_where_they_are_sent_or_say_that_they_could_no
         let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
         assert!(text.contains(".TH"), "{page}");
     }
-    assert!(!folder.path().join("convergence-compile-component.1").exists(), "it is not for people");
+    assert!(!folder.path().join("convergence-compile-component.1").exists(), "it is not a command to type");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `convergence compile-component`: what the server starts to compile a plugin. Not for people.
+//! `convergence compile-component`: what the server starts to compile a plugin. Not a command to type.
 
 use std::process::ExitCode;
 

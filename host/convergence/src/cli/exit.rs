@@ -16,9 +16,9 @@ pub(crate) fn help() -> String {
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It was tried and failed; for people.
+    /// It was tried and failed; human-readable.
     Failed(String),
-    /// The result, which is printed already, is bad news; a last word for people.
+    /// The result, which is printed already, is bad news; a last human-readable line.
     BadNews(String),
     /// The command line is wrong in a way that only the command itself could see.
     Usage(String),

@@ -1,4 +1,4 @@
-//! What is printed, for people and for programs.
+//! What is printed, human-readable or machine-readable.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -32,7 +32,7 @@ impl Output {
         !self.json && terminal::can_draw()
     }
 
-    /// The result of a command: the document for programs, the text for people.
+    /// The result of a command: machine-readable with `--json`, else human-readable.
     pub(crate) fn result(self, document: &Value, text: impl FnOnce() -> String) {
         let shown = if self.json { format!("{document:#}") } else { visible_lines(&text()) };
         write_result(&shown);
@@ -48,13 +48,13 @@ impl Output {
         write_result(&visible_in_colour(text.strip_suffix('\r').unwrap_or(text)));
     }
 
-    /// A line of a stream that is about something that has not ended: the document for programs, the text for people.
+    /// A line of a stream that is about something that has not ended: machine-readable with `--json`, else human-readable.
     pub(crate) fn news(self, document: &Value, text: impl FnOnce() -> String) {
         let shown = if self.json { document.to_string() } else { visible(&text()) };
         write_result(&shown);
     }
 
-    /// What is going on, for people only.
+    /// What is going on; left out of machine-readable output.
     pub(crate) fn progress(self, text: &str) {
         if !self.json {
             complain(text);

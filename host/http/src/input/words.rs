@@ -1,4 +1,4 @@
-//! What is wrong with a field, in words for people.
+//! What is wrong with a field, human-readable.
 
 use std::fmt;
 

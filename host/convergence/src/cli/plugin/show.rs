@@ -25,7 +25,7 @@ pub(super) async fn run(client: &Client, arguments: &Arguments, output: &Output)
     Ok(())
 }
 
-/// The plugin for people; also what is shown after a decision about it.
+/// The plugin, human-readable; also what is shown after a decision about it.
 pub(super) fn text(plugin: &Value) -> String {
     let shown =
         ["id", "kind", "name", "summary", "state", "reason", "version", "breaker", "languages", "organizations"];

@@ -34,7 +34,7 @@ pub(crate) struct LeftoverView {
     /// more than `sweep-max`) or `configuration`. Absent where it will be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_by: Option<&'static str>,
-    /// The same for people.
+    /// The same, human-readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }

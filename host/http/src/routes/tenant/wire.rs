@@ -28,7 +28,7 @@ pub(crate) struct SpecBody {
     /// A framework of that language; its first one where absent.
     #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
     framework: Option<String>,
-    /// For people, at most 1000 characters, without control characters other than line ends and tabs.
+    /// Human-readable, at most 1000 characters, without control characters other than line ends and tabs.
     #[schema(max_length = 1000, pattern = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
     description: Option<String>,
     /// Runs on this image instead of the template's; must be on the operator's allowlist.
