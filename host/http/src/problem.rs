@@ -116,13 +116,16 @@ impl Problem {
 
     /// Fields that are wrong.
     pub(crate) fn invalid(violations: &[Violation]) -> Self {
+        // What is wrong with the whole body has no path.
+        let place = |violation: &Violation| match violation.path.as_str() {
+            "" => "the body".to_owned(),
+            path => path.to_owned(),
+        };
         let detail = match violations {
-            [one] => format!("{}: {}", one.path, one.message),
-            many => format!(
-                "{} fields are wrong: {}",
-                many.len(),
-                many.iter().map(|v| v.path.as_str()).collect::<Vec<_>>().join(", ")
-            ),
+            [one] => format!("{}: {}", place(one), one.message),
+            many => {
+                format!("{} fields are wrong: {}", many.len(), many.iter().map(place).collect::<Vec<_>>().join(", "))
+            }
         };
         let violations = violations
             .iter()

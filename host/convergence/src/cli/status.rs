@@ -4,6 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::Value;
 
+use super::age::ago;
 use super::client::Client;
 use super::exit::Failure;
 use super::output::{Output, table};
@@ -60,7 +61,7 @@ fn condition(status: &Value) -> String {
     if let Some(end) = status.get("lastEnd") {
         let code = end.get("exitCode").map(|code| format!(" with exit code {code}")).unwrap_or_default();
         let memory = if end.get("outOfMemory") == Some(&Value::Bool(true)) { ", killed for its memory" } else { "" };
-        let at = end.get("at").map(|at| format!(", at {}", plain(at))).unwrap_or_default();
+        let at = end.get("at").map(|_| format!(", {}", ago(end, "at"))).unwrap_or_default();
         text.push_str(&format!("\nlast end: the app ended{code}{memory}{at}"));
     }
     text
