@@ -70,7 +70,9 @@ impl Step {
             | LoadError::SeveralKinds
             | LoadError::UnsupportedVersion { .. }
             | LoadError::NoMetadata => Self::Exports,
-            LoadError::WasiUnsupported { .. } | LoadError::ImportNotGranted { .. } => Self::Imports,
+            LoadError::WasiRefused { .. } | LoadError::WasiVersion { .. } | LoadError::ImportNotGranted { .. } => {
+                Self::Imports
+            }
             LoadError::Compile(_) => Self::Compile,
             LoadError::WrongTypes { .. } => Self::Types,
             LoadError::Call { function: "describe", .. } | LoadError::Description { .. } => Self::Describe,

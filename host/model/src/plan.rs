@@ -3,6 +3,7 @@
 //!
 //! A plan is untrusted data until `render::guard` has looked at it.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A file of a plan or of an application's source.
@@ -70,6 +71,8 @@ pub struct Source {
 /// What a template is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanRequest {
+    /// When the request was accepted: the time that a clock shows to the template, and the revision keeps.
+    pub at: Timestamp,
     /// The tenant's name, for people.
     pub tenant_name: String,
     /// The framework asked for.

@@ -1,5 +1,6 @@
 //! What a validation policy is asked and what it answers. The mirror of `wit/policy/policy.wit`.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::field::Violation;
@@ -82,6 +83,8 @@ impl From<&BuildPlan> for PlanSummary {
 /// What a policy is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Review {
+    /// When the request was accepted: the time that a clock shows to the policy.
+    pub at: Timestamp,
     /// `spawn`, `scale`, …
     pub action: String,
     /// For whom.

@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     refusals: AtomicU64,
     host_failures: AtomicU64,
     suspended: AtomicU64,
+    network_attempts: AtomicU64,
     fuel: AtomicU64,
     fuel_most: AtomicU64,
     memory_most: AtomicU64,
@@ -34,9 +35,9 @@ pub(crate) struct Counters {
 pub struct PluginStats {
     /// Calls that reached the plugin.
     pub calls: u64,
-    /// Of these: it broke.
+    /// Of these: it broke, or ended itself.
     pub traps: u64,
-    /// It was stopped by the clock.
+    /// It was stopped by the clock, or waited for something that never comes.
     pub timeouts: u64,
     /// It used up its instructions.
     pub out_of_fuel: u64,
@@ -50,6 +51,8 @@ pub struct PluginStats {
     pub host_failures: u64,
     /// Calls that the breaker kept away from it, and those whose callers it sent away.
     pub suspended: u64,
+    /// How often it tried to reach the network, which no plugin has.
+    pub network_attempts: u64,
     /// Units of fuel, in all.
     pub fuel: u64,
     /// Units of fuel of the hungriest call.
@@ -71,8 +74,8 @@ impl Counters {
         let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match error {
             None => {}
-            Some(CallError::Trap { .. }) => _ = add(&self.traps),
-            Some(CallError::DeadlineExceeded(_)) => _ = add(&self.timeouts),
+            Some(CallError::Trap { .. } | CallError::Exited { .. }) => _ = add(&self.traps),
+            Some(CallError::DeadlineExceeded(_) | CallError::Stalled) => _ = add(&self.timeouts),
             Some(CallError::OutOfFuel(_)) => _ = add(&self.out_of_fuel),
             Some(CallError::OutOfMemory(_) | CallError::OutputTooLarge(_)) => _ = add(&self.out_of_memory),
             Some(CallError::Overloaded(_) | CallError::Host(_)) => _ = add(&self.host_failures),
@@ -81,6 +84,7 @@ impl Counters {
         }
         let Some(report) = report else { return };
         add(&self.calls);
+        self.network_attempts.fetch_add(report.network_attempts.into(), Ordering::Relaxed);
         self.fuel.fetch_add(report.fuel_used, Ordering::Relaxed);
         self.fuel_most.fetch_max(report.fuel_used, Ordering::Relaxed);
         let memory = u64::try_from(report.memory_bytes).unwrap_or(u64::MAX);
@@ -103,6 +107,7 @@ impl Counters {
             refusals: read(&self.refusals),
             host_failures: read(&self.host_failures),
             suspended: read(&self.suspended),
+            network_attempts: read(&self.network_attempts),
             fuel: read(&self.fuel),
             fuel_most: read(&self.fuel_most),
             memory_most: read(&self.memory_most),

@@ -129,6 +129,7 @@ fn reason(catalogue: &Catalogue, file: &str) -> String {
 
 fn request() -> PlanRequest {
     PlanRequest {
+        at: jiff::Timestamp::UNIX_EPOCH,
         tenant_name: "my-app".to_owned(),
         framework: None,
         source: None,
@@ -146,6 +147,7 @@ fn request() -> PlanRequest {
 
 fn review() -> Review {
     Review {
+        at: jiff::Timestamp::UNIX_EPOCH,
         action: "spawn".to_owned(),
         organization: Organization {
             id: "1".to_owned(),

@@ -58,6 +58,7 @@ async fn server(name: &str, folder: &Path, shelf: Shelf, configuration: Value, t
 
 fn request() -> PlanRequest {
     PlanRequest {
+        at: jiff::Timestamp::UNIX_EPOCH,
         tenant_name: "my-app".to_owned(),
         framework: None,
         source: None,

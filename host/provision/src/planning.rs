@@ -13,6 +13,7 @@ use convergence_model::{EnvId, Limits, OperationId, OrgId, RevisionNumber, Scope
 use convergence_plugin::{PluginFailure, Reviewed};
 use convergence_render::{GuardedPlan, Projection, Rules};
 use convergence_store::StoreError;
+use jiff::Timestamp;
 
 use crate::Provisioner;
 
@@ -44,6 +45,8 @@ pub enum PlanError {
 /// A plan that may be carried out.
 #[derive(Debug, Clone)]
 pub struct Planned {
+    /// When the request was accepted: what clocks showed to the plugins.
+    pub at: Timestamp,
     /// What to build and run.
     pub plan: GuardedPlan,
     /// Limits after policies tightened them.
@@ -81,7 +84,11 @@ impl Provisioner {
                 PlanError::Refused(vec![Violation::deny("baseImage", refused.code(), refused.to_string())])
             })?;
         }
+        // As it is stored.
+        let now = self.clock.now();
+        let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
         let mut review = Review {
+            at,
             action: "spawn".to_owned(),
             organization: Organization { id: org.to_string(), name: organization.name, plan: organization.plan, usage },
             actor_role: caller.role().as_str().to_owned(),
@@ -106,6 +113,7 @@ impl Provisioner {
         let mut warnings = first.violations;
 
         let request = PlanRequest {
+            at,
             tenant_name: spec.name.to_string(),
             framework: spec.framework.clone(),
             source: None,
@@ -141,7 +149,7 @@ impl Provisioner {
         if plan.plan().service.min_memory_mb > limits.memory_mb {
             return Err(too_little_memory(limits.memory_mb, plan.plan().service.min_memory_mb));
         }
-        Ok(Planned { plan, limits, plugins, warnings })
+        Ok(Planned { at, plan, limits, plugins, warnings })
     }
 
     /// What a plan of this spec is held against.

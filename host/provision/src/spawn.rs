@@ -99,7 +99,12 @@ impl Provisioner {
             tenant,
             org,
             spec,
-            revision: NewRevision { plan: planned.plan.into_plan(), plugins: planned.plugins, limits: planned.limits },
+            revision: NewRevision {
+                accepted_at: planned.at,
+                plan: planned.plan.into_plan(),
+                plugins: planned.plugins,
+                limits: planned.limits,
+            },
             operation: NewOperation { idempotency, ..operation },
             node: LOCAL_NODE.to_owned(),
             ports: self.settings.ports.clone(),

@@ -11,7 +11,11 @@
 //! it was quick there a number of times without being slow or faulty again ([`Pace`]). So a guest that loops takes a slice
 //! from the others once and not with every call, and one that is slow by nature is not begun twice each time.
 //!
+//! A guest that waits for something that never comes is stopped where it waits: nothing outside a call could wake it.
+//!
 //! A call that moved is not interrupted, also when its caller goes away: it ends by itself, within its deadline.
+
+mod store;
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -20,80 +24,21 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use jiff::Timestamp;
+use sha2::Sha256;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Engine, Store};
+
+pub(crate) use self::store::CallState;
+use self::store::{Lane, processor_time, run};
 
 use crate::config::CallLimits;
 use crate::engine::Ticker;
 use crate::error::CallError;
 use crate::guest_log::GuestLog;
-use crate::limiter::{MemoryExhausted, MemoryLimiter};
 use crate::pace::{Pace, Urgency};
 use crate::thread::{ended_early, move_away, moved};
-
-/// Ticks after which a call may be long: at least one whole tick.
-const FIRST_SLICE_TICKS: u64 = 2;
-/// Processor time after which it is.
-const SLICE: Duration = Duration::from_millis(5);
-/// Resources a guest may hold. The contract has none; its types may grow some.
-const MAX_HANDLES: usize = 1000;
-/// Functions shown with a trap.
-const MAX_FRAMES: usize = 5;
-
-/// What a store holds for its guest.
-pub(crate) struct CallState {
-    pub(crate) log: GuestLog,
-    limiter: MemoryLimiter,
-    lane: Lane,
-    /// Of its component; none while that is loaded.
-    pace: Option<Arc<Pace>>,
-}
-
-/// Where a call runs. A call in a lane holds an instance, and there are as many of these as places in both.
-enum Lane {
-    /// On the task that asked, or on a thread of its own.
-    Short {
-        /// Its place, and that among unknown components.
-        #[expect(dead_code, reason = "held until the instance is gone, or the call goes on in the long lane")]
-        places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
-        /// Where it goes on when it is long.
-        long: Arc<Semaphore>,
-        /// Processor time of this thread when it began.
-        began: Duration,
-    },
-    /// On a thread of its own. Inside, its place, and that among those of components that were at fault.
-    #[expect(dead_code, reason = "held until the instance is gone")]
-    Long(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
-    /// While a component is loaded.
-    Loading,
-}
-
-impl Lane {
-    /// Another tick has passed: goes on in the long lane, or not at all. A call that has hardly run, because others had
-    /// the processor, is not long, and goes on where it is.
-    fn go_on(&mut self, pace: Option<&Pace>) -> Result<UpdateDeadline, Displaced> {
-        if let Self::Short { long, began, .. } = self {
-            if processor_time().saturating_sub(*began) < SLICE {
-                return Ok(UpdateDeadline::Continue(1));
-            }
-            pace.inspect(|pace| pace.was_slow());
-            let place = Arc::clone(long).try_acquire_owned().map_err(|_| Displaced)?;
-            *self = Self::Long(place, None);
-        }
-        Ok(UpdateDeadline::Yield(1))
-    }
-}
-
-/// What this thread has used of a processor.
-fn processor_time() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
-}
-
-/// Marks the error with which a guest is stopped that is long while the long lane is full.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the call is long, and too many others are")]
-struct Displaced;
+use crate::wasi::{Given, LOAD_TIME};
 
 /// What a call took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +53,8 @@ pub struct CallReport {
     pub memory_bytes: usize,
     /// What the guest wrote. It is in the operator's log already.
     pub log: GuestLog,
+    /// How often the guest tried to reach the network, which it has not.
+    pub network_attempts: u32,
 }
 
 /// An answer with what it took. There is no report for a call that never left the queue.
@@ -143,8 +90,35 @@ pub(crate) trait Question: Send + Sync + 'static {
     fn input_bytes(&self) -> usize {
         0
     }
+    /// What the guest's wall clock shows.
+    fn at(&self) -> Timestamp {
+        LOAD_TIME
+    }
+    /// Writes what goes in, from which the guest's random numbers follow.
+    fn hash_input(&self, _sha: &mut Sha256) {}
     /// Instantiates the guest in the store and calls it. Asked again, in another store, if there was no room to end.
     fn ask(&self, store: &mut Store<CallState>) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+}
+
+/// Who is asked.
+pub(crate) struct Callee<'a> {
+    /// For the log: its id, or its digest while that is unknown.
+    pub(crate) name: &'a str,
+    /// Of its bytes.
+    pub(crate) digest: &'a str,
+    /// Whether it imports WASI.
+    pub(crate) uses_wasi: bool,
+}
+
+impl Callee<'_> {
+    /// What the guest may observe. Its input is not hashed for a guest that cannot see the difference.
+    fn given<Q: Question>(&self, question: &Q) -> Given {
+        Given::new(self.digest.as_bytes(), question.function(), question.at(), |sha| {
+            if self.uses_wasi {
+                question.hash_input(sha);
+            }
+        })
+    }
 }
 
 /// What all calls of a sandbox share.
@@ -190,12 +164,18 @@ impl Calls {
     }
 
     /// Asks from a task of the server.
-    pub(crate) async fn ask<Q: Question>(&self, plugin: &str, pace: &Arc<Pace>, question: Q) -> Reported<Q::Answer> {
+    pub(crate) async fn ask<Q: Question>(
+        &self,
+        callee: Callee<'_>,
+        pace: &Arc<Pace>,
+        question: Q,
+    ) -> Reported<Q::Answer> {
         let function = question.function();
-        let reported = self.ask_in_lanes(Instant::now(), pace, question).await;
+        let given = callee.given(&question);
+        let reported = self.ask_in_lanes(Instant::now(), given, pace, question).await;
         let reported = reported.unwrap_or_else(|error| Reported { result: Err(error), report: None });
         if let Some(report) = &reported.report {
-            report.log.emit(plugin, function);
+            report.log.emit(callee.name, function);
         }
         reported
     }
@@ -203,11 +183,12 @@ impl Calls {
     async fn ask_in_lanes<Q: Question>(
         &self,
         arrived: Instant,
+        given: Given,
         pace: &Arc<Pace>,
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
         if pace.is_slow() {
-            return Box::pin(self.ask_in_long_lane(arrived, pace, question)).await;
+            return Box::pin(self.ask_in_long_lane(arrived, given, pace, question)).await;
         }
         let turn = if pace.is_unknown() { Some(self.enter(&self.unknown).await?) } else { None };
         let is_unknown = turn.is_some();
@@ -215,12 +196,12 @@ impl Calls {
         // Another call has shown it to be slow while this one waited.
         if pace.is_slow() {
             drop(places);
-            return Box::pin(self.ask_in_long_lane(arrived, pace, question)).await;
+            return Box::pin(self.ask_in_long_lane(arrived, given, pace, question)).await;
         }
         // A thread that has just begun has used nothing yet.
         let began = if is_unknown { Duration::ZERO } else { processor_time() };
         let lane = Lane::Short { places, long: Arc::clone(&self.long), began };
-        let mut call = Box::pin(self.run(arrived, question, lane, Some(pace)));
+        let mut call = Box::pin(self.run((arrived, given), question, lane, Some(pace)));
         let ended = if is_unknown {
             moved(Urgency::Low, call).await?
         } else {
@@ -232,13 +213,14 @@ impl Calls {
         };
         match ended {
             Ended::Answered(reported) => Ok(reported),
-            Ended::Displaced(question) => Box::pin(self.ask_in_long_lane(arrived, pace, question)).await,
+            Ended::Displaced(question) => Box::pin(self.ask_in_long_lane(arrived, given, pace, question)).await,
         }
     }
 
     async fn ask_in_long_lane<Q: Question>(
         &self,
         arrived: Instant,
+        given: Given,
         pace: &Arc<Pace>,
         question: Q,
     ) -> Result<Reported<Q::Answer>, CallError> {
@@ -255,7 +237,7 @@ impl Calls {
                 // Another call has put its component at fault while this one waited.
                 (None, Urgency::None) => continue,
             };
-            let call = Box::pin(self.run(arrived, question, Lane::Long(place, turn), Some(pace)));
+            let call = Box::pin(self.run((arrived, given), question, Lane::Long(place, turn), Some(pace)));
             return match moved(urgency, call).await? {
                 Ended::Answered(reported) => Ok(reported),
                 Ended::Displaced(_) => Err(ended_early()),
@@ -264,11 +246,11 @@ impl Calls {
     }
 
     /// Asks from a thread that may wait, one at a time: for what is asked once, at load.
-    pub(crate) fn ask_blocking<Q: Question>(&self, plugin: &str, question: Q) -> Result<Q::Answer, CallError> {
-        let arrived = Instant::now();
+    pub(crate) fn ask_blocking<Q: Question>(&self, callee: &Callee<'_>, question: Q) -> Result<Q::Answer, CallError> {
+        let (arrived, given) = (Instant::now(), callee.given(&question));
         // Nothing is behind the lock that a panic could have left half done.
         let _turn = self.loading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut call = Box::pin(self.run(arrived, question, Lane::Loading, None));
+        let mut call = Box::pin(self.run((arrived, given), question, Lane::Loading, None));
         let ended = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ended) => ended,
             Poll::Pending => {
@@ -281,7 +263,7 @@ impl Calls {
             return Err(CallError::Host("there was no room for it".to_owned()));
         };
         if let Some(report) = &reported.report {
-            report.log.emit(plugin, Q::FUNCTION);
+            report.log.emit(callee.name, Q::FUNCTION);
         }
         reported.result
     }
@@ -289,7 +271,7 @@ impl Calls {
     /// The call itself. It owns what it needs, the clock included: without one it would never end.
     fn run<Q: Question>(
         &self,
-        arrived: Instant,
+        (arrived, given): (Instant, Given),
         question: Q,
         lane: Lane,
         pace: Option<&Arc<Pace>>,
@@ -297,7 +279,7 @@ impl Calls {
         let (engine, limits, clock) = (self.engine.clone(), self.limits, Arc::clone(&self.clock));
         let pace = pace.map(Arc::clone);
         async move {
-            let reported = run(&engine, limits, arrived, &question, lane, pace).await;
+            let reported = run(&engine, limits, (arrived, given), &question, lane, pace).await;
             drop(clock);
             match reported {
                 Some(reported) => Ended::Answered(reported),
@@ -344,114 +326,4 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Asks in a fresh store; nothing where it was displaced. The deadline is armed here, after the queue.
-async fn run<Q: Question>(
-    engine: &Engine,
-    limits: CallLimits,
-    arrived: Instant,
-    question: &Q,
-    lane: Lane,
-    pace: Option<Arc<Pace>>,
-) -> Option<Reported<Q::Answer>> {
-    let started = Instant::now();
-    let input = u64::try_from(question.input_bytes()).unwrap_or(u64::MAX);
-    let fuel = limits.fuel.saturating_add(input.saturating_mul(limits.fuel_per_input_byte));
-    let output = limits.output_bytes.saturating_mul(Q::HOST_COST);
-    let state = CallState {
-        log: GuestLog::new(limits.log_lines, limits.log_line_bytes),
-        limiter: MemoryLimiter::new(limits.memory_bytes),
-        lane,
-        pace,
-    };
-    let mut store = match open(engine, &limits, fuel, output, started, state) {
-        Ok(store) => store,
-        Err(error) => return Some(Reported { result: Err(CallError::Host(format!("{error:#}"))), report: None }),
-    };
-    let result = question.ask(&mut store).await;
-    let fuel_used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-    // The instance is gone after this. The state holds its place until it goes itself.
-    let state = store.into_data();
-    if matches!(&result, Err(error) if error.is::<Displaced>()) {
-        return None;
-    }
-    let result = result.map_err(|error| explain(&error, &limits, fuel, &state.log));
-    let duration = started.elapsed();
-    // Before its place is free: the call that takes it asks about its component.
-    if let Some(pace) = &state.pace {
-        pace.count(result.as_ref().err(), duration);
-    }
-    let report = CallReport {
-        queued: started.duration_since(arrived),
-        duration,
-        fuel_used,
-        memory_bytes: state.limiter.used(),
-        log: state.log,
-    };
-    Some(Reported { result, report: Some(report) })
-}
-
-/// A store with every limit armed.
-fn open(
-    engine: &Engine,
-    limits: &CallLimits,
-    fuel: u64,
-    output_bytes: usize,
-    started: Instant,
-    state: CallState,
-) -> wasmtime::Result<Store<CallState>> {
-    let mut store = Store::try_new(engine, state)?;
-    store.limiter(|state| &mut state.limiter);
-    store.set_fuel(fuel)?;
-    store.set_hostcall_fuel(output_bytes);
-    store.set_max_component_handles(MAX_HANDLES);
-    let deadline = limits.deadline;
-    store.epoch_deadline_callback(move |mut context| {
-        if started.elapsed() >= deadline {
-            return Err(DeadlinePassed.into());
-        }
-        let state = context.data_mut();
-        Ok(state.lane.go_on(state.pace.as_deref())?)
-    });
-    store.set_epoch_deadline(FIRST_SLICE_TICKS);
-    Ok(store)
-}
-
-/// Marks the error with which a guest is stopped that takes too long.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the deadline of the call has passed")]
-struct DeadlinePassed;
-
-/// Says what ended a call.
-fn explain(error: &wasmtime::Error, limits: &CallLimits, fuel: u64, log: &GuestLog) -> CallError {
-    if error.is::<DeadlinePassed>() {
-        return CallError::DeadlineExceeded(limits.deadline);
-    }
-    if error.is::<MemoryExhausted>() {
-        return CallError::OutOfMemory(limits.memory_bytes);
-    }
-    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return CallError::Host(format!("the pool of instances is used up: {error:#}"));
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => return CallError::OutOfFuel(fuel),
-        Some(Trap::Interrupt) => return CallError::DeadlineExceeded(limits.deadline),
-        _ => {}
-    }
-    let root = error.root_cause().to_string();
-    // The engine's type for this is private; a test holds on to the text.
-    if root.contains("fuel allocated for hostcalls") {
-        return CallError::OutputTooLarge(limits.output_bytes);
-    }
-    let mut message = root;
-    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        let names: Vec<&str> =
-            backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(MAX_FRAMES).collect();
-        if !names.is_empty() {
-            message.push_str(" in ");
-            message.push_str(&names.join(", called by "));
-        }
-    }
-    CallError::Trap { message, panic: log.last_error().map(str::to_owned) }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
-use crate::call::{CallState, Calls, Question, Reported};
+use crate::call::{CallState, Callee, Calls, Question, Reported};
 use crate::error::{DescriptionProblem, LoadError};
 use crate::json::Main;
 use crate::pace::Pace;
@@ -180,6 +180,7 @@ pub struct Component {
 
 pub(crate) struct Loaded {
     pub(crate) digest: String,
+    pub(crate) uses_wasi: bool,
     pub(crate) description: Description,
     pub(crate) face: Face,
     pub(crate) calls: Arc<Calls>,
@@ -189,7 +190,8 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Asks it something from a task of the server.
     pub(crate) async fn ask<Q: Question>(&self, question: Q) -> Reported<Q::Answer> {
-        self.calls.ask(&self.description.id, &self.pace, question).await
+        let callee = Callee { name: &self.description.id, digest: &self.digest, uses_wasi: self.uses_wasi };
+        self.calls.ask(callee, &self.pace, question).await
     }
 }
 

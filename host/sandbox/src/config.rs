@@ -28,6 +28,8 @@ pub struct SandboxConfig {
     pub max_waiting_calls: usize,
     /// Bytes of the largest component that is looked at.
     pub max_component_bytes: usize,
+    /// Whether components that import WASI are taken in.
+    pub wasi: Wasi,
     /// What one call may use.
     pub limits: CallLimits,
 }
@@ -45,6 +47,7 @@ impl Default for SandboxConfig {
             max_long_calls: cores.max(2),
             max_waiting_calls: 1024,
             max_component_bytes: 64 << 20,
+            wasi: Wasi::default(),
             limits: CallLimits::default(),
         }
     }
@@ -61,6 +64,7 @@ impl std::fmt::Debug for SandboxConfig {
             .field("max_long_calls", &self.max_long_calls)
             .field("max_waiting_calls", &self.max_waiting_calls)
             .field("max_component_bytes", &self.max_component_bytes)
+            .field("wasi", &self.wasi)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -76,6 +80,16 @@ pub enum Pooling {
     Always,
     /// Mapped at each call: slower, and sparing with address space.
     Never,
+}
+
+/// What becomes of a component that imports WASI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wasi {
+    /// It is given a WASI 0.2 that holds nothing, and shows the same at every call with the same input.
+    #[default]
+    Deterministic,
+    /// It is refused.
+    Refuse,
 }
 
 /// What one call of a guest may use. A call that wants more fails; nothing else does.

@@ -91,12 +91,21 @@ pub enum LoadError {
     /// A plugin must say what it is.
     #[error("the component does not export `convergence:plugin/metadata@0.1.0`; every plugin must")]
     NoMetadata,
-    /// WASI is imported.
+    /// WASI is imported, and the operator refuses that.
     #[error(
-        "the component imports WASI ({}), which is not supported yet; build it without (see the plugin guide for its language)",
+        "the component imports WASI ({}), which this server refuses (`[plugins] wasi = \"refuse\"`); build it without WASI, or ask the operator for `wasi = \"deterministic\"`",
         list(imports)
     )]
-    WasiUnsupported {
+    WasiRefused {
+        /// Which parts of it.
+        imports: Vec<String>,
+    },
+    /// Another WASI than 0.2 is imported.
+    #[error(
+        "the component imports {}, and plugins are given WASI 0.2 only; build it for WASI 0.2 (`wasm32-wasip2`, or preview 1 with its component adapter; without `async` in the bindings)",
+        list(imports)
+    )]
+    WasiVersion {
         /// Which parts of it.
         imports: Vec<String>,
     },
@@ -104,7 +113,7 @@ pub enum LoadError {
     #[error(
         "the component imports {}, which a plugin of kind `{kind}` is not given; it may import {}",
         list(imports),
-        if *kind == Kind::Billing { "`convergence:host/log@0.1.0` and `convergence:host/math@0.1.0`" } else { "`convergence:host/log@0.1.0` only" }
+        if *kind == Kind::Billing { "`convergence:host/log@0.1.0`, `convergence:host/math@0.1.0` and WASI 0.2" } else { "`convergence:host/log@0.1.0` and WASI 0.2" }
     )]
     ImportNotGranted {
         /// The kind.
@@ -194,6 +203,17 @@ pub enum CallError {
         /// What the guest wrote to its log as an error before: the text of a panic.
         panic: Option<String>,
     },
+    /// The guest ended itself.
+    #[error("the plugin ended itself with exit code {code} instead of answering{}", said.as_ref().map(|text| format!("; its last words: {text}")).unwrap_or_default())]
+    Exited {
+        /// What it gave to `exit`.
+        code: i32,
+        /// What it wrote before.
+        said: Option<String>,
+    },
+    /// The guest waits, and nothing can end that.
+    #[error("the plugin waits for something that never comes: there is no input, no network and no other thread")]
+    Stalled,
     /// The clock ran out.
     #[error("the plugin did not answer within {0:?}")]
     DeadlineExceeded(Duration),
@@ -227,6 +247,8 @@ impl CallError {
     pub fn is_plugins_fault(&self) -> bool {
         match self {
             Self::Trap { .. }
+            | Self::Exited { .. }
+            | Self::Stalled
             | Self::DeadlineExceeded(_)
             | Self::OutOfFuel(_)
             | Self::OutOfMemory(_)

@@ -11,7 +11,9 @@ mod lower;
 #[cfg(test)]
 mod tests;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Val};
@@ -19,6 +21,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, Val};
 use crate::call::{CallState, Question, Reported};
 use crate::component::Component;
 use crate::error::CallError;
+use crate::wasi::LOAD_TIME;
 
 /// The function that a kind of plugin is for.
 pub(crate) struct Main {
@@ -69,9 +72,17 @@ impl Component {
         };
         let argument =
             lower::argument(&function.parameter, config, input).map_err(|problems| JsonInputError { problems })?;
-        // The text is about as long as what it stands for, and what it stands for buys fuel.
-        let input_bytes = config.len().saturating_add(input.to_string().len());
-        let question = Call { pre: pre.clone(), index: function.index, name: main.function, argument, input_bytes };
+        let text = input.to_string();
+        let question = Call {
+            pre: pre.clone(),
+            index: function.index,
+            name: main.function,
+            argument,
+            config: config.to_owned(),
+            // A period that is rated brings its time along.
+            at: input.pointer("/period/end").and_then(|end| end.as_str()?.parse().ok()).unwrap_or(LOAD_TIME),
+            text,
+        };
         let reported = self.ask(question).await;
         Ok(reported.and_then(|answer| {
             let answer = lift::answer(&answer, &function.answer)?;
@@ -115,7 +126,9 @@ struct Call {
     index: ComponentExportIndex,
     name: &'static str,
     argument: Val,
-    input_bytes: usize,
+    config: String,
+    at: Timestamp,
+    text: String,
 }
 
 impl Question for Call {
@@ -127,7 +140,16 @@ impl Question for Call {
         self.name
     }
     fn input_bytes(&self) -> usize {
-        self.input_bytes
+        // The text is about as long as what it stands for, and what it stands for buys fuel.
+        self.config.len().saturating_add(self.text.len())
+    }
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+    fn hash_input(&self, sha: &mut Sha256) {
+        sha.update(&self.config);
+        sha.update([0]);
+        sha.update(&self.text);
     }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.pre.instantiate_async(&mut *store).await?;

@@ -57,7 +57,10 @@ impl LoadError {
             | Self::UnsupportedVersion { .. }
             | Self::SeveralVersions { .. }
             | Self::NoMetadata => Layer::Structure,
-            Self::WasiUnsupported { .. } | Self::ImportNotGranted { .. } | Self::WrongTypes { .. } => Layer::Imports,
+            Self::WasiRefused { .. }
+            | Self::WasiVersion { .. }
+            | Self::ImportNotGranted { .. }
+            | Self::WrongTypes { .. } => Layer::Imports,
             Self::Compile(_) => Layer::Compile,
             Self::Call { .. } | Self::Description { .. } => Layer::Describe,
         }

@@ -9,7 +9,8 @@
 //!
 //! The crate knows the contract in `wit/` and the nouns of `convergence-model`; types of wasmtime never leave it. It
 //! does not know which plugins exist, what their configuration means or what a plan is good for, and it gives a
-//! guest nothing but a log, and a billing policy exact decimals: no clock, no randomness, no files, no network.
+//! guest nothing but a log, and a billing policy exact decimals: no clock, no randomness, no files, no network. What a guest's
+//! toolchain imports of WASI is there and holds nothing (`wasi`).
 
 mod cache;
 mod call;
@@ -27,11 +28,12 @@ mod sandbox;
 mod structure;
 mod thread;
 mod v0_1;
+mod wasi;
 
 pub use call::{CallReport, Reported};
 pub use compiler::{ChildCompiler, Compiler, compile_in_child};
 pub use component::{Component, Description, Example, Kind};
-pub use config::{CallLimits, Pooling, SandboxConfig};
+pub use config::{CallLimits, Pooling, SandboxConfig, Wasi};
 pub use error::{CallError, CompileError, DescriptionProblem, LoadError, PluginError, PluginFieldError, SandboxError};
 pub use guest_log::{GuestLog, LogLevel, LogLine};
 pub use json::{JsonAnswer, JsonInputError};

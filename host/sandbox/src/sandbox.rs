@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 use crate::cache::{Cache, Found};
-use crate::call::Calls;
+use crate::call::{Callee, Calls};
 use crate::compiler::Compiling;
 use crate::component::{Component, Face, Kind, Loaded};
-use crate::config::SandboxConfig;
+use crate::config::{SandboxConfig, Wasi};
 use crate::engine::{self, Ticker};
 use crate::error::{CompileError, LoadError, SandboxError};
 use crate::structure::{self, Interfaces};
-use crate::v0_1;
+use crate::v0_1::{self, Compiled};
 
 /// Where guests run. Cheap to clone; a [`Component`] outlives it.
 #[derive(Clone)]
@@ -31,6 +31,7 @@ struct Inner {
     compiling: Compiling,
     calls: Arc<Calls>,
     max_component_bytes: usize,
+    wasi: Wasi,
 }
 
 impl Sandbox {
@@ -58,6 +59,7 @@ impl Sandbox {
                 compiling: Compiling::new(config.compiler, pooled),
                 calls: Arc::new(calls),
                 max_component_bytes: config.max_component_bytes,
+                wasi: config.wasi,
             }),
         })
     }
@@ -92,10 +94,12 @@ impl Sandbox {
     /// Takes a component in: looks at it, compiles it or finds its native code, and asks it what it is. Blocks, for a
     /// large component and without a cache for seconds: call it from a thread that may.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        let kind = structure::inspect(bytes, self.inner.max_component_bytes)?;
+        let structure::Found { kind, uses_wasi } =
+            structure::inspect(bytes, self.inner.max_component_bytes, self.inner.wasi)?;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
-        let compiled = self.compile(bytes, &digest)?;
+        let component = self.compile(bytes, &digest)?;
         let digest = format!("sha256:{}", HEXLOWER.encode(&digest));
+        let compiled = Compiled { component: &component, digest: &digest, uses_wasi };
         let calls = Arc::clone(&self.inner.calls);
         let wrong_types = |error: wasmtime::Error| LoadError::WrongTypes {
             kind,
@@ -105,28 +109,29 @@ impl Sandbox {
         let (description, face) = match kind {
             Kind::Template => {
                 let pre = v0_1::template::link(&compiled).map_err(wrong_types)?;
-                let description = v0_1::template::describe(&calls, &digest, &pre)?.check(kind)?;
-                let face = v0_1::template::face(&calls, &description.id, pre)?;
+                let description = v0_1::template::describe(&calls, &compiled, &pre)?.check(kind)?;
+                let callee = Callee { name: &description.id, digest: &digest, uses_wasi };
+                let face = v0_1::template::face(&calls, &callee, pre)?;
                 (description, Face::TemplateV0_1(face))
             }
             Kind::Policy => {
                 let pre = v0_1::policy::link(&compiled).map_err(wrong_types)?;
-                let description = v0_1::policy::describe(&calls, &digest, &pre)?.check(kind)?;
+                let description = v0_1::policy::describe(&calls, &compiled, &pre)?.check(kind)?;
                 (description, Face::PolicyV0_1(v0_1::policy::Face { pre }))
             }
             Kind::Billing => {
                 let pre = v0_1::billing::link(&compiled).map_err(wrong_types)?;
-                let description = v0_1::billing::describe(&calls, &digest, &pre)?.check(kind)?;
+                let description = v0_1::billing::describe(&calls, &compiled, &pre)?.check(kind)?;
                 (description, Face::BillingV0_1(v0_1::billing::Face { pre }))
             }
         };
-        Ok(Component::new(Loaded { digest, description, face, calls, pace: Arc::default() }))
+        Ok(Component::new(Loaded { digest, uses_wasi, description, face, calls, pace: Arc::default() }))
     }
 
     /// As [`Self::load`], with everything that can be seen to be wrong at once: for the component's author. At least one
     /// error.
     pub fn load_for_author(&self, bytes: &[u8]) -> Result<Component, Vec<LoadError>> {
-        let problems = structure::problems(bytes, self.inner.max_component_bytes);
+        let problems = structure::problems(bytes, self.inner.max_component_bytes, self.inner.wasi);
         if problems.is_empty() { self.load(bytes).map_err(|error| vec![error]) } else { Err(problems) }
     }
 

@@ -7,8 +7,9 @@ use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
 use self::census::Census;
 use crate::component::Kind;
+use crate::config::Wasi;
 use crate::error::LoadError;
-use crate::v0_1;
+use crate::{v0_1, wasi};
 
 const METADATA: &str = "convergence:plugin/metadata";
 const GENERATOR: &str = "convergence:template/generator";
@@ -18,8 +19,15 @@ const RATER: &str = "convergence:billing/rater";
 /// nothing that could be called.
 const GRANTED: [&str; 2] = ["convergence:host/log", "convergence:plugin/plugin-types"];
 
+/// What a plugin is, before it is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    pub(crate) uses_wasi: bool,
+}
+
 /// Tells the kind of a plugin, or why it is none.
-pub(crate) fn inspect(bytes: &[u8], max_bytes: usize) -> Result<Kind, LoadError> {
+pub(crate) fn inspect(bytes: &[u8], max_bytes: usize, wasi: Wasi) -> Result<Found, LoadError> {
     if bytes.len() > max_bytes {
         return Err(LoadError::TooLarge { found: bytes.len(), limit: max_bytes });
     }
@@ -28,19 +36,19 @@ pub(crate) fn inspect(bytes: &[u8], max_bytes: usize) -> Result<Kind, LoadError>
     }
     let names = Interfaces::read(bytes)?;
     let kind = kind(&names.exports)?;
-    check_imports(kind, names.imports)?;
-    Ok(kind)
+    let uses_wasi = check_imports(kind, names.imports, wasi)?;
+    Ok(Found { kind, uses_wasi })
 }
 
 /// As [`inspect`], and goes on past the first thing that is wrong as far as it can: for the component's author.
-pub(crate) fn problems(bytes: &[u8], max_bytes: usize) -> Vec<LoadError> {
-    let Err(first) = inspect(bytes, max_bytes) else { return Vec::new() };
+pub(crate) fn problems(bytes: &[u8], max_bytes: usize, wasi: Wasi) -> Vec<LoadError> {
+    let Err(first) = inspect(bytes, max_bytes, wasi) else { return Vec::new() };
     let imports = match &first {
         // Imports are looked at when the exports are as they should be.
         LoadError::SeveralKinds | LoadError::UnsupportedVersion { .. } | LoadError::NoMetadata => {
             let kind = claimed_kind(bytes, max_bytes);
             let names = Interfaces::read(bytes).ok();
-            kind.zip(names).and_then(|(kind, names)| check_imports(kind, names.imports).err())
+            kind.zip(names).and_then(|(kind, names)| check_imports(kind, names.imports, wasi).err())
         }
         _ => None,
     };
@@ -142,7 +150,8 @@ fn exported(exports: &[String], interface: &str) -> Result<bool, LoadError> {
     }
 }
 
-fn check_imports(kind: Kind, imports: Vec<String>) -> Result<(), LoadError> {
+/// Whether it imports WASI, or what it imports and is not given.
+fn check_imports(kind: Kind, imports: Vec<String>, allowed: Wasi) -> Result<bool, LoadError> {
     let own: &[&str] = match kind {
         Kind::Template => &["convergence:template/template-types"],
         Kind::Policy => &["convergence:policy/policy-types"],
@@ -155,14 +164,25 @@ fn check_imports(kind: Kind, imports: Vec<String>) -> Result<(), LoadError> {
             !(spoken(name) && (own.contains(&interface) || GRANTED.contains(&interface)))
         })
         .collect();
-    if foreign.is_empty() {
-        return Ok(());
+    let (wasi, mut others): (Vec<_>, Vec<_>) = foreign.into_iter().partition(|name| name.starts_with("wasi:"));
+    let uses_wasi = !wasi.is_empty();
+    if uses_wasi && others.is_empty() && allowed == Wasi::Refuse {
+        return Err(LoadError::WasiRefused { imports: wasi });
     }
-    let (wasi, others): (Vec<_>, Vec<_>) = foreign.into_iter().partition(|name| name.starts_with("wasi:"));
-    if others.is_empty() {
-        Err(LoadError::WasiUnsupported { imports: wasi })
-    } else {
+    let mut other_versions = Vec::new();
+    for name in wasi {
+        match wasi::check(&name) {
+            Some(Err(wasi::Unsupported::Version)) => other_versions.push(name),
+            Some(Err(wasi::Unsupported::Interface)) => others.push(name),
+            Some(Ok(())) | None => {}
+        }
+    }
+    if !others.is_empty() {
         Err(LoadError::ImportNotGranted { kind, imports: others })
+    } else if !other_versions.is_empty() {
+        Err(LoadError::WasiVersion { imports: other_versions })
+    } else {
+        Ok(uses_wasi)
     }
 }
 
@@ -184,7 +204,7 @@ mod tests {
     use super::*;
 
     fn inspect_text(text: &str) -> Result<Kind, LoadError> {
-        inspect(&wat::parse_str(text).unwrap(), 1 << 20)
+        inspect(&wat::parse_str(text).unwrap(), 1 << 20, Wasi::Deterministic).map(|found| found.kind)
     }
 
     /// A component whose exports are empty instances: enough to be told apart by name.
@@ -215,11 +235,14 @@ mod tests {
 
     #[test]
     fn what_is_no_plugin_is_named() {
-        assert!(matches!(inspect(b"#!/bin/sh\n", 100), Err(LoadError::NotWasm)));
-        assert!(matches!(inspect(b"", 100), Err(LoadError::NotWasm)));
-        assert!(matches!(inspect(&[0; 101], 100), Err(LoadError::TooLarge { found: 101, limit: 100 })));
+        assert!(matches!(inspect(b"#!/bin/sh\n", 100, Wasi::Deterministic), Err(LoadError::NotWasm)));
+        assert!(matches!(inspect(b"", 100, Wasi::Deterministic), Err(LoadError::NotWasm)));
+        assert!(matches!(
+            inspect(&[0; 101], 100, Wasi::Deterministic),
+            Err(LoadError::TooLarge { found: 101, limit: 100 })
+        ));
         assert!(matches!(inspect_text("(module)"), Err(LoadError::CoreModule)));
-        assert!(matches!(inspect(b"\0asm\x0d\0\x01\0garbage", 100), Err(LoadError::Malformed(_))));
+        assert!(matches!(inspect(b"\0asm\x0d\0\x01\0garbage", 100, Wasi::Deterministic), Err(LoadError::Malformed(_))));
         let error = inspect_text(&exporting(&["example:other/thing@1.0.0"])).unwrap_err();
         assert!(error.to_string().contains("`example:other/thing@1.0.0`"), "{error}");
     }
@@ -261,8 +284,15 @@ mod tests {
         };
         let importing = |import: &str| importing_as(import, "policy/evaluator");
         assert_eq!(inspect_text(&importing("convergence:host/log@0.1.0")).unwrap(), Kind::Policy);
-        let wasi = inspect_text(&importing("wasi:cli/environment@0.2.6")).unwrap_err();
-        assert!(matches!(&wasi, LoadError::WasiUnsupported { imports } if imports == &["wasi:cli/environment@0.2.6"]));
+        assert_eq!(inspect_text(&importing("wasi:cli/environment@0.2.6")).unwrap(), Kind::Policy);
+        let refused = inspect(&wat::parse_str(importing("wasi:cli/environment@0.2.6")).unwrap(), 1 << 20, Wasi::Refuse);
+        assert!(
+            matches!(&refused, Err(LoadError::WasiRefused { imports }) if imports == &["wasi:cli/environment@0.2.6"])
+        );
+        let next = inspect_text(&importing("wasi:cli/environment@0.3.0")).unwrap_err();
+        assert!(matches!(&next, LoadError::WasiVersion { imports } if imports == &["wasi:cli/environment@0.3.0"]));
+        let draft = inspect_text(&importing("wasi:keyvalue/store@0.2.0")).unwrap_err();
+        assert!(draft.to_string().contains("`wasi:keyvalue/store@0.2.0`"), "{draft}");
         let other = inspect_text(&importing("evil:host/shell@1.0.0")).unwrap_err();
         assert!(other.to_string().contains("`evil:host/shell@1.0.0`"), "{other}");
         // A policy has no business with the types of a template.
@@ -277,14 +307,14 @@ mod tests {
     #[test]
     fn an_author_is_told_of_exports_and_imports_at_once() {
         let text = "(component
-            (import \"wasi:cli/environment@0.2.0\" (instance $a))
+            (import \"wasi:cli/environment@0.3.0\" (instance $a))
             (export \"convergence:policy/evaluator@0.9.0\" (instance $a)))";
-        let found = problems(&wat::parse_str(text).unwrap(), usize::MAX);
+        let found = problems(&wat::parse_str(text).unwrap(), usize::MAX, Wasi::Deterministic);
         assert!(
-            matches!(&found[..], [LoadError::UnsupportedVersion { .. }, LoadError::WasiUnsupported { .. }]),
+            matches!(&found[..], [LoadError::UnsupportedVersion { .. }, LoadError::WasiVersion { .. }]),
             "{found:?}"
         );
-        assert!(matches!(&problems(b"text", 9)[..], [LoadError::NotWasm]));
+        assert!(matches!(&problems(b"text", 9, Wasi::Deterministic)[..], [LoadError::NotWasm]));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::{Conflict, Result, Store, StoreError};
 /// A revision to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRevision {
+    /// When the request was accepted: the time that clocks showed to the plugins, kept as the revision's `created_at`.
+    pub accepted_at: Timestamp,
     /// What the template returned, after the guard.
     pub plan: BuildPlan,
     /// Which components decided: plugin id → version and digest.
@@ -141,11 +143,10 @@ pub(crate) async fn insert(
     tenant: TenantId,
     number: RevisionNumber,
     revision: &NewRevision,
-    now: Timestamp,
 ) -> Result<()> {
     let sql =
         "INSERT INTO revisions (tenant, number, plan, plugins, limits, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
     let (plan, plugins, limits) = (to_json(&revision.plan)?, to_json(&revision.plugins)?, to_json(&revision.limits)?);
-    tx.execute(sql, values![tenant, number, plan, plugins, limits, now]).await?;
+    tx.execute(sql, values![tenant, number, plan, plugins, limits, revision.accepted_at]).await?;
     Ok(())
 }

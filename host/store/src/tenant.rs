@@ -150,7 +150,7 @@ impl Store {
                 let pools = Pools { node: &new.node, ports: &new.ports, skip: &new.skip_ports, subnets: new.subnets };
                 let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, now).await?;
                 key::insert(&mut tx, tenant.id, &new.key, now).await?;
-                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision, now).await?;
+                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision).await?;
                 let subject = Subject::tenant(tenant.env_id);
                 let operation = operation::insert(&mut tx, tenant.org, &subject, asked).await?;
                 let detail =

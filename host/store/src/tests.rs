@@ -118,7 +118,12 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
         tenant: tenant_id(n),
         org: ORG,
         spec,
-        revision: NewRevision { plan: plan(), plugins: BTreeMap::from([("node".into(), pin)]), limits },
+        revision: NewRevision {
+            accepted_at: at(0),
+            plan: plan(),
+            plugins: BTreeMap::from([("node".into(), pin)]),
+            limits,
+        },
         operation: asked(n, "spawn", at(0)),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },
         node: LOCAL_NODE.into(),

@@ -114,6 +114,7 @@ pub(crate) async fn ask(component: &Component) -> Fate {
 
 pub(crate) fn request() -> PlanRequest {
     PlanRequest {
+        at: jiff::Timestamp::UNIX_EPOCH,
         tenant_name: "my-app".to_owned(),
         framework: None,
         source: None,
@@ -131,6 +132,7 @@ pub(crate) fn request() -> PlanRequest {
 
 fn review() -> Review {
     Review {
+        at: jiff::Timestamp::UNIX_EPOCH,
         action: "spawn".to_owned(),
         organization: Organization {
             id: "1".to_owned(),

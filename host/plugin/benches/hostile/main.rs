@@ -307,6 +307,7 @@ fn micros(time: Duration) -> String {
 
 fn request(config: &str) -> PlanRequest {
     PlanRequest {
+        at: jiff::Timestamp::UNIX_EPOCH,
         tenant_name: "my-app".to_owned(),
         framework: None,
         source: None,

@@ -79,6 +79,7 @@ fn python() -> Guest {
 pub(crate) fn review(config: &Value) -> Review {
     let label = |key: &str, value: &str| Attribute { key: key.to_owned(), value: value.to_owned() };
     Review {
+        at: jiff::Timestamp::UNIX_EPOCH,
         action: "spawn".to_owned(),
         organization: Organization {
             id: "1".to_owned(),

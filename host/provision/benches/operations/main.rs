@@ -264,6 +264,7 @@ fn tenant(number: u64) -> NewSpawn {
         org: HOME,
         spec: spec(&format!("app-{number}")),
         revision: NewRevision {
+            accepted_at: jiff::Timestamp::now(),
             plan: small_plan(),
             plugins: BTreeMap::from([(
                 "go".to_owned(),

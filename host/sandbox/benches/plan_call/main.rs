@@ -97,6 +97,7 @@ fn micros(time: Duration) -> String {
 
 fn request() -> PlanRequest {
     PlanRequest {
+        at: jiff::Timestamp::UNIX_EPOCH,
         tenant_name: "my-app".to_owned(),
         framework: Some("express".to_owned()),
         source: None,

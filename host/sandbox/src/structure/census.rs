@@ -124,10 +124,11 @@ mod tests {
 
     use super::super::inspect;
     use super::*;
+    use crate::config::Wasi;
 
     /// What there is too much of in a component of this text.
     fn too_much(text: &str) -> &'static str {
-        match inspect(&wat::parse_str(text).unwrap(), 64 << 20) {
+        match inspect(&wat::parse_str(text).unwrap(), 64 << 20, Wasi::Deterministic) {
             Err(LoadError::TooComplex { what, .. }) => what,
             other => panic!("{other:?}"),
         }
@@ -169,7 +170,7 @@ mod tests {
         let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
         component.push(u8::try_from(module.len()).unwrap());
         component.extend_from_slice(&module);
-        let found = inspect(&component, 1 << 20);
+        let found = inspect(&component, 1 << 20, Wasi::Deterministic);
         assert!(
             matches!(found, Err(LoadError::TooComplex { what: "local variables in one function", .. })),
             "{found:?}"

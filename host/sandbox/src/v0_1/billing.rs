@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use convergence_model::rating::{RatingInput, RatingOutput, RatingTerms, UsageLimit};
+use jiff::Timestamp;
+use sha2::Sha256;
 use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::HasSelf;
 
 use super::bindings::billing::BillingPolicyPre;
 use super::bindings::billing::convergence::billing::billing_types as wit;
 use super::bindings::template::convergence::host;
 use super::bindings::template::convergence::plugin::plugin_types;
-use super::{convert, math, rating};
+use super::{Compiled, convert, hash, math, rating};
 use crate::call::{CallState, Calls, Question, Reported};
 use crate::component::{self, Loaded, RawDescription};
 use crate::error::{CallError, LoadError};
@@ -28,18 +30,18 @@ pub(crate) const MAIN: Main =
     Main { interface: "convergence:billing/rater@0.1.0", function: "rate", check: |_, _| Ok(()) };
 
 /// Links a component of kind billing.
-pub(crate) fn link(component: &Component) -> wasmtime::Result<Pre> {
-    let mut linker = Linker::new(component.engine());
+pub(crate) fn link(compiled: &Compiled<'_>) -> wasmtime::Result<Pre> {
+    let mut linker = compiled.linker()?;
     host::log::add_to_linker::<CallState, HasSelf<_>>(&mut linker, |state| state)?;
     math::add_to_linker(&mut linker)?;
     plugin_types::add_to_linker::<CallState, HasSelf<_>>(&mut linker, |state| state)?;
     wit::add_to_linker::<CallState, HasSelf<_>>(&mut linker, |state| state)?;
-    BillingPolicyPre::new(linker.instantiate_pre(component)?)
+    BillingPolicyPre::new(linker.instantiate_pre(compiled.component)?)
 }
 
 /// Asks what it is.
-pub(crate) fn describe(calls: &Calls, plugin: &str, pre: &Pre) -> Result<RawDescription, LoadError> {
-    let answer = calls.ask_blocking(plugin, Describe(pre.clone()));
+pub(crate) fn describe(calls: &Calls, compiled: &Compiled<'_>, pre: &Pre) -> Result<RawDescription, LoadError> {
+    let answer = calls.ask_blocking(&compiled.callee(), Describe(pre.clone()));
     Ok(convert::description(answer.map_err(|error| LoadError::Call { function: "describe", error })?))
 }
 
@@ -74,7 +76,7 @@ impl Billing {
 
     /// As [`Self::rate`], with what the call took.
     pub async fn rate_reported(&self, input: &RatingInput) -> Reported<RatingOutput> {
-        let answer = self.ask(|pre| Rate(pre, rating::input(input))).await;
+        let answer = self.ask(|pre| Rate(pre, rating::input(input), input.period.end)).await;
         answer.and_then(|answer| rating::output(answer.map_err(convert::plugin_error)?))
     }
 
@@ -85,7 +87,7 @@ impl Billing {
 
     /// As [`Self::limits`], with what the call took.
     pub async fn limits_reported(&self, input: &RatingInput) -> Reported<Vec<UsageLimit>> {
-        let answer = self.ask(|pre| Limits(pre, rating::input(input))).await;
+        let answer = self.ask(|pre| Limits(pre, rating::input(input), input.period.end)).await;
         answer.and_then(|answer| rating::limits(answer.map_err(convert::plugin_error)?))
     }
 
@@ -105,8 +107,9 @@ impl std::fmt::Debug for Billing {
 
 struct Describe(Pre);
 struct Terms(Pre, String);
-struct Rate(Pre, wit::RatingInput);
-struct Limits(Pre, wit::RatingInput);
+// The end of the period is the time of a rating: a rating of the same usage on another day is the same.
+struct Rate(Pre, wit::RatingInput, Timestamp);
+struct Limits(Pre, wit::RatingInput, Timestamp);
 
 impl Question for Describe {
     type Answer = plugin_types::Description;
@@ -123,6 +126,9 @@ impl Question for Terms {
     fn input_bytes(&self) -> usize {
         self.1.len()
     }
+    fn hash_input(&self, sha: &mut Sha256) {
+        hash(sha, &self.1);
+    }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_billing_rater().call_terms(store, &self.1).await
@@ -135,6 +141,12 @@ impl Question for Rate {
     fn input_bytes(&self) -> usize {
         rating::input_bytes(&self.1)
     }
+    fn at(&self) -> Timestamp {
+        self.2
+    }
+    fn hash_input(&self, sha: &mut Sha256) {
+        hash(sha, &self.1);
+    }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_billing_rater().call_rate(store, &self.1).await
@@ -146,6 +158,12 @@ impl Question for Limits {
     const FUNCTION: &'static str = "limits";
     fn input_bytes(&self) -> usize {
         rating::input_bytes(&self.1)
+    }
+    fn at(&self) -> Timestamp {
+        self.2
+    }
+    fn hash_input(&self, sha: &mut Sha256) {
+        hash(sha, &self.1);
     }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;

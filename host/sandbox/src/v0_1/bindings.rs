@@ -9,6 +9,8 @@ pub(crate) mod template {
         path: ["../../wit/host", "../../wit/plugin", "../../wit/template"],
         world: "convergence:template/language-template",
         exports: { default: async },
+        // As JSON, what goes in is what a guest's random numbers follow from.
+        additional_derives: [serde::Serialize],
     });
 }
 
@@ -18,6 +20,8 @@ pub(crate) mod policy {
         path: ["../../wit/host", "../../wit/plugin", "../../wit/policy"],
         world: "convergence:policy/validation-policy",
         exports: { default: async },
+        // As JSON, what goes in is what a guest's random numbers follow from.
+        additional_derives: [serde::Serialize],
         with: {
             "convergence:host/log": crate::v0_1::bindings::template::convergence::host::log,
             "convergence:plugin/plugin-types": crate::v0_1::bindings::template::convergence::plugin::plugin_types,
@@ -31,6 +35,8 @@ pub(crate) mod billing {
         path: ["../../wit/host", "../../wit/plugin", "../../wit/billing"],
         world: "convergence:billing/billing-policy",
         exports: { default: async },
+        // As JSON, what goes in is what a guest's random numbers follow from.
+        additional_derives: [serde::Serialize],
         with: {
             "convergence:host/log": crate::v0_1::bindings::template::convergence::host::log,
             "convergence:plugin/plugin-types": crate::v0_1::bindings::template::convergence::plugin::plugin_types,

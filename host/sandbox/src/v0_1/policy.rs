@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use convergence_model::limits::Limits;
 use convergence_model::policy::{Review, Verdict};
+use jiff::Timestamp;
 use serde_json::Value;
+use sha2::Sha256;
 use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::HasSelf;
 
 use super::bindings::policy::convergence::policy::policy_types as wit;
 use super::bindings::policy::{ValidationPolicy, ValidationPolicyPre};
 use super::bindings::template::convergence::plugin::plugin_types;
-use super::convert;
+use super::{Compiled, convert, hash};
 use crate::call::{CallState, Calls, Question, Reported};
 use crate::component::{self, Loaded, RawDescription};
 use crate::error::{CallError, LoadError};
@@ -29,15 +31,15 @@ pub(crate) const MAIN: Main =
     Main { interface: "convergence:policy/evaluator@0.1.0", function: "evaluate", check: check_json };
 
 /// Links a component of kind policy.
-pub(crate) fn link(component: &Component) -> wasmtime::Result<Pre> {
-    let mut linker = Linker::new(component.engine());
+pub(crate) fn link(compiled: &Compiled<'_>) -> wasmtime::Result<Pre> {
+    let mut linker = compiled.linker()?;
     ValidationPolicy::add_to_linker::<CallState, HasSelf<_>>(&mut linker, |state| state)?;
-    ValidationPolicyPre::new(linker.instantiate_pre(component)?)
+    ValidationPolicyPre::new(linker.instantiate_pre(compiled.component)?)
 }
 
 /// Asks what it is.
-pub(crate) fn describe(calls: &Calls, plugin: &str, pre: &Pre) -> Result<RawDescription, LoadError> {
-    let answer = calls.ask_blocking(plugin, Describe(pre.clone()));
+pub(crate) fn describe(calls: &Calls, compiled: &Compiled<'_>, pre: &Pre) -> Result<RawDescription, LoadError> {
+    let answer = calls.ask_blocking(&compiled.callee(), Describe(pre.clone()));
     Ok(convert::description(answer.map_err(|error| LoadError::Call { function: "describe", error })?))
 }
 
@@ -62,7 +64,7 @@ impl Policy {
         let component::Face::PolicyV0_1(face) = &self.loaded.face else {
             return Reported { result: Err(CallError::Host("it is not a policy".to_owned())), report: None };
         };
-        let question = Evaluate(face.pre.clone(), convert::review(review));
+        let question = Evaluate(face.pre.clone(), convert::review(review), review.at);
         let reported = self.loaded.ask(question).await;
         let asked = review.limits;
         reported.and_then(|answer| {
@@ -103,7 +105,7 @@ impl std::fmt::Debug for Policy {
 }
 
 struct Describe(Pre);
-struct Evaluate(Pre, wit::Review);
+struct Evaluate(Pre, wit::Review, Timestamp);
 
 impl Question for Describe {
     type Answer = plugin_types::Description;
@@ -119,6 +121,12 @@ impl Question for Evaluate {
     const FUNCTION: &'static str = "evaluate";
     fn input_bytes(&self) -> usize {
         convert::review_bytes(&self.1)
+    }
+    fn at(&self) -> Timestamp {
+        self.2
+    }
+    fn hash_input(&self, sha: &mut Sha256) {
+        hash(sha, &self.1);
     }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use convergence_model::plan::{BuildPlan, Detection, Language, PlanRequest};
+use jiff::Timestamp;
+use sha2::Sha256;
 use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::HasSelf;
 
 use super::bindings::template::convergence::plugin::plugin_types;
 use super::bindings::template::convergence::template::template_types as wit;
 use super::bindings::template::{LanguageTemplate, LanguageTemplatePre};
-use super::convert;
-use crate::call::{CallState, Calls, Question, Reported};
+use super::{Compiled, convert, hash};
+use crate::call::{CallState, Callee, Calls, Question, Reported};
 use crate::component::{self, Loaded, RawDescription};
 use crate::error::{CallError, LoadError};
 use crate::json::Main;
@@ -31,29 +33,29 @@ pub(crate) const MAIN: Main =
     Main { interface: "convergence:template/generator@0.1.0", function: "plan", check: |_, _| Ok(()) };
 
 /// Links a component of kind template.
-pub(crate) fn link(component: &Component) -> wasmtime::Result<Pre> {
-    let mut linker = Linker::new(component.engine());
+pub(crate) fn link(compiled: &Compiled<'_>) -> wasmtime::Result<Pre> {
+    let mut linker = compiled.linker()?;
     LanguageTemplate::add_to_linker::<CallState, HasSelf<_>>(&mut linker, |state| state)?;
-    LanguageTemplatePre::new(linker.instantiate_pre(component)?)
+    LanguageTemplatePre::new(linker.instantiate_pre(compiled.component)?)
 }
 
 /// Asks what it is.
-pub(crate) fn describe(calls: &Calls, plugin: &str, pre: &Pre) -> Result<RawDescription, LoadError> {
-    let answer = calls.ask_blocking(plugin, Describe(pre.clone()));
+pub(crate) fn describe(calls: &Calls, compiled: &Compiled<'_>, pre: &Pre) -> Result<RawDescription, LoadError> {
+    let answer = calls.ask_blocking(&compiled.callee(), Describe(pre.clone()));
     Ok(convert::description(answer.map_err(|error| LoadError::Call { function: "describe", error })?))
 }
 
 /// Asks what it serves.
-pub(crate) fn face(calls: &Calls, plugin: &str, pre: Pre) -> Result<Face, LoadError> {
+pub(crate) fn face(calls: &Calls, callee: &Callee<'_>, pre: Pre) -> Result<Face, LoadError> {
     let languages: Vec<Language> = calls
-        .ask_blocking(plugin, Languages(pre.clone()))
+        .ask_blocking(callee, Languages(pre.clone()))
         .map_err(|error| LoadError::Call { function: "languages", error })?
         .into_iter()
         .map(convert::language)
         .collect();
     check_languages(&languages)?;
     let wants =
-        calls.ask_blocking(plugin, Wants(pre.clone())).map_err(|error| LoadError::Call { function: "wants", error })?;
+        calls.ask_blocking(callee, Wants(pre.clone())).map_err(|error| LoadError::Call { function: "wants", error })?;
     Ok(Face { pre, languages, wants })
 }
 
@@ -106,7 +108,7 @@ impl Template {
     /// Whether the source of the request is in one of its languages.
     pub async fn detect(&self, request: &PlanRequest) -> Result<Option<Detection>, CallError> {
         let pre = self.pre()?;
-        let question = Detect(pre, convert::request(request));
+        let question = Detect(pre, convert::request(request), request.at);
         let reported = self.loaded.ask(question).await;
         reported.result?.map(|found| found.map(convert::detection)).map_err(|error| convert::plugin_error(error).into())
     }
@@ -122,7 +124,7 @@ impl Template {
             Ok(pre) => pre,
             Err(error) => return Reported { result: Err(error), report: None },
         };
-        let reported = self.loaded.ask(Plan(pre, convert::request(request))).await;
+        let reported = self.loaded.ask(Plan(pre, convert::request(request), request.at)).await;
         reported.and_then(|answer| answer.map(convert::build_plan).map_err(|error| convert::plugin_error(error).into()))
     }
 
@@ -152,8 +154,8 @@ impl std::fmt::Debug for Template {
 struct Describe(Pre);
 struct Languages(Pre);
 struct Wants(Pre);
-struct Detect(Pre, wit::Request);
-struct Plan(Pre, wit::Request);
+struct Detect(Pre, wit::Request, Timestamp);
+struct Plan(Pre, wit::Request, Timestamp);
 
 impl Question for Describe {
     type Answer = plugin_types::Description;
@@ -188,6 +190,12 @@ impl Question for Detect {
     fn input_bytes(&self) -> usize {
         convert::request_bytes(&self.1)
     }
+    fn at(&self) -> Timestamp {
+        self.2
+    }
+    fn hash_input(&self, sha: &mut Sha256) {
+        hash(sha, &self.1);
+    }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         guest.convergence_template_generator().call_detect(store, &self.1).await
@@ -199,6 +207,12 @@ impl Question for Plan {
     const FUNCTION: &'static str = "plan";
     fn input_bytes(&self) -> usize {
         convert::request_bytes(&self.1)
+    }
+    fn at(&self) -> Timestamp {
+        self.2
+    }
+    fn hash_input(&self, sha: &mut Sha256) {
+        hash(sha, &self.1);
     }
     async fn ask(&self, store: &mut Store<CallState>) -> wasmtime::Result<Self::Answer> {
         let guest = self.0.instantiate_async(&mut *store).await?;

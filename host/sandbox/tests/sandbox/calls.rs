@@ -292,6 +292,7 @@ async fn a_policy_judges_and_cannot_widen() {
     let sandbox = sandbox_with(limits(), Pooling::Auto);
     let policy = sandbox.load(&component("fixtures/hostile-policy")).unwrap().as_policy().unwrap();
     let review = |config: &str| Review {
+        at: jiff::Timestamp::UNIX_EPOCH,
         action: "spawn".to_owned(),
         organization: Organization {
             id: "1".to_owned(),

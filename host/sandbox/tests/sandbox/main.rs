@@ -41,6 +41,7 @@ fn template_with(limits: CallLimits, name: &str) -> Template {
 
 fn request(config: &str) -> PlanRequest {
     PlanRequest {
+        at: jiff::Timestamp::UNIX_EPOCH,
         tenant_name: "my-app".to_owned(),
         framework: None,
         source: None,

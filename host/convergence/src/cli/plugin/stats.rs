@@ -42,6 +42,7 @@ fn text(stats: &Value) -> String {
             count("hostFailures"),
             count("suspended")
         ),
+        format!("network        {} attempts, all denied", count("networkAttempts")),
         format!("most in a call {} units of fuel, {memory:.1} MiB of memory", count("fuelMost")),
         format!("breaker        {}", stats.get("breaker").and_then(Value::as_str).unwrap_or("-")),
     ]

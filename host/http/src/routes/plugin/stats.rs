@@ -40,6 +40,8 @@ pub(crate) struct Stats {
     host_failures: u64,
     /// Kept away from it by the breaker.
     suspended: u64,
+    /// How often it tried to reach the network, which no plugin has.
+    network_attempts: u64,
     /// Units of fuel, about one an instruction, in all and of the hungriest call.
     fuel: u64,
     fuel_most: u64,
@@ -85,6 +87,7 @@ pub(crate) async fn stats(
         refusals,
         host_failures,
         suspended,
+        network_attempts,
         fuel,
         fuel_most,
         memory_most,
@@ -107,6 +110,7 @@ pub(crate) async fn stats(
         refusals,
         host_failures,
         suspended,
+        network_attempts,
         fuel,
         fuel_most,
         memory_most,
