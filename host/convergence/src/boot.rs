@@ -96,11 +96,12 @@ pub(crate) async fn catalogue(
         cache_dir: keys.map(|_| config.data_dir.join("cache")),
         cache_key: keys.map_or([0; 32], |keys| keys.purpose("component-cache")),
         compiler: Compiler::Child(compile_component::compiler()),
+        wasi: config.plugins.wasi.into(),
         ..SandboxConfig::default()
     })
     .context("cannot make a sandbox for plugins")?;
     let mut configuration = std::collections::BTreeMap::new();
-    for (id, table) in &config.plugins {
+    for (id, table) in &config.plugins.tables {
         let json = serde_json::to_value(table).with_context(|| format!("[plugins.{id}] cannot be read"))?;
         configuration.insert(id.clone(), json);
     }

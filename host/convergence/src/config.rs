@@ -43,8 +43,7 @@ pub(crate) struct Config {
     pub(crate) images: BTreeMap<String, String>,
     pub(crate) build: Build,
     pub(crate) tenants: Tenants,
-    /// A table a plugin id: its configuration, checked against the plugin's own schema.
-    pub(crate) plugins: BTreeMap<String, toml::Table>,
+    pub(crate) plugins: Plugins,
     /// Whose plugins are taken.
     pub(crate) trust: TrustSettings,
     /// Registries that plugins come from, by `host` or `host:port`, where there is something to say about one.
@@ -198,7 +197,7 @@ impl Default for Config {
             images: BTreeMap::new(),
             build: Build::default(),
             tenants: Tenants::default(),
-            plugins: BTreeMap::new(),
+            plugins: Plugins::default(),
             trust: TrustSettings::default(),
             registries: BTreeMap::new(),
         }
@@ -470,8 +469,10 @@ fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Subn
     })
 }
 
+mod plugins;
 mod sense;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use plugins::Plugins;
 pub(crate) use sense::listen;

@@ -70,6 +70,8 @@ pub struct PluginInfo {
     pub versions: Vec<VersionInfo>,
     /// Languages it serves; empty but for templates in use.
     pub languages: Vec<String>,
+    /// Interfaces it imports; empty where no version of it is loaded.
+    pub imports: Vec<String>,
     /// JSON Schema of its configuration; null where no version of it is loaded.
     pub config_schema: Value,
     /// What an administrator set.
@@ -247,6 +249,7 @@ fn info(work: &Workbench, registry: &Registry, id: &str, installed: &Installed) 
         digest: installed.active.clone(),
         versions,
         languages: template.map(|t| t.languages().iter().map(|l| l.name.clone()).collect()).unwrap_or_default(),
+        imports: ready.map(|ready| ready.component.imports().to_vec()).unwrap_or_default(),
         config_schema: description.map(|description| description.config_schema.clone()).unwrap_or_default(),
         configuration: installed.configuration.clone(),
         organizations: installed.organizations.clone(),

@@ -180,6 +180,7 @@ pub struct Component {
 
 pub(crate) struct Loaded {
     pub(crate) digest: String,
+    pub(crate) imports: Vec<String>,
     pub(crate) uses_wasi: bool,
     pub(crate) description: Description,
     pub(crate) face: Face,
@@ -223,6 +224,13 @@ impl Component {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.inner.description
+    }
+
+    /// The interfaces it imports, such as `convergence:host/log@0.1.0`. What it is given and does not ask for is not among
+    /// them.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.inner.imports
     }
 
     /// What it does, as a function that can be asked in JSON.

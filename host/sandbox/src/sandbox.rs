@@ -94,7 +94,7 @@ impl Sandbox {
     /// Takes a component in: looks at it, compiles it or finds its native code, and asks it what it is. Blocks, for a
     /// large component and without a cache for seconds: call it from a thread that may.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        let structure::Found { kind, uses_wasi } =
+        let structure::Found { kind, imports, uses_wasi } =
             structure::inspect(bytes, self.inner.max_component_bytes, self.inner.wasi)?;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let component = self.compile(bytes, &digest)?;
@@ -125,7 +125,7 @@ impl Sandbox {
                 (description, Face::BillingV0_1(v0_1::billing::Face { pre }))
             }
         };
-        Ok(Component::new(Loaded { digest, uses_wasi, description, face, calls, pace: Arc::default() }))
+        Ok(Component::new(Loaded { digest, imports, uses_wasi, description, face, calls, pace: Arc::default() }))
     }
 
     /// As [`Self::load`], with everything that can be seen to be wrong at once: for the component's author. At least one

@@ -20,9 +20,11 @@ const RATER: &str = "convergence:billing/rater";
 const GRANTED: [&str; 2] = ["convergence:host/log", "convergence:plugin/plugin-types"];
 
 /// What a plugin is, before it is compiled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) kind: Kind,
+    /// Such as `convergence:host/log@0.1.0`.
+    pub(crate) imports: Vec<String>,
     pub(crate) uses_wasi: bool,
 }
 
@@ -36,8 +38,8 @@ pub(crate) fn inspect(bytes: &[u8], max_bytes: usize, wasi: Wasi) -> Result<Foun
     }
     let names = Interfaces::read(bytes)?;
     let kind = kind(&names.exports)?;
-    let uses_wasi = check_imports(kind, names.imports, wasi)?;
-    Ok(Found { kind, uses_wasi })
+    let uses_wasi = check_imports(kind, &names.imports, wasi)?;
+    Ok(Found { kind, imports: names.imports, uses_wasi })
 }
 
 /// As [`inspect`], and goes on past the first thing that is wrong as far as it can: for the component's author.
@@ -48,7 +50,7 @@ pub(crate) fn problems(bytes: &[u8], max_bytes: usize, wasi: Wasi) -> Vec<LoadEr
         LoadError::SeveralKinds | LoadError::UnsupportedVersion { .. } | LoadError::NoMetadata => {
             let kind = claimed_kind(bytes, max_bytes);
             let names = Interfaces::read(bytes).ok();
-            kind.zip(names).and_then(|(kind, names)| check_imports(kind, names.imports, wasi).err())
+            kind.zip(names).and_then(|(kind, names)| check_imports(kind, &names.imports, wasi).err())
         }
         _ => None,
     };
@@ -151,18 +153,19 @@ fn exported(exports: &[String], interface: &str) -> Result<bool, LoadError> {
 }
 
 /// Whether it imports WASI, or what it imports and is not given.
-fn check_imports(kind: Kind, imports: Vec<String>, allowed: Wasi) -> Result<bool, LoadError> {
+fn check_imports(kind: Kind, imports: &[String], allowed: Wasi) -> Result<bool, LoadError> {
     let own: &[&str] = match kind {
         Kind::Template => &["convergence:template/template-types"],
         Kind::Policy => &["convergence:policy/policy-types"],
         Kind::Billing => &["convergence:billing/billing-types", "convergence:host/math"],
     };
     let foreign: Vec<String> = imports
-        .into_iter()
+        .iter()
         .filter(|name| {
             let interface = split(name).0;
             !(spoken(name) && (own.contains(&interface) || GRANTED.contains(&interface)))
         })
+        .cloned()
         .collect();
     let (wasi, mut others): (Vec<_>, Vec<_>) = foreign.into_iter().partition(|name| name.starts_with("wasi:"));
     let uses_wasi = !wasi.is_empty();

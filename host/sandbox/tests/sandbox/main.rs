@@ -6,6 +6,7 @@
 mod calls;
 mod json;
 mod loading;
+mod wasi;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -34,6 +34,8 @@ pub(crate) struct Plugin {
     breaker: Option<&'static str>,
     /// Languages it serves.
     languages: Vec<String>,
+    /// Interfaces it imports: what it may ask of the server, and what its toolchain imports of WASI.
+    imports: Vec<String>,
     /// Newest first.
     versions: Vec<Version>,
     /// JSON Schema of its configuration.
@@ -84,6 +86,7 @@ impl From<PluginInfo> for Plugin {
             digest: plugin.digest,
             breaker: plugin.breaker.map(breaker),
             languages: plugin.languages,
+            imports: plugin.imports,
             versions: plugin.versions.into_iter().map(Version::from).collect(),
             config_schema: plugin.config_schema,
             configuration: plugin.configuration,
