@@ -109,6 +109,11 @@ pub enum LoadError {
         /// Which parts of it.
         imports: Vec<String>,
     },
+    /// It is made for the component model with `async`.
+    #[error(
+        "the component needs the component model with `async`, which belongs to WASI 0.3 and which this server does not run; build it without (with componentize-qjs: `--sync`; in bindings: no `async`)"
+    )]
+    Async,
     /// Something is imported that this kind is not given.
     #[error(
         "the component imports {}, which a plugin of kind `{kind}` is not given; it may import {}",
@@ -223,8 +228,8 @@ pub enum CallError {
     /// The guest wanted more memory than a call may have.
     #[error("the plugin needs more than the {0} bytes of memory a call may use")]
     OutOfMemory(usize),
-    /// The answer, or a line of the log, is too long.
-    #[error("the plugin handed over more than {0} bytes at once")]
+    /// The answer, a line of the log, or all that was printed is too long.
+    #[error("the plugin handed over more than {0} bytes: as its answer, as a line of its log, or as what it printed")]
     OutputTooLarge(usize),
     /// The answer has a meaning, and it is one the contract forbids.
     #[error("the plugin's answer breaks the contract: {0}")]

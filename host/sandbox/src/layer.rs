@@ -56,6 +56,7 @@ impl LoadError {
             | Self::SeveralKinds
             | Self::UnsupportedVersion { .. }
             | Self::SeveralVersions { .. }
+            | Self::Async
             | Self::NoMetadata => Layer::Structure,
             Self::WasiRefused { .. }
             | Self::WasiVersion { .. }

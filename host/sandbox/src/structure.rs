@@ -3,7 +3,7 @@
 
 mod census;
 
-use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
+use wasmparser::{CanonicalFunction, CanonicalOption, ComponentExternalKind, Encoding, Parser, Payload};
 
 use self::census::Census;
 use crate::component::Kind;
@@ -104,6 +104,13 @@ impl Interfaces {
                 Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(LoadError::CoreModule),
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentCanonicalSection(section) => {
+                    for function in section {
+                        if is_async(&function.map_err(malformed)?) {
+                            return Err(LoadError::Async);
+                        }
+                    }
+                }
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
                         names.imports.push(import.map_err(malformed)?.name.name.to_owned());
@@ -121,6 +128,19 @@ impl Interfaces {
             }
         }
         Ok(names)
+    }
+}
+
+/// Whether a function belongs to the component model with `async`, which is part of WASI 0.3.
+fn is_async(function: &CanonicalFunction) -> bool {
+    match function {
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
+            options.iter().any(|option| matches!(option, CanonicalOption::Async | CanonicalOption::Callback(_)))
+        }
+        CanonicalFunction::ResourceNew { .. }
+        | CanonicalFunction::ResourceDrop { .. }
+        | CanonicalFunction::ResourceRep { .. } => false,
+        _ => true,
     }
 }
 

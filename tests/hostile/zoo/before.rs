@@ -74,7 +74,6 @@ fn imports() -> Vec<Specimen> {
         Specimen::new(name, Imports, says, forge::text(&text))
     };
     vec![
-        importing("wants WASI", "imports WASI", r#"(import "wasi:cli/environment@0.2.6" (instance))"#),
         importing(
             "wants sockets and a shell",
             "evil:host/shell",

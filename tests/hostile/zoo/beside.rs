@@ -89,7 +89,7 @@ async fn keepers(sandbox: &Sandbox, specimens: Vec<Specimen>, round: usize) -> V
             let (loaded, specimen) = loading.join_next().await.unwrap().expect("loading it panicked");
             let fate = match loaded {
                 Err(error) => Fate::Stopped(error.layer(), error.to_string()),
-                Ok(component) => ask(&component).await,
+                Ok(component) => ask(&component, specimen.config).await,
             };
             let layer = match &fate {
                 Fate::Stopped(layer, _) => Some(*layer),

@@ -5,6 +5,7 @@ mod beside;
 mod calls;
 mod descriptions;
 mod plans;
+mod wasi;
 
 use std::time::Duration;
 
@@ -27,11 +28,13 @@ pub(crate) struct Specimen {
     pub(crate) says: &'static str,
     /// The file.
     pub(crate) bytes: Vec<u8>,
+    /// Its configuration, JSON.
+    pub(crate) config: &'static str,
 }
 
 impl Specimen {
     fn new(name: &'static str, layer: Layer, says: &'static str, bytes: Vec<u8>) -> Self {
-        Self { name, layer: Some(layer), says, bytes }
+        Self { name, layer: Some(layer), says, bytes, config: "{}" }
     }
 
     fn guest(name: &'static str, layer: Layer, says: &'static str, guest: Guest) -> Self {
@@ -39,7 +42,7 @@ impl Specimen {
     }
 
     fn harmless(name: &'static str, guest: Guest) -> Self {
-        Self { name, layer: None, says: "", bytes: guest.build() }
+        Self { name, layer: None, says: "", bytes: guest.build(), config: "{}" }
     }
 }
 
@@ -49,6 +52,7 @@ pub(crate) fn all() -> Vec<Specimen> {
     all.extend(descriptions::specimens());
     all.extend(calls::specimens());
     all.extend(plans::specimens());
+    all.extend(wasi::specimens());
     all
 }
 
@@ -80,15 +84,15 @@ pub(crate) fn sandbox(cache: Option<&std::path::Path>, compile: Duration) -> San
 }
 
 /// Loads a component, and asks it what its kind is for.
-pub(crate) async fn meet(sandbox: &Sandbox, bytes: &[u8]) -> Fate {
+pub(crate) async fn meet(sandbox: &Sandbox, bytes: &[u8], config: &str) -> Fate {
     match sandbox.load(bytes) {
         Err(error) => Fate::Stopped(error.layer(), error.to_string()),
-        Ok(component) => ask(&component).await,
+        Ok(component) => ask(&component, config).await,
     }
 }
 
 /// Asks a loaded component what its kind is for.
-pub(crate) async fn ask(component: &Component) -> Fate {
+pub(crate) async fn ask(component: &Component, config: &str) -> Fate {
     if let Some(policy) = component.as_policy() {
         return match policy.evaluate(&review()).await {
             Err(error) => Fate::Stopped(error.layer(), error.to_string()),
@@ -96,7 +100,7 @@ pub(crate) async fn ask(component: &Component) -> Fate {
         };
     }
     let template = component.as_template().expect("the zoo has templates and policies");
-    let plan = match template.plan(&request()).await {
+    let plan = match template.plan(&PlanRequest { config: config.to_owned(), ..request() }).await {
         Err(error) => return Fate::Stopped(error.layer(), error.to_string()),
         Ok(plan) => plan,
     };
@@ -162,10 +166,10 @@ async fn every_specimen_is_stopped_where_it_should_be() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), specimens.len(), "two have one name");
-    assert!(names.len() >= 40, "a zoo of {}", names.len());
+    assert!(names.len() >= 60, "a zoo of {}", names.len());
     let mut wrong = Vec::new();
     for specimen in &specimens {
-        let fate = meet(&sandbox, &specimen.bytes).await;
+        let fate = meet(&sandbox, &specimen.bytes, specimen.config).await;
         let right = match (&fate, specimen.layer) {
             (Fate::Stopped(layer, words), Some(expected)) => *layer == expected && words.contains(specimen.says),
             (Fate::Served, None) => true,
@@ -182,6 +186,6 @@ async fn every_specimen_is_stopped_where_it_should_be() {
 async fn what_the_forge_makes_is_honest_until_it_is_changed() {
     let sandbox = sandbox(None, Duration::from_secs(60));
     for guest in [Guest::template(), Guest::policy()] {
-        assert_eq!(meet(&sandbox, &guest.build()).await, Fate::Served);
+        assert_eq!(meet(&sandbox, &guest.build(), "{}").await, Fate::Served);
     }
 }

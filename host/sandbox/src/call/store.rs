@@ -18,7 +18,7 @@ use crate::error::CallError;
 use crate::guest_log::{GuestLog, LogLevel};
 use crate::limiter::{MemoryExhausted, MemoryLimiter};
 use crate::pace::Pace;
-use crate::wasi::{Given, Wasi};
+use crate::wasi::{Given, PrintedTooMuch, Wasi};
 
 /// Ticks after which a call may be long: at least one whole tick.
 const FIRST_SLICE_TICKS: u64 = 2;
@@ -235,6 +235,9 @@ fn explain(error: &wasmtime::Error, limits: &CallLimits, fuel: u64, state: &Call
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return CallError::Host(format!("the pool of instances is used up: {error:#}"));
+    }
+    if error.is::<PrintedTooMuch>() {
+        return CallError::OutputTooLarge(limits.output_bytes);
     }
     if error.is::<Stalled>() {
         return CallError::Stalled;

@@ -21,6 +21,8 @@ use crate::call::CallState;
 const READING: u64 = 10_000;
 /// Nanoseconds at the start of a call. Go takes 0 for a broken clock and ends.
 const START: u64 = 1_000_000_000;
+/// How often a guest may wait: waiting costs the host more than the guest.
+const MAX_TIMERS: u64 = 10_000;
 
 /// A wall clock that stands still.
 pub(super) struct FixedWallClock {
@@ -74,10 +76,13 @@ impl Clock {
         time.now
     }
 
-    fn timer(&self, due: u64) -> Timer {
+    fn timer(&self, due: u64) -> wasmtime::Result<Timer> {
         let mut time = self.time();
-        time.timers = time.timers.saturating_add(1);
-        Timer { clock: self.clone(), due, number: time.timers }
+        if time.timers == MAX_TIMERS {
+            return Err(wasmtime::format_err!("it waits for the clock more than {MAX_TIMERS} times"));
+        }
+        time.timers += 1;
+        Ok(Timer { clock: self.clone(), due, number: time.timers })
     }
 }
 
@@ -134,7 +139,7 @@ impl monotonic_clock::Host for CallState {
 
     fn subscribe_instant(&mut self, when: monotonic_clock::Instant) -> wasmtime::Result<Resource<DynPollable>> {
         let wasi = self.wasi();
-        let timer = wasi.table.push(wasi.clock.timer(when))?;
+        let timer = wasi.table.push(wasi.clock.timer(when)?)?;
         subscribe(&mut wasi.table, timer)
     }
 
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn waiting_for_two_timers_jumps_to_the_earlier() {
         let clock = Clock::default();
-        let (mut late, mut early) = (clock.timer(START + 2_000), clock.timer(START + 1_000));
+        let (mut late, mut early) = (clock.timer(START + 2_000).unwrap(), clock.timer(START + 1_000).unwrap());
         let mut context = Context::from_waker(Waker::noop());
         let (mut late, mut early) = (pin!(late.ready()), pin!(early.ready()));
         assert!(late.as_mut().poll(&mut context).is_pending());
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn a_timer_that_is_no_longer_awaited_holds_up_nobody() {
         let clock = Clock::default();
-        let (mut given_up, mut next) = (clock.timer(START + 1), clock.timer(START + 1_000));
+        let (mut given_up, mut next) = (clock.timer(START + 1).unwrap(), clock.timer(START + 1_000).unwrap());
         let mut context = Context::from_waker(Waker::noop());
         assert!(pin!(given_up.ready()).poll(&mut context).is_pending());
         let mut next = pin!(next.ready());

@@ -25,6 +25,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use self::clock::{Clock, FixedWallClock};
 pub(crate) use self::imports::{Unsupported, check};
 use self::network::NoHttp;
+pub(crate) use self::output::PrintedTooMuch;
 use self::output::{Output, Stderr, Stdout};
 use crate::call::CallState;
 use crate::config::CallLimits;
@@ -78,7 +79,7 @@ pub(crate) struct Wasi {
 
 impl Wasi {
     pub(crate) fn new(given: &Given, limits: &CallLimits) -> Self {
-        let output = Output::new(limits.log_lines, limits.log_line_bytes);
+        let output = Output::new(limits);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let mut seeds = given.random(2);

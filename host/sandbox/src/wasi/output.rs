@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::io::{AsyncWrite, empty};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+use crate::config::CallLimits;
 use crate::guest_log::{GuestLog, LogLevel};
 
 /// Bytes a guest may write at once. Toolchains write 4 KiB at a time.
@@ -20,6 +21,8 @@ const KEPT_LINES: usize = 40;
 pub(super) struct Output(Arc<Mutex<Printed>>);
 
 struct Printed {
+    /// Bytes that may still be printed: each write costs the host more than the guest.
+    left: usize,
     max_lines: usize,
     max_line_bytes: usize,
     lines: Vec<(LogLevel, String)>,
@@ -37,8 +40,10 @@ struct Line {
 }
 
 impl Output {
-    pub(super) fn new(max_lines: usize, max_line_bytes: usize) -> Self {
+    pub(super) fn new(limits: &CallLimits) -> Self {
+        let (max_lines, max_line_bytes) = (limits.log_lines, limits.log_line_bytes);
         Self(Arc::new(Mutex::new(Printed {
+            left: limits.output_bytes,
             max_lines,
             max_line_bytes,
             lines: Vec::new(),
@@ -74,8 +79,9 @@ impl Output {
         (!text.trim().is_empty()).then_some(text)
     }
 
-    fn write(&self, level: LogLevel, bytes: &[u8]) {
+    fn write(&self, level: LogLevel, bytes: &[u8]) -> Result<(), PrintedTooMuch> {
         let mut printed = self.printed();
+        printed.left = printed.left.checked_sub(bytes.len()).ok_or(PrintedTooMuch)?;
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, after) = rest.split_at(end);
@@ -84,8 +90,14 @@ impl Output {
             rest = after.get(1..).unwrap_or_default();
         }
         printed.append(level, rest);
+        Ok(())
     }
 }
+
+/// Marks the error with which a guest is stopped that prints more than it may.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the guest prints more than it may")]
+pub(crate) struct PrintedTooMuch;
 
 impl Printed {
     fn line(&mut self, level: LogLevel) -> &mut Line {
@@ -174,8 +186,7 @@ impl Pollable for Stream {
 #[async_trait::async_trait]
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.output.write(self.level, &bytes);
-        Ok(())
+        self.output.write(self.level, &bytes).map_err(|error| StreamError::Trap(error.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -193,12 +204,16 @@ mod tests {
 
     use super::*;
 
+    fn output(log_lines: usize, log_line_bytes: usize) -> Output {
+        Output::new(&CallLimits { log_lines, log_line_bytes, output_bytes: 1 << 20, ..CallLimits::default() })
+    }
+
     #[test]
     fn output_becomes_lines_whatever_the_pieces() {
-        let output = Output::new(10, 20);
-        output.write(LogLevel::Info, b"one\ntw");
-        output.write(LogLevel::Warn, b"Traceback\r\n\n  ValueError: 7");
-        output.write(LogLevel::Info, b"o\n");
+        let output = output(10, 20);
+        output.write(LogLevel::Info, b"one\ntw").unwrap();
+        output.write(LogLevel::Warn, b"Traceback\r\n\n  ValueError: 7").unwrap();
+        output.write(LogLevel::Info, b"o\n").unwrap();
         let mut log = GuestLog::new(10, 20);
         output.move_to(&mut log);
         let lines: Vec<_> = log.lines.iter().map(|line| (line.level, line.message.as_str())).collect();
@@ -209,15 +224,23 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_and_not_kept() {
-        let output = Output::new(3, 8);
+        let output = output(3, 8);
         for _ in 0..1000 {
-            output.write(LogLevel::Info, b"line\n");
-            output.write(LogLevel::Warn, &[b'x'; 100]);
+            output.write(LogLevel::Info, b"line\n").unwrap();
+            output.write(LogLevel::Warn, &[b'x'; 100]).unwrap();
         }
         let mut log = GuestLog::new(3, 8);
         output.move_to(&mut log);
         assert!(log.lines.len() <= 3, "{log:?}");
         assert!(log.dropped >= 997, "{log:?}");
         assert!(output.printed().stderr.bytes.len() <= 9);
+    }
+
+    #[test]
+    fn printing_ends_where_it_costs_too_much() {
+        let output = output(3, 8);
+        output.write(LogLevel::Info, &[b'x'; 1 << 20]).unwrap();
+        output.write(LogLevel::Info, b"").unwrap();
+        output.write(LogLevel::Warn, b"x").unwrap_err();
     }
 }
