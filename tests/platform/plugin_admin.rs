@@ -105,7 +105,7 @@ async fn what_is_wrong_is_refused_with_the_reason_and_what_serves_goes_on() {
         assert_eq!(answer.status, status, "{what}: {}", answer.text);
         assert!(answer.json()["detail"].as_str().unwrap().contains(says), "{what}: {}", answer.text);
     }
-    // The same version with other contents is a rebuild where it comes the same way, and a mistake where it does not.
+    // One version has one digest, whichever way the other contents come.
     std::fs::write(server.plugins().join("other.wasm"), &other_contents).unwrap();
     eventually("the file is rejected", Duration::from_secs(20), || async {
         let listed = server.http.get("/api/v1/plugins").await.json();
@@ -117,7 +117,9 @@ async fn what_is_wrong_is_refused_with_the_reason_and_what_serves_goes_on() {
         }
     })
     .await;
-    upload(&server.http, other_contents).await.expect(201);
+    let refused = upload(&server.http, other_contents).await.expect(409).to_string();
+    assert_eq!(refused.matches("sha256:").count() % 2, 0, "both digests are named: {refused}");
+    assert!(refused.contains("offered is sha256:"), "{refused}");
     assert_eq!(plans(&server, "ruby").await, 200);
     assert_eq!(plans(&server, "node").await, 200);
 

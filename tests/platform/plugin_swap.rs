@@ -102,7 +102,7 @@ async fn a_dropped_in_template_is_planned_at_once_and_gone_when_it_is_taken_out_
     std::fs::remove_file(server.plugins().join("ruby.wasm")).expect("it is there");
     eventually("what was taken out is not in use", Duration::from_secs(20), || async {
         let plugin = server.http.get("/api/v1/plugins/ruby").await.json();
-        if plugin["state"] == "taken-out" { Ok(()) } else { Err(plugin.to_string()) }
+        if plugin["state"] == "removed" { Ok(()) } else { Err(plugin.to_string()) }
     })
     .await;
     server.http.post("/api/v1/tenant/plan", &plan("ruby")).await.expect(422);

@@ -1,7 +1,8 @@
 //! Installed plugins: which versions there are, which one is in use, and what an administrator decided about it.
 //!
-//! [`Inventory`] is all of it at one moment. It is changed by [`Change`]s alone, and [`Inventory::offer`] decides,
-//! without any IO, which changes a version that turns up asks for.
+//! [`Inventory`] is all of it at one moment. It is changed by [`Change`]s alone. [`Inventory::arrive`] and
+//! [`Inventory::depart`] decide, without any IO, which changes follow when a version turns up or its file is removed: the
+//! highest version that is present is in use, unless a rollback holds another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,11 +33,11 @@ pub struct Installed {
     pub configuration: Option<serde_json::Value>,
     /// Whom it serves; everybody where absent.
     pub organizations: Option<BTreeSet<OrgId>>,
-    /// Digest of the version in use. None once the file it came from was taken out of the folder.
+    /// Digest of the version in use. None where no version is present.
     pub active: Option<String>,
     /// Digest of the version that was in use before, which a rollback goes back to.
     pub previous: Option<String>,
-    /// The highest version that was ever in use: nothing below it comes into use by itself.
+    /// The highest version that was ever in use.
     pub highest: Version,
     /// Every version whose bytes are kept, by digest.
     pub versions: BTreeMap<String, InstalledVersion>,
@@ -73,6 +74,79 @@ pub enum Source {
         /// As it was asked for.
         reference: String,
     },
+    /// A file that another version has replaced since. A rollback may use it.
+    Replaced {
+        /// Which server's.
+        server: String,
+        /// Relative to the folder.
+        path: String,
+    },
+    /// A file that was removed. Kept for the tenants that were planned with it, and never used again by itself or by a rollback.
+    Removed {
+        /// Which server's.
+        server: String,
+        /// Relative to the folder.
+        path: String,
+    },
+}
+
+impl Source {
+    /// The file of a server's folder that it is, or was.
+    fn file(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Folder { server, path } | Self::Replaced { server, path } | Self::Removed { server, path } => {
+                Some((server, path))
+            }
+            Self::Upload | Self::Registry { .. } => None,
+        }
+    }
+}
+
+impl InstalledVersion {
+    /// Whether it lies in a folder, or was installed by somebody.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        matches!(self.source, Source::Folder { .. } | Source::Upload | Source::Registry { .. })
+    }
+
+    /// Whether its file was removed.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        matches!(self.source, Source::Removed { .. })
+    }
+}
+
+impl Installed {
+    /// A plugin of no versions yet.
+    fn new(kind: &str, highest: &Version) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            enabled: true,
+            configuration: None,
+            organizations: None,
+            active: None,
+            previous: None,
+            highest: highest.clone(),
+            versions: BTreeMap::new(),
+        }
+    }
+
+    /// Digest of the highest version that is present: the one in use, unless a rollback holds another one.
+    #[must_use]
+    pub fn highest_present(&self) -> Option<&String> {
+        let present = self.versions.iter().filter(|(_, version)| version.is_present());
+        let highest = present
+            .max_by(|(_, a), (_, b)| a.version.cmp_precedence(&b.version).then(a.installed_at.cmp(&b.installed_at)));
+        highest.map(|(digest, _)| digest)
+    }
+
+    /// The version in use and a higher one that is present, where a rollback keeps that one out.
+    #[must_use]
+    pub fn held_back(&self) -> Option<(&Version, &Version)> {
+        let version = |digest: &String| self.versions.get(digest).map(|version| &version.version);
+        let (active, highest) = (version(self.active.as_ref()?)?, version(self.highest_present()?)?);
+        active.cmp_precedence(highest).is_lt().then_some((active, highest))
+    }
 }
 
 /// One change of what is installed.
@@ -174,17 +248,6 @@ pub struct Offer<'a> {
     pub source: &'a Source,
 }
 
-/// What becomes of an offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is installed and comes into use.
-    Activate,
-    /// It is installed beside the version in use, which is higher.
-    Beside,
-    /// It is installed already, and nothing changes.
-    Known,
-}
-
 /// Why an offer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OfferRefused {
@@ -202,7 +265,7 @@ pub enum OfferRefused {
     },
     /// Two different components say that they are the same version.
     #[error(
-        "another `{plugin}` {version} is installed already, with other contents ({digest}); give one of them another version, or remove it"
+        "`{plugin}` {version} is installed already, with other contents: installed is {digest}, offered is {offered}; give the new one another version, or uninstall the plugin first (`convergence plugin remove {plugin}`)"
     )]
     SameVersion {
         /// The plugin.
@@ -211,18 +274,26 @@ pub enum OfferRefused {
         version: Version,
         /// Of the one that is installed.
         digest: String,
+        /// Of the other one.
+        offered: String,
     },
 }
 
 impl Inventory {
-    /// Decides what becomes of a version that turned up. A higher version comes into use, a lower one is kept beside
-    /// it: going down is a decision of a person ([`Change::Activate`]). The same version with other contents is taken
-    /// for a rebuild where it comes from the same place, and refused where it does not.
+    /// What follows when a version turns up that passed every check. `add` is the change that installs it; a version that
+    /// is installed already needs none. It comes into use where it is higher than every other one that is present. In the
+    /// place of a file it replaces what lay there, unless the same bytes lie `elsewhere` in the folder.
     ///
     /// # Errors
     /// It must not be installed at all.
-    pub fn offer(&self, offer: &Offer<'_>) -> Result<Verdict, OfferRefused> {
-        let Some(installed) = self.plugins.get(offer.plugin) else { return Ok(Verdict::Activate) };
+    pub fn arrive(
+        &self,
+        offer: &Offer<'_>,
+        add: Option<Change>,
+        elsewhere: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<Change>, OfferRefused> {
+        let nothing = Installed::new(offer.kind, offer.version);
+        let installed = self.plugins.get(offer.plugin).unwrap_or(&nothing);
         if installed.kind != offer.kind {
             return Err(OfferRefused::OtherKind {
                 plugin: offer.plugin.to_owned(),
@@ -230,32 +301,102 @@ impl Inventory {
                 offered: offer.kind.to_owned(),
             });
         }
-        let order = |version: &Version| offer.version.cmp_precedence(version);
-        let known = installed.versions.contains_key(offer.digest);
-        let in_use = installed.active.as_ref().and_then(|digest| installed.versions.get(digest));
-        let Some(active) = in_use else {
-            // Its file was taken out. What was in use may come back; what is below it does not slip in.
-            return Ok(match (order(&installed.highest).is_ge(), known) {
-                (true, _) => Verdict::Activate,
-                (false, true) => Verdict::Known,
-                (false, false) => Verdict::Beside,
-            });
-        };
-        if known {
-            return Ok(Verdict::Known);
+        let order = |version: &InstalledVersion| offer.version.cmp_precedence(&version.version);
+        let was_present = installed.versions.get(offer.digest).is_some_and(InstalledVersion::is_present);
+        let others =
+            installed.versions.iter().filter(|(digest, version)| *digest != offer.digest && version.is_present());
+        let is_file = matches!(offer.source, Source::Folder { .. });
+        let (replaced, mut others): (Vec<_>, Vec<_>) =
+            others.partition(|(_, version)| is_file && version.source == *offer.source);
+        let plugin = || offer.plugin.to_owned();
+        let mut changes = Vec::new();
+        let mut lost = BTreeSet::new();
+        for (digest, version) in replaced {
+            let Source::Folder { server, path } = version.source.clone() else { continue };
+            let source = if let Some(path) = elsewhere(digest) {
+                others.push((digest, version));
+                Source::Folder { server, path }
+            } else {
+                // A rebuild: of two files of one version there is one.
+                let is_rebuild = order(version).is_eq();
+                // What a rollback holds stays in use when its file is overwritten; a rollback would find it, too.
+                if is_rebuild || installed.held_back().is_none() {
+                    lost.insert(digest);
+                }
+                if is_rebuild { Source::Removed { server, path } } else { Source::Replaced { server, path } }
+            };
+            changes.push(Change::Move { plugin: plugin(), digest: digest.clone(), source });
         }
-        let twin = installed.versions.iter().find(|(_, version)| order(&version.version).is_eq());
-        if let Some((twin, version)) = twin
-            && version.source != *offer.source
-        {
+        if let Some((twin, version)) = others.iter().find(|(_, version)| order(version).is_eq()) {
             return Err(OfferRefused::SameVersion {
                 plugin: offer.plugin.to_owned(),
                 version: version.version.clone(),
-                digest: twin.clone(),
+                digest: (*twin).clone(),
+                offered: offer.digest.to_owned(),
             });
         }
-        let rises = order(&active.version).is_ge() && order(&installed.highest).is_ge();
-        Ok(if rises { Verdict::Activate } else { Verdict::Beside })
+        match add {
+            Some(add) => changes.push(add),
+            None if !was_present => {
+                changes.push(Change::Move {
+                    plugin: plugin(),
+                    digest: offer.digest.to_owned(),
+                    source: offer.source.clone(),
+                });
+            }
+            None => {}
+        }
+        let stays = installed.active.as_ref().is_some_and(|active| !lost.contains(active));
+        let active = if !stays {
+            self.after(&changes, offer.plugin).and_then(|installed| installed.highest_present().cloned())
+        } else if !was_present && others.iter().all(|(_, version)| order(version).is_gt()) {
+            Some(offer.digest.to_owned())
+        } else {
+            installed.active.clone()
+        };
+        if active != installed.active {
+            changes.push(Change::Activate { plugin: plugin(), digest: active });
+        }
+        Ok(changes)
+    }
+
+    /// What follows when a file of a server's folder is removed. `elsewhere` tells where else in that folder the same bytes
+    /// lie. The highest version that is still present comes into the place of what was in use.
+    #[must_use]
+    pub fn depart(&self, server: &str, path: &str, elsewhere: impl Fn(&str) -> Option<String>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (plugin, installed) in &self.plugins {
+            let mut moves = Vec::new();
+            for (digest, version) in &installed.versions {
+                if version.is_removed() || version.source.file() != Some((server, path)) {
+                    continue;
+                }
+                let (plugin, digest, server) = (plugin.clone(), digest.clone(), server.to_owned());
+                let source = match elsewhere(&digest) {
+                    Some(path) => Source::Folder { server, path },
+                    None => Source::Removed { server, path: path.to_owned() },
+                };
+                moves.push(Change::Move { plugin, digest, source });
+            }
+            let Some(after) = self.after(&moves, plugin) else { continue };
+            let active = after.active.as_ref().and_then(|digest| after.versions.get(digest));
+            let lost = active.is_none_or(InstalledVersion::is_removed) && installed.active.is_some();
+            changes.extend(moves);
+            if lost {
+                changes.push(Change::Activate { plugin: plugin.clone(), digest: after.highest_present().cloned() });
+            }
+        }
+        changes
+    }
+
+    /// A plugin once these changes were carried out.
+    fn after(&self, changes: &[Change], plugin: &str) -> Option<Installed> {
+        let mut after = Self { seq: self.seq, plugins: BTreeMap::new() };
+        if let Some(installed) = self.plugins.get(plugin) {
+            after.plugins.insert(plugin.to_owned(), installed.clone());
+        }
+        changes.iter().for_each(|change| after.apply(change));
+        after.plugins.remove(plugin)
     }
 
     /// Carries a change out. One about what is not there changes nothing.
@@ -263,16 +404,8 @@ impl Inventory {
         self.seq += 1;
         let plugin = change.plugin();
         if let Change::Add { kind, digest, version, .. } = change {
-            let installed = self.plugins.entry(plugin.to_owned()).or_insert_with(|| Installed {
-                kind: kind.clone(),
-                enabled: true,
-                configuration: None,
-                organizations: None,
-                active: None,
-                previous: None,
-                highest: version.version.clone(),
-                versions: BTreeMap::new(),
-            });
+            let new = || Installed::new(kind, &version.version);
+            let installed = self.plugins.entry(plugin.to_owned()).or_insert_with(new);
             installed.versions.insert(digest.clone(), version.clone());
             return;
         }
@@ -313,100 +446,5 @@ impl Inventory {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
-    use super::*;
-
-    fn file(path: &str) -> Source {
-        Source::Folder { server: "one".to_owned(), path: path.to_owned() }
-    }
-
-    fn version(text: &str) -> Version {
-        Version::parse(text).unwrap()
-    }
-
-    /// Offers a version and carries out what is decided.
-    fn drop_in(
-        state: &mut Inventory,
-        kind: &str,
-        digest: &str,
-        number: &str,
-        source: &Source,
-    ) -> Result<Verdict, OfferRefused> {
-        let number = version(number);
-        let verdict = state.offer(&Offer { plugin: "ruby", kind, digest, version: &number, source })?;
-        let (plugin, digest) = ("ruby".to_owned(), digest.to_owned());
-        if verdict != Verdict::Known {
-            let version = InstalledVersion {
-                version: number,
-                source: source.clone(),
-                signature: None,
-                installed_at: Timestamp::UNIX_EPOCH,
-            };
-            let (plugin, digest, kind) = (plugin.clone(), digest.clone(), kind.to_owned());
-            state.apply(&Change::Add { plugin, kind, digest, version, bytes: Arc::default() });
-        }
-        if verdict == Verdict::Activate {
-            state.apply(&Change::Activate { plugin, digest: Some(digest) });
-        }
-        Ok(verdict)
-    }
-
-    fn active(state: &Inventory) -> Option<&str> {
-        state.plugins["ruby"].active.as_deref()
-    }
-
-    #[test]
-    fn a_higher_version_comes_into_use_and_a_lower_one_waits() {
-        let mut state = Inventory::default();
-        assert_eq!(drop_in(&mut state, "template", "b", "1.1.0", &file("b.wasm")), Ok(Verdict::Activate));
-        assert_eq!(drop_in(&mut state, "template", "a", "1.0.0", &file("a.wasm")), Ok(Verdict::Beside));
-        assert_eq!(active(&state), Some("b"));
-        assert_eq!(drop_in(&mut state, "template", "c", "1.2.0", &Source::Upload), Ok(Verdict::Activate));
-        assert_eq!(active(&state), Some("c"));
-        assert_eq!(state.plugins["ruby"].previous.as_deref(), Some("b"));
-    }
-
-    #[test]
-    fn a_rollback_holds_until_something_new_turns_up() {
-        let mut state = Inventory::default();
-        drop_in(&mut state, "template", "a", "1.0.0", &file("ruby.wasm")).unwrap();
-        drop_in(&mut state, "template", "b", "1.1.0", &file("ruby.wasm")).unwrap();
-        state.apply(&Change::Activate { plugin: "ruby".to_owned(), digest: Some("a".to_owned()) });
-        assert_eq!(drop_in(&mut state, "template", "b", "1.1.0", &file("ruby.wasm")), Ok(Verdict::Known));
-        assert_eq!(active(&state), Some("a"), "the same file at the next start");
-        // Above what runs and below what ran: still a step down from where the operator has been.
-        assert_eq!(drop_in(&mut state, "template", "x", "1.0.5", &Source::Upload), Ok(Verdict::Beside));
-        assert_eq!(drop_in(&mut state, "template", "c", "1.1.1", &file("ruby.wasm")), Ok(Verdict::Activate));
-    }
-
-    #[test]
-    fn what_was_taken_out_makes_no_room_for_something_lower() {
-        let mut state = Inventory::default();
-        drop_in(&mut state, "template", "b", "1.1.0", &file("ruby.wasm")).unwrap();
-        state.apply(&Change::Activate { plugin: "ruby".to_owned(), digest: None });
-        assert_eq!(drop_in(&mut state, "template", "a", "1.0.0", &file("ruby.wasm")), Ok(Verdict::Beside));
-        assert_eq!(active(&state), None);
-        assert_eq!(drop_in(&mut state, "template", "b", "1.1.0", &file("ruby.wasm")), Ok(Verdict::Activate));
-        assert_eq!(active(&state), Some("b"), "the same file came back");
-    }
-
-    #[test]
-    fn a_rebuild_replaces_and_a_double_is_refused() {
-        let mut state = Inventory::default();
-        drop_in(&mut state, "template", "a", "1.0.0", &file("ruby.wasm")).unwrap();
-        assert_eq!(drop_in(&mut state, "template", "b", "1.0.0", &file("ruby.wasm")), Ok(Verdict::Activate));
-        let refused = drop_in(&mut state, "template", "c", "1.0.0", &file("other.wasm")).unwrap_err();
-        assert!(matches!(refused, OfferRefused::SameVersion { .. }), "{refused}");
-        assert_eq!(active(&state), Some("b"));
-    }
-
-    #[test]
-    fn a_policy_cannot_be_replaced_by_a_template_of_its_name() {
-        let mut state = Inventory::default();
-        drop_in(&mut state, "policy", "a", "1.0.0", &file("limits.wasm")).unwrap();
-        let refused = drop_in(&mut state, "template", "b", "2.0.0", &file("limits.wasm")).unwrap_err();
-        assert!(matches!(refused, OfferRefused::OtherKind { .. }), "{refused}");
-    }
-}
+#[path = "plugin_tests.rs"]
+mod tests;

@@ -28,9 +28,45 @@ pub enum Decision {
     /// Whom it serves, or `None` for everybody. Not for templates, which serve everybody.
     Bind(Option<BTreeSet<OrgId>>),
     /// Which version is in use: the one before where none is named.
-    Rollback(Option<Version>),
+    Rollback(Option<Choice>),
     /// It is forgotten, and so are its files in the plugins folder.
     Remove,
+}
+
+/// A version of a plugin, as an administrator names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// By its number.
+    Version(Version),
+    /// By the beginning of its digest: `sha256:` and at least eight hexadecimal digits.
+    Digest(String),
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("sha256:") {
+            Some(digits) if digits.len() >= 8 && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) => {
+                Ok(Self::Digest(text.to_owned()))
+            }
+            Some(_) => Err(format!(
+                "{text:?} is not the beginning of a digest: `sha256:` and at least 8 hexadecimal digits in lower case"
+            )),
+            None => {
+                text.parse().map(Self::Version).map_err(|error| format!("{text:?} is not a semantic version: {error}"))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Version(version) => version.fmt(f),
+            Self::Digest(digest) => f.write_str(digest),
+        }
+    }
 }
 
 impl Decision {
@@ -91,8 +127,8 @@ pub enum PluginState {
     Active,
     /// An administrator disabled it.
     Disabled,
-    /// The file it came from was taken out of the plugins folder.
-    TakenOut,
+    /// The last file it came from was removed from the plugins folder.
+    Removed,
     /// It should be asked and cannot be.
     Faulty(String),
 }
@@ -191,6 +227,9 @@ fn decide(inventory: &Inventory, id: &str, decision: &Decision) -> Result<Vec<Ch
         Decision::Bind(organizations) => Change::Bind { plugin, organizations: organizations.clone() },
         Decision::Rollback(version) => {
             let digest = rollback(id, installed, version.as_ref())?;
+            if installed.active.as_ref() == Some(&digest) {
+                return Ok(Vec::new());
+            }
             Change::Activate { plugin, digest: Some(digest) }
         }
         Decision::Remove => Change::Remove { plugin },
@@ -198,24 +237,33 @@ fn decide(inventory: &Inventory, id: &str, decision: &Decision) -> Result<Vec<Ch
     Ok(vec![change])
 }
 
-/// The digest of the version to go back to.
-fn rollback(id: &str, installed: &Installed, wanted: Option<&Version>) -> Result<String, ChangeError> {
+/// The digest of the version to go back to. One whose file was removed is not used again.
+fn rollback(id: &str, installed: &Installed, wanted: Option<&Choice>) -> Result<String, ChangeError> {
+    let kept = || installed.versions.iter().filter(|(_, version)| !version.is_removed());
     let missing = |version: String| {
-        let mut known: Vec<_> = installed.versions.values().map(|v| v.version.clone()).collect();
+        let mut known: Vec<_> = kept().map(|(_, version)| version.version.clone()).collect();
         known.sort();
         known.dedup();
         let known = known.iter().map(ToString::to_string).collect();
         ChangeError::NoSuchVersion { plugin: id.to_owned(), version, known }
     };
-    let Some(wanted) = wanted else {
-        return installed.previous.clone().ok_or_else(|| missing("before this one".to_owned()));
+    let is_wanted = |(digest, version): &(&String, &InstalledVersion)| match wanted {
+        Some(Choice::Version(wanted)) => version.version == *wanted,
+        Some(Choice::Digest(wanted)) => digest.starts_with(wanted.as_str()),
+        None => installed.previous.as_ref() == Some(*digest),
     };
-    // Of several builds of one version the newest that is not in use.
-    let mut builds: Vec<_> = installed.versions.iter().filter(|(_, version)| version.version == *wanted).collect();
-    builds.sort_by_key(|(digest, version)| {
-        (installed.active.as_ref() == Some(digest), std::cmp::Reverse(version.installed_at))
-    });
-    builds.first().map(|(digest, _)| (*digest).clone()).ok_or_else(|| missing(wanted.to_string()))
+    let found: Vec<_> = kept().filter(is_wanted).map(|(digest, _)| digest).collect();
+    match (found.as_slice(), wanted) {
+        ([], None) => Err(missing("before this one".to_owned())),
+        ([], Some(wanted)) => Err(missing(wanted.to_string())),
+        ([digest], _) => Ok((*digest).clone()),
+        (several, wanted) => Err(ChangeError::Refused(format!(
+            "{} versions of `{id}` are meant by {}: {}; name one by more of its digest",
+            several.len(),
+            wanted.map(ToString::to_string).unwrap_or_default(),
+            several.iter().map(|digest| digest.as_str()).collect::<Vec<_>>().join(", ")
+        ))),
+    }
 }
 
 /// The files in this server's folder that the plugin's versions came from.
@@ -231,8 +279,8 @@ fn info(work: &Workbench, registry: &Registry, id: &str, installed: &Installed) 
     let template = registry.templates.iter().find(|template| template.id() == id);
     let state = match (registry.faults.get(id), &installed.active, installed.enabled) {
         (_, _, false) => PluginState::Disabled,
-        (_, None, true) => PluginState::TakenOut,
-        (Some(reason), Some(_), true) => PluginState::Faulty(reason.clone()),
+        (Some(reason), _, true) => PluginState::Faulty(reason.clone()),
+        (None, None, true) => PluginState::Removed,
         (None, Some(_), true) => PluginState::Active,
     };
     let mut versions: Vec<_> =

@@ -76,6 +76,9 @@ impl Catalogue {
         let current = RwLock::new(Arc::new(work.registry(&work.inventory)));
         let catalogue = Self { folder, sandbox, trust, registries, clock, loading, work: Mutex::new(work), current };
         catalogue.look_at_once().await;
+        for decision in catalogue.decisions() {
+            tracing::warn!(target: "plugin", "{decision}");
+        }
         for problem in catalogue.problems() {
             tracing::warn!(target: "plugin", "{problem}");
         }
@@ -130,6 +133,13 @@ impl Catalogue {
             problems.push(format!("no language template is active; put components into {}", self.folder.display()));
         }
         problems
+    }
+
+    /// What administrators decided that keeps a plugin, or the highest version of one, out of use; each with the command
+    /// that changes it.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<String> {
+        self.current().decisions.clone()
     }
 
     /// Every file of the folder, in the order of their paths.

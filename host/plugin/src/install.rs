@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use convergence_model::plugin::{self as model, Change, InstalledVersion, Inventory, Offer, Source};
+use convergence_model::plugin::{Change, InstalledVersion, Inventory, Offer, Source};
 use convergence_sandbox::{Component, Kind};
 use semver::Version;
 use tokio::sync::Semaphore;
@@ -16,7 +16,7 @@ use crate::catalogue::Catalogue;
 use crate::examine::{Examiner, Rejected};
 use crate::folder::{Contents, Look};
 use crate::oci::{self, Pulled, Reference, RegistryError};
-use crate::registry::{Found, is_file};
+use crate::registry::Found;
 use crate::trust;
 use crate::workbench::{ChangeError, Workbench};
 
@@ -219,6 +219,7 @@ impl Catalogue {
         let (description, digest) = (component.description(), component.digest());
         work.lay_out(component.clone());
         let now = self.clock.now();
+        let elsewhere = copies(work, source_path(source));
         work.change(actor, now, |inventory| {
             let offer = Offer {
                 plugin: &description.id,
@@ -227,31 +228,26 @@ impl Catalogue {
                 version: &description.version,
                 source,
             };
-            let verdict = inventory.offer(&offer).map_err(|refused| ChangeError::Refused(refused.to_string()))?;
-            let mut changes = Vec::new();
-            if !is_known(inventory, &description.id, digest, sound.signature.as_ref()) {
-                changes.push(Change::Add {
-                    plugin: description.id.clone(),
-                    kind: component.kind().as_str().to_owned(),
-                    digest: digest.to_owned(),
-                    version: InstalledVersion {
-                        version: description.version.clone(),
-                        source: source.clone(),
-                        signature: sound.signature.clone(),
-                        installed_at: now,
-                    },
-                    bytes: Arc::clone(&sound.bytes),
-                });
-            }
-            if verdict == model::Verdict::Activate {
-                changes.push(Change::Activate { plugin: description.id.clone(), digest: Some(digest.to_owned()) });
-            }
-            Ok(changes)
+            let add = || Change::Add {
+                plugin: description.id.clone(),
+                kind: component.kind().as_str().to_owned(),
+                digest: digest.to_owned(),
+                version: InstalledVersion {
+                    version: description.version.clone(),
+                    source: source.clone(),
+                    signature: sound.signature.clone(),
+                    installed_at: now,
+                },
+                bytes: Arc::clone(&sound.bytes),
+            };
+            let known = is_known(inventory, &description.id, digest, sound.signature.as_ref());
+            let changes = inventory.arrive(&offer, (!known).then(add), |digest| elsewhere(digest));
+            changes.map_err(|refused| ChangeError::Refused(refused.to_string()))
         })
         .await
     }
 
-    /// A file that is installed already came back: what was in use before it was taken out is in use again.
+    /// A file was found whose bytes are installed already.
     async fn revive(
         &self,
         work: &mut Workbench,
@@ -261,51 +257,32 @@ impl Catalogue {
         path: &Path,
     ) -> Result<(), ChangeError> {
         let source = folder_source(work, path);
+        let elsewhere = copies(work, Some(path));
         work.change(FOLDER_ACTOR, self.clock.now(), |inventory| {
             let Some(installed) = inventory.plugins.get(plugin) else { return Ok(Vec::new()) };
             let offer = Offer { plugin, kind: &installed.kind, digest, version, source: &source };
-            let verdict = inventory.offer(&offer).map_err(|refused| ChangeError::Refused(refused.to_string()))?;
-            let activate = Change::Activate { plugin: plugin.to_owned(), digest: Some(digest.to_owned()) };
-            Ok(if verdict == model::Verdict::Activate { vec![activate] } else { Vec::new() })
+            let changes = inventory.arrive(&offer, None, |digest| elsewhere(digest));
+            changes.map_err(|refused| ChangeError::Refused(refused.to_string()))
         })
         .await
     }
 
-    /// A file was taken out. A plugin in use that came from it is no longer in use, unless the same bytes lie elsewhere.
+    /// A file was removed from the folder. The highest version that is still present takes the place of what it held.
     async fn take_out(&self, work: &mut Workbench, path: &Path) {
-        let elsewhere: BTreeMap<String, PathBuf> = work
-            .files
-            .iter()
-            .filter_map(|(path, found)| Some((found.verdict.as_ref().ok()?.clone(), path.clone())))
-            .collect();
+        let elsewhere = copies(work, Some(path));
         let server = work.server.clone();
+        let place = path.to_string_lossy();
         let changed = work
             .change(FOLDER_ACTOR, self.clock.now(), |inventory| {
-                let mut changes = Vec::new();
-                for (plugin, installed) in &inventory.plugins {
-                    for (digest, version) in &installed.versions {
-                        if !is_file(&version.source, &server, path) {
-                            continue;
-                        }
-                        let (plugin, digest) = (plugin.clone(), digest.clone());
-                        if let Some(copy) = elsewhere.get(&digest) {
-                            let path = copy.to_string_lossy().into_owned();
-                            let source = Source::Folder { server: server.clone(), path };
-                            changes.push(Change::Move { plugin, digest, source });
-                        } else if installed.active.as_ref() == Some(&digest) {
-                            changes.push(Change::Activate { plugin, digest: None });
-                        }
-                    }
-                }
-                Ok(changes)
+                Ok(inventory.depart(&server, &place, |digest| elsewhere(digest)))
             })
             .await;
         match changed {
             Ok(()) => {
-                tracing::info!(target: "plugin", file = %path.display(), "a file of the plugins folder was taken out");
+                tracing::info!(target: "plugin", file = %path.display(), "a file of the plugins folder was removed");
             }
             Err(error) => {
-                tracing::warn!(target: "plugin", file = %path.display(), %error, "a file was taken out, and what it held stays in use");
+                tracing::warn!(target: "plugin", file = %path.display(), %error, "a file of the plugins folder was removed, and what it held stays in use");
             }
         }
     }
@@ -363,6 +340,20 @@ impl Catalogue {
         }
         candidates
     }
+}
+
+/// Tells where in the folder the bytes of a digest lie, beside the file at `path`.
+fn copies(work: &Workbench, path: Option<&Path>) -> impl Fn(&str) -> Option<String> + use<> {
+    let others = work.files.iter().filter(|(other, _)| Some(other.as_path()) != path);
+    let copies: BTreeMap<String, String> = others
+        .filter_map(|(path, found)| Some((found.verdict.as_ref().ok()?.clone(), path.to_string_lossy().into_owned())))
+        .collect();
+    move |digest| copies.get(digest).cloned()
+}
+
+/// The file of a folder that a version comes from.
+fn source_path(source: &Source) -> Option<&Path> {
+    if let Source::Folder { path, .. } = source { Some(Path::new(path)) } else { None }
 }
 
 fn folder_source(work: &Workbench, path: &Path) -> Source {

@@ -30,7 +30,7 @@ mod template;
 pub mod trust;
 mod workbench;
 
-pub use admin::{Decision, PluginInfo, PluginState, VersionInfo};
+pub use admin::{Choice, Decision, PluginInfo, PluginState, VersionInfo};
 pub use breaker::BreakerState;
 pub use case::{Case, CaseFailure, CaseOutcome, Difference, check_examples, run_examples};
 pub use catalogue::{Catalogue, Settings};

@@ -44,7 +44,7 @@ pub enum State {
         /// The version in use.
         by: String,
     },
-    /// Installed, and no version of the plugin is in use: it was disabled, or taken out.
+    /// Installed, and no version of the plugin is in use: it was disabled.
     Idle,
 }
 
@@ -88,6 +88,8 @@ pub(crate) struct Registry {
     pub(crate) faults: BTreeMap<String, String>,
     pub(crate) entries: Vec<FileEntry>,
     pub(crate) problems: Vec<String>,
+    /// What administrators decided that keeps a plugin, or the highest version of one, out of use.
+    pub(crate) decisions: Vec<String>,
     /// A policy that should be asked and cannot be, and why.
     refusing: Option<(String, String)>,
 }
@@ -99,7 +101,18 @@ impl Registry {
         // Who came first keeps what two claim.
         plugins.sort_by_key(|(id, installed)| (installed.versions.values().map(|v| v.installed_at).min(), *id));
         for (id, installed) in plugins {
-            let (true, Some(digest)) = (installed.enabled, &installed.active) else { continue };
+            if !installed.enabled {
+                continue;
+            }
+            let Some(digest) = &installed.active else {
+                // What a policy would deny must not pass because its file is gone. Other kinds are missed by who needs them.
+                if installed.kind == Kind::Policy.as_str() {
+                    registry
+                        .faults
+                        .insert(id.clone(), "its last version was removed from the plugins folder".to_owned());
+                }
+                continue;
+            };
             let activated = match parts.ready.get(digest) {
                 Some(Ok(ready)) => registry.activate(ready, installed, parts.configuration.get(id)),
                 Some(Err(reason)) => Err(reason.clone()),
@@ -182,6 +195,17 @@ impl Registry {
     /// Says what is wrong, and whether nothing can be approved because of it.
     fn complain(&mut self, parts: &Parts<'_>) {
         self.problems.extend_from_slice(parts.folder_problems);
+        for (id, installed) in &parts.inventory.plugins {
+            let kind = &installed.kind;
+            if !installed.enabled {
+                self.decisions
+                    .push(format!("the {kind} `{id}` is disabled: `convergence plugin enable {id}` enables it"));
+            } else if let Some((active, higher)) = installed.held_back() {
+                self.decisions.push(format!(
+                    "the {kind} `{id}` is rolled back to {active}, and {higher} is there: `convergence plugin rollback {id} --to {higher}` uses it"
+                ));
+            }
+        }
         for id in parts.configuration.keys().filter(|id| !parts.inventory.plugins.contains_key(*id)) {
             if !parts.files.values().any(|found| found.plugin.as_ref().is_some_and(|(of, _)| of == id)) {
                 self.problems.push(format!("there is configuration for the plugin `{id}`, which is not installed"));

@@ -154,7 +154,9 @@ impl Workbench {
     /// Whether what is to come into use would work. What merely tidies up is not held up by what does not work already.
     fn try_out(&self, after: &Inventory, changes: &[Change]) -> Result<(), ChangeError> {
         let uses = |change: &&Change| {
-            matches!(change, Change::Activate { .. } | Change::Enable { .. } | Change::Configure { .. })
+            let activates =
+                matches!(change, Change::Activate { digest: Some(_), .. } | Change::Enable { enabled: true, .. });
+            activates || matches!(change, Change::Configure { .. })
         };
         let named: BTreeSet<_> = changes.iter().filter(uses).map(Change::plugin).collect();
         if named.is_empty() {
@@ -202,6 +204,7 @@ impl Workbench {
             let needed = |digest: &String| {
                 installed.active.as_ref() == Some(digest)
                     || installed.previous.as_ref() == Some(digest)
+                    || installed.highest_present() == Some(digest)
                     || offered.contains(digest)
             };
             let mut others: Vec<_> = installed.versions.iter().filter(|(digest, _)| !needed(digest)).collect();

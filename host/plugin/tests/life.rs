@@ -193,7 +193,66 @@ async fn servers_that_share_a_database_share_their_plugins() {
     assert!(serve(&third).await);
     fs::remove_file(folder.path().join("one/node.wasm")).unwrap();
     eventually("both have let go of it", async || !serve(&one).await && !serve(&other).await).await;
-    assert_eq!(other.plugin("node").await.unwrap().state, PluginState::TakenOut);
+    assert_eq!(other.plugin("node").await.unwrap().state, PluginState::Removed);
+    stop.cancel();
+    watching.join_all().await;
+}
+
+/// A component that says it is another version, as long as its own, `0.1.0`.
+fn numbered(mut bytes: Vec<u8>, version: &str) -> Vec<u8> {
+    let own = b"0.1.0";
+    assert_eq!(version.len(), own.len());
+    // Names of interfaces end in `@0.1.0`; the version of the component stands alone.
+    let places: Vec<usize> =
+        (1..bytes.len() - own.len()).filter(|at| bytes[*at..].starts_with(own) && bytes[at - 1] != b'@').collect();
+    assert_eq!(places.len(), 1, "its version occurs once");
+    bytes[places[0]..places[0] + own.len()].copy_from_slice(version.as_bytes());
+    bytes
+}
+
+#[tokio::test]
+async fn a_policy_is_never_silently_off() {
+    let folder = TempDir::new().unwrap();
+    let database = Fresh::new().await;
+    let shelf = Shelf::Database(open(&database).await);
+    let plugins = server("one", folder.path(), shelf, json!({}), TrustSettings::default()).await;
+    let stop = CancellationToken::new();
+    let watching = tokio::task::JoinSet::from_iter([{
+        let (plugins, stop) = (Arc::clone(&plugins), stop.clone());
+        async move { plugins.watch(stop).await }
+    }]);
+    let (own, stray) = (folder.path().join("one/limits.wasm"), folder.path().join("one/stray.wasm"));
+    let in_use = async |version: &str| {
+        let info = plugins.plugin("limits").await;
+        info.is_some_and(|info| info.version.is_some_and(|in_use| in_use.to_string() == version))
+    };
+    fs::write(&own, component("policies/limits")).unwrap();
+    eventually("the policy is in use", async || in_use("0.1.0").await).await;
+    fs::write(&stray, numbered(component("policies/limits"), "9.9.9")).unwrap();
+    eventually("a stray version takes its place", async || in_use("9.9.9").await).await;
+    fs::remove_file(&stray).unwrap();
+    eventually("the policy is in use again", async || in_use("0.1.0").await).await;
+
+    // What was removed cannot be brought back by number, and the version in use cannot become another.
+    let gone = Decision::Rollback(Some("9.9.9".parse().unwrap()));
+    plugins.decide("limits", &gone, "admin").await.unwrap_err();
+    let other = numbered(component("policies/limits"), "0.1.0").into_iter().chain([0, 1, 0]).collect();
+    let refused = plugins.install(other, None, Source::Upload, "admin").await.unwrap_err().to_string();
+    assert!(refused.contains("is installed already, with other contents"), "{refused}");
+
+    // Without any version it refuses what it would have judged, and says why, until somebody decides otherwise.
+    fs::remove_file(&own).unwrap();
+    let refuses = || plugins.snapshot().rejected_policy().is_some();
+    eventually("nothing is approved", async || refuses()).await;
+    let state = plugins.plugin("limits").await.unwrap().state;
+    assert!(matches!(&state, PluginState::Faulty(reason) if reason.contains("was removed")), "{state:?}");
+    plugins.decide("limits", &Decision::Enable(false), "admin").await.unwrap();
+    assert!(!refuses(), "an administrator disabled it");
+    assert!(plugins.decisions()[0].contains("`limits` is disabled"), "{:?}", plugins.decisions());
+    fs::write(&own, component("policies/limits")).unwrap();
+    eventually("it is found again", async || in_use("0.1.0").await).await;
+    plugins.decide("limits", &Decision::Enable(true), "admin").await.unwrap();
+    assert_eq!(plugins.decisions(), Vec::<String>::new());
     stop.cancel();
     watching.join_all().await;
 }

@@ -15,9 +15,7 @@ fn imports() -> Vec<Specimen> {
         let text = format!("(component {field} {})", forge::shell_fields(&POLICY));
         Specimen::new(name, layer, says, forge::text(&text))
     };
-    let importing = |name, says, import: &str| {
-        with(name, Imports, says, &format!("(import \"{import}\" (instance))"))
-    };
+    let importing = |name, says, import: &str| with(name, Imports, says, &format!("(import \"{import}\" (instance))"));
     vec![
         importing("wants WASI 0.3", "WASI 0.2 only", "wasi:cli/environment@0.3.0"),
         importing("wants WASI of no version", "WASI 0.2 only", "wasi:cli/environment"),
@@ -38,14 +36,24 @@ fn imports() -> Vec<Specimen> {
             "wasi:cli/environment",
             r#"(import "wasi:cli/environment@0.2.6" (instance (export "set-environment" (func (param "name" string)))))"#,
         ),
-        with("has tasks of its own", Structure, "without (with componentize-qjs", "(core func (canon backpressure.inc))"),
+        with(
+            "has tasks of its own",
+            Structure,
+            "without (with componentize-qjs",
+            "(core func (canon backpressure.inc))",
+        ),
         Specimen::new(
             "a component inside a component",
             Structure,
             "exports nothing",
             forge::text("(component (component))"),
         ),
-        Specimen::new("a command line program", Structure, "not a plugin of a kind", forge::shell(&["wasi:cli/run@0.2.0"])),
+        Specimen::new(
+            "a command line program",
+            Structure,
+            "not a plugin of a kind",
+            forge::shell(&["wasi:cli/run@0.2.0"]),
+        ),
     ]
 }
 

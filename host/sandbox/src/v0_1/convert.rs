@@ -8,8 +8,12 @@ use convergence_model::policy::{self, Review};
 use super::bindings::policy::convergence::policy::policy_types as wit_policy;
 use super::bindings::template::convergence::plugin::plugin_types as wit_plugin;
 use super::bindings::template::convergence::template::template_types as wit;
+use super::text;
 use crate::component::{Example, RawDescription};
-use crate::error::{PluginError, PluginFieldError};
+use crate::error::{CallError, PluginError, PluginFieldError};
+
+/// What the contract says of codes.
+pub(super) const CODE_IS_A_SLUG: &str = "it must be a slug such as `memory-above-maximum`";
 
 pub(crate) fn description(from: wit_plugin::Description) -> RawDescription {
     let example = |from: wit_plugin::Example| Example {
@@ -32,13 +36,15 @@ pub(crate) fn description(from: wit_plugin::Description) -> RawDescription {
 
 pub(crate) fn plugin_error(from: wit_plugin::PluginError) -> PluginError {
     let fields = |errors: Vec<wit_plugin::FieldError>| {
-        errors.into_iter().map(|error| PluginFieldError { path: error.path, message: error.message }).collect()
+        let cleaned = errors.into_iter().map(|error| (text::path(&error.path), text::one_line(&error.message)));
+        let (kept, _) = text::counted(cleaned.collect());
+        kept.into_iter().map(|((path, message), _)| PluginFieldError { path, message }).collect()
     };
     match from {
         wit_plugin::PluginError::InvalidConfig(errors) => PluginError::InvalidConfig(fields(errors)),
         wit_plugin::PluginError::InvalidInput(errors) => PluginError::InvalidInput(fields(errors)),
-        wit_plugin::PluginError::Unsupported(message) => PluginError::Unsupported(message),
-        wit_plugin::PluginError::Internal(message) => PluginError::Internal(message),
+        wit_plugin::PluginError::Unsupported(message) => PluginError::Unsupported(text::one_line(&message)),
+        wit_plugin::PluginError::Internal(message) => PluginError::Internal(text::one_line(&message)),
     }
 }
 
@@ -270,18 +276,30 @@ fn limits(from: wit_policy::Limits) -> Limits {
     }
 }
 
-pub(crate) fn verdict(from: wit_policy::Verdict) -> policy::Verdict {
-    let violation = |from: wit_policy::Violation| Violation {
-        path: from.path,
-        code: from.code,
-        message: from.message,
-        severity: match from.severity {
-            wit_policy::Severity::Deny => Severity::Deny,
-            wit_policy::Severity::Warn => Severity::Warn,
-        },
-    };
-    policy::Verdict {
-        violations: from.violations.into_iter().map(violation).collect(),
-        tightened: from.tightened.map(limits),
+/// What a policy answered, cleaned: of equal violations one is passed on, with how often there was.
+pub(crate) fn verdict(from: wit_policy::Verdict) -> Result<policy::Verdict, CallError> {
+    let mut said = Vec::new();
+    for violation in from.violations {
+        if !text::is_slug(&violation.code) {
+            let code = text::path(&violation.code);
+            return Err(CallError::InvalidAnswer(format!("the code of a violation is {code:?}; {CODE_IS_A_SLUG}")));
+        }
+        let denies = violation.severity == wit_policy::Severity::Deny;
+        // What refuses comes first, so that a flood of warnings hides no refusal.
+        said.push((!denies, text::path(&violation.path), violation.code, text::one_line(&violation.message)));
     }
+    said.sort_by_key(|(warns, ..)| *warns);
+    let (kept, more) = text::counted(said);
+    let mut violations: Vec<Violation> = Vec::new();
+    for ((warns, path, code, message), times) in kept {
+        let message = if times > 1 { format!("{message} ({times} times)") } else { message };
+        let severity = if warns { Severity::Warn } else { Severity::Deny };
+        violations.push(Violation { path, code, message, severity });
+    }
+    if more > 0
+        && let Some(last) = violations.last_mut()
+    {
+        last.message.push_str(&format!(" (and {more} more violations)"));
+    }
+    Ok(policy::Verdict { violations, tightened: from.tightened.map(limits) })
 }

@@ -7,6 +7,7 @@ mod math;
 pub(crate) mod policy;
 mod rating;
 pub(crate) mod template;
+mod text;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

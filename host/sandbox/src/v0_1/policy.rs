@@ -13,7 +13,7 @@ use wasmtime::component::HasSelf;
 use super::bindings::policy::convergence::policy::policy_types as wit;
 use super::bindings::policy::{ValidationPolicy, ValidationPolicyPre};
 use super::bindings::template::convergence::plugin::plugin_types;
-use super::{Compiled, convert, hash};
+use super::{Compiled, convert, hash, text};
 use crate::call::{CallState, Calls, Question, Reported};
 use crate::component::{self, Loaded, RawDescription};
 use crate::error::{CallError, LoadError};
@@ -68,7 +68,7 @@ impl Policy {
         let reported = self.loaded.ask(question).await;
         let asked = review.limits;
         reported.and_then(|answer| {
-            let verdict = answer.map(convert::verdict).map_err(convert::plugin_error)?;
+            let verdict = convert::verdict(answer.map_err(convert::plugin_error)?)?;
             match verdict.tightened {
                 Some(limits) if widens(limits, asked) => {
                     Err(CallError::InvalidAnswer(format!("{NEVER_WIDEN}: asked for {asked:?}, answered {limits:?}")))
@@ -83,6 +83,12 @@ const NEVER_WIDEN: &str = "a policy may tighten limits, never widen them";
 
 /// The same of a verdict in JSON. Both have been through the types of the contract.
 fn check_json(review: &Value, verdict: &Value) -> Result<(), String> {
+    let violations = verdict.get("violations").and_then(Value::as_array).into_iter().flatten();
+    for code in violations.filter_map(|violation| violation.get("code")?.as_str()) {
+        if !text::is_slug(code) {
+            return Err(format!("the code of a violation is {code:?}; {}", convert::CODE_IS_A_SLUG));
+        }
+    }
     let Some(answered) = verdict.get("tightened").and_then(Value::as_object) else { return Ok(()) };
     let asked = |name: &str| review.get("limits").and_then(|limits| limits.get(name)?.as_u64());
     match answered.iter().find(|(name, limit)| limit.as_u64() > asked(name)) {

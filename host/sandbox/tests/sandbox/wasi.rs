@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use convergence_model::plan::PlanRequest;
-use convergence_sandbox::{CallError, CallLimits, CallReport, LoadError, LogLevel, Pooling, Sandbox, SandboxConfig, Wasi};
+use convergence_sandbox::{
+    CallError, CallLimits, CallReport, LoadError, LogLevel, Pooling, Sandbox, SandboxConfig, Wasi,
+};
 use jiff::Timestamp;
 
 use super::{component, limits, request, sandbox_with, template_with};
@@ -62,12 +64,16 @@ async fn the_same_input_shows_the_same() {
 
     let other = observed(&PlanRequest { tenant_name: "other-app".to_owned(), ..asked.clone() }).await;
     let random = |seen: &[String]| -> Vec<String> {
-        seen.iter().filter(|line| ["random", "insecure", "seed"].iter().any(|word| line.starts_with(word))).cloned().collect()
+        seen.iter()
+            .filter(|line| ["random", "insecure", "seed"].iter().any(|word| line.starts_with(word)))
+            .cloned()
+            .collect()
     };
     assert_eq!(random(&first).len(), 5, "{first:#?}");
     assert!(random(&first).iter().zip(random(&other)).all(|(a, b)| *a != b), "{first:#?}\n{other:#?}");
 
-    let a_year_later = observed(&PlanRequest { at: Timestamp::from_second(NOON + 365 * 86_400).unwrap(), ..asked }).await;
+    let a_year_later =
+        observed(&PlanRequest { at: Timestamp::from_second(NOON + 365 * 86_400).unwrap(), ..asked }).await;
     assert_eq!(random(&first), random(&a_year_later), "time is no input");
 }
 
@@ -87,11 +93,8 @@ async fn what_is_printed_goes_to_the_log_in_order() {
     let (answer, report) = doing(limits(), "print").await;
     answer.unwrap();
     let lines: Vec<_> = report.log.lines.iter().map(|line| (line.level, line.message.as_str())).collect();
-    let expected = [
-        (LogLevel::Info, "to standard output"),
-        (LogLevel::Warn, "to standard error"),
-        (LogLevel::Info, "to the log"),
-    ];
+    let expected =
+        [(LogLevel::Info, "to standard output"), (LogLevel::Warn, "to standard error"), (LogLevel::Info, "to the log")];
     assert_eq!(lines, expected);
 }
 

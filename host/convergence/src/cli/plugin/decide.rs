@@ -69,7 +69,8 @@ pub(crate) struct Bind {
 pub(crate) struct Rollback {
     #[command(flatten)]
     plugin: Named,
-    /// Use this version, one of those that `convergence plugin show` lists [default: the previous one].
+    /// Use this version, or the one whose digest begins like this (sha256:…); `convergence plugin show` lists them [default:
+    /// the previous one].
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
 }
@@ -77,7 +78,8 @@ pub(crate) struct Rollback {
 /// Enables or disables a plugin.
 pub(super) async fn enable(client: &Client, arguments: &Plain, on: bool, output: &Output) -> Result<(), Failure> {
     let path = arguments.plugin.path(if on { "/enable" } else { "/disable" });
-    shown(client, client.request(Method::POST, &path), output).await
+    let already = if on { "not disabled" } else { "disabled already" };
+    changed(client, &arguments.plugin, client.request(Method::POST, &path), already, output).await
 }
 
 /// Sets a plugin's configuration.
@@ -105,7 +107,7 @@ pub(super) async fn bind(client: &Client, arguments: &Bind, output: &Output) -> 
 pub(super) async fn rollback(client: &Client, arguments: &Rollback, output: &Output) -> Result<(), Failure> {
     let body = arguments.to.as_ref().map_or_else(|| json!({}), |version| json!({ "version": version }));
     let request = client.request(Method::POST, &arguments.plugin.path("/rollback"));
-    shown(client, request.json(&body), output).await
+    changed(client, &arguments.plugin, request.json(&body), "in this version already", output).await
 }
 
 /// Uninstalls a plugin.
@@ -120,6 +122,24 @@ pub(super) async fn remove(client: &Client, arguments: &Remove, output: &Output)
     output.result(&json!({ "removed": arguments.plugin.id }), || {
         format!("plugin {} is uninstalled", arguments.plugin.id)
     });
+    Ok(())
+}
+
+/// Carries a decision out and shows the plugin. One that changes nothing is a failure, so that a script notices.
+async fn changed(
+    client: &Client,
+    plugin: &Named,
+    request: RequestBuilder,
+    already: &str,
+    output: &Output,
+) -> Result<(), Failure> {
+    let in_use = |plugin: &Value| ["state", "digest"].map(|key| plugin.get(key).cloned());
+    let (_, before) = client.json(client.request(Method::GET, &plugin.path(""))).await?;
+    let (_, after) = client.json(request).await?;
+    if in_use(&before) == in_use(&after) {
+        return Err(Failure::Failed(format!("nothing was changed: the plugin {} is {already}", plugin.id)));
+    }
+    output.result(&after, || show::text(&after));
     Ok(())
 }
 

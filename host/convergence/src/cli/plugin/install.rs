@@ -67,10 +67,11 @@ fn text(known: bool, installed: &Value) -> String {
     if installed.get("active") == Some(&Value::Bool(true)) {
         line.push_str(" and in use");
     } else {
-        let in_use = text("/plugin/version");
-        line.push_str(&format!(
-            "; {in_use} stays in use, which is higher. `convergence plugin rollback {id} --to {version}` goes down to it"
-        ));
+        let in_use = match text("/plugin/version") {
+            "" => "no version is in use".to_owned(),
+            in_use => format!("{in_use} stays in use"),
+        };
+        line.push_str(&format!("; {in_use}. `convergence plugin rollback {id} --to {version}` uses {version}"));
     }
     line
 }

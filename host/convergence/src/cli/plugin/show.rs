@@ -27,8 +27,19 @@ pub(super) async fn run(client: &Client, arguments: &Arguments, output: &Output)
 
 /// The plugin, human-readable; also what is shown after a decision about it.
 pub(super) fn text(plugin: &Value) -> String {
-    let shown =
-        ["id", "kind", "name", "summary", "state", "reason", "version", "breaker", "languages", "organizations", "imports"];
+    let shown = [
+        "id",
+        "kind",
+        "name",
+        "summary",
+        "state",
+        "reason",
+        "version",
+        "breaker",
+        "languages",
+        "organizations",
+        "imports",
+    ];
     let mut lines: Vec<String> = shown
         .into_iter()
         .filter_map(|key| {

@@ -136,6 +136,10 @@ fn plugins(app: &App) -> Check {
         detail.push_str("; ");
         detail.push_str(problem);
     }
+    for decision in app.catalogue.decisions() {
+        detail.push_str("; ");
+        detail.push_str(&decision);
+    }
     // Without a policy that was meant to be there nothing is accepted, whatever else works.
     let rejected = plugged.rejected_policy();
     if let Some(failure) = &rejected {

@@ -22,7 +22,7 @@ pub(crate) struct Plugin {
     name: String,
     summary: String,
     homepage: Option<String>,
-    /// `active`, `disabled`, `taken-out` (its file was removed from the plugins folder) or `faulty`.
+    /// `active`, `disabled`, `removed` (its last file was removed from the plugins folder) or `faulty`.
     state: &'static str,
     /// Why it is faulty.
     reason: Option<String>,
@@ -55,7 +55,8 @@ pub(crate) struct Version {
     version: String,
     /// `sha256:…` of the component.
     digest: String,
-    /// `folder`, `upload` or `registry`.
+    /// `folder`, `upload` or `registry`; `replaced` where its file holds another version now, and `removed` where its file was
+    /// removed: a rollback does not use that one again.
     source: &'static str,
     /// The file's path below the plugins folder, or the reference it was pulled by.
     origin: Option<String>,
@@ -71,7 +72,7 @@ impl From<PluginInfo> for Plugin {
         let (state, reason) = match plugin.state {
             PluginState::Active => ("active", None),
             PluginState::Disabled => ("disabled", None),
-            PluginState::TakenOut => ("taken-out", None),
+            PluginState::Removed => ("removed", None),
             PluginState::Faulty(reason) => ("faulty", Some(reason)),
         };
         Self {
@@ -101,6 +102,8 @@ impl From<VersionInfo> for Version {
             Source::Folder { path, .. } => ("folder", Some(path)),
             Source::Upload => ("upload", None),
             Source::Registry { reference } => ("registry", Some(reference)),
+            Source::Replaced { path, .. } => ("replaced", Some(path)),
+            Source::Removed { path, .. } => ("removed", Some(path)),
         };
         Self {
             version: version.version.to_string(),
