@@ -60,7 +60,7 @@ fn main() {
                 status(engine).await;
             }
             if wanted("waiting") {
-                waiting::run(engine).await;
+                Box::pin(waiting::run(engine)).await;
             }
         }
     });
