@@ -24,6 +24,7 @@ mod project;
 mod sdk;
 mod subject;
 mod test;
+mod wit;
 
 pub use bench::{BenchError, BenchReport, CaseTimes, bench};
 pub use build::{BuildError, build};
@@ -33,3 +34,4 @@ pub use new::{NewError, new};
 pub use project::{KINDS, Language, Project, ProjectError, kind_named};
 pub use subject::{Identity, Subject, SubjectError};
 pub use test::{CaseReport, Line, TestReport, Took, test};
+pub use wit::{WitError, write_contract};

@@ -16,6 +16,7 @@ mod sign;
 mod stats;
 mod test;
 mod verify;
+mod wit;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Create a plugin project.
     New(new::Arguments),
+    /// Write the contract as WIT files, for the toolchain of any language.
+    Wit(wit::Arguments),
     /// Build a project into a component.
     Build(build::Arguments),
     /// Check whether a server would accept the plugin: run every step of an installation and report everything that is wrong.
@@ -151,6 +154,7 @@ pub(crate) async fn run(
         Command::Remove(arguments) => decide::remove(&client()?, &arguments, output).await,
         Command::Stats(arguments) => stats::run(&client()?, &arguments, output).await,
         Command::New(arguments) => new::run(&arguments, output),
+        Command::Wit(arguments) => wit::run(&arguments, output),
         Command::Build(arguments) => build::run(&arguments, output).await,
         Command::Check(arguments) => check::run(&arguments, output).await,
         Command::Test(arguments) => test::run(&arguments, output).await,

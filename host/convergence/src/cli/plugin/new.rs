@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     dir: Option<PathBuf>,
 }
 
-fn kinds() -> impl TypedValueParser<Value = Kind> {
+pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(convergence_authoring::KINDS.map(Kind::as_str))
         .try_map(|word| convergence_authoring::kind_named(&word).ok_or("is no kind"))
 }
