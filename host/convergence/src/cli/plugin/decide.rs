@@ -120,7 +120,10 @@ pub(super) async fn remove(client: &Client, arguments: &Remove, output: &Output)
     }
     client.send(client.request(Method::DELETE, &arguments.plugin.path(""))).await?;
     output.result(&json!({ "removed": arguments.plugin.id }), || {
-        format!("plugin {} is uninstalled", arguments.plugin.id)
+        format!(
+            "plugin {} is uninstalled; files it had in the plugins folder are kept in its `.removed` folder for 30 days: move one back to install it again",
+            arguments.plugin.id
+        )
     });
     Ok(())
 }
