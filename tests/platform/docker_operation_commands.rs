@@ -36,7 +36,7 @@ async fn operations_are_listed_shown_followed_taken_back_and_tried_again_from_th
     let cli = Cli { server: &server };
     cli.good(&["spawn", "steady", "--language", "static"]);
 
-    // Taken back while it is built.
+    // Cancelled while it is built.
     proxy.fault("POST", "/build", Fault::Hang, 1);
     let accepted = cli.json(&["spawn", "regretted", "--language", "static", "--detach"]);
     let id = accepted["operation"]["id"].as_str().expect("an operation").to_owned();

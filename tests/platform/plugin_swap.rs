@@ -82,7 +82,7 @@ impl Traffic {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_in_template_is_planned_at_once_and_gone_when_it_is_taken_out_exclusive() {
+async fn a_dropped_in_template_is_planned_at_once_and_gone_when_it_is_removed_exclusive() {
     let server = without_engine().await;
     server.http.post("/api/v1/tenant/plan", &plan("ruby")).await.expect(422);
     let traffic = Traffic::start(&server.http, "go");
@@ -100,7 +100,7 @@ async fn a_dropped_in_template_is_planned_at_once_and_gone_when_it_is_taken_out_
     assert!(traffic.end().await > 0, "there was traffic");
 
     std::fs::remove_file(server.plugins().join("ruby.wasm")).expect("it is there");
-    eventually("what was taken out is not in use", Duration::from_secs(20), || async {
+    eventually("what was removed is not in use", Duration::from_secs(20), || async {
         let plugin = server.http.get("/api/v1/plugins/ruby").await.json();
         if plugin["state"] == "removed" { Ok(()) } else { Err(plugin.to_string()) }
     })

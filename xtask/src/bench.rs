@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::guests::Which;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{authoring, command, engine, guests, images, up};
+use crate::{authoring, command, engine, guests, images, toolchains, up};
 
 /// Benches that start no server and no container.
 const WITHOUT_ENGINE: [&str; 4] = ["hostile", "operations", "plan_call", "plugins"];
@@ -63,6 +63,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         if with_examples {
             steps.run("tools for example plugins", || authoring::ensure_tools(workspace))?;
             steps.run("example plugins", || authoring::build(workspace, &server).map(drop))?;
+            steps.run("plugins of usual toolchains", || toolchains::build(workspace, &server))?;
         }
         command.env("CONVERGENCE_BIN", &server);
     }

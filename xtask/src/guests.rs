@@ -78,8 +78,8 @@ pub(crate) fn build(workspace: &Workspace, which: Which) -> Result<()> {
 /// file, so that a server that watches the folder sees no change.
 fn encode(module: &Path, component: &Path) -> Result<()> {
     let core = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    let mut encoder = ComponentEncoder::default();
-    let bytes = encoder.validate(true).module(&core).and_then(|encoder| encoder.encode())?;
+    let encoder = ComponentEncoder::default();
+    let bytes = encoder.validate(true).module(&core).and_then(|mut encoder| encoder.encode())?;
     if fs::read(component).is_ok_and(|old| old == bytes) {
         return Ok(());
     }

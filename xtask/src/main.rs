@@ -32,6 +32,7 @@ mod stand_in;
 mod step;
 mod test;
 mod tidy;
+mod toolchains;
 mod up;
 mod workspace;
 
@@ -57,6 +58,8 @@ enum Chore {
     Test(test::Options),
     /// Build the WebAssembly components under `plugins/` and print their sizes.
     Guests,
+    /// Build the same plugins with the usual toolchains of Python, JavaScript, Go and C.
+    Toolchains,
     /// Make sure a container engine answers; on Debian and Ubuntu, as root, install and start one.
     Engine,
     /// Make sure the base images exist: present, pulled, or built as stand-ins.
@@ -91,6 +94,7 @@ fn run(workspace: &Workspace, chore: Chore) -> anyhow::Result<()> {
         Chore::Up(options) => up::run(workspace, &options),
         Chore::Test(options) => test::run(workspace, &options),
         Chore::Guests => guests::run(workspace),
+        Chore::Toolchains => toolchains::run(workspace),
         Chore::Engine => engine::run(workspace),
         Chore::Images(options) => images::run(workspace, &options),
         Chore::Tidy => tidy::run(workspace),

@@ -63,21 +63,24 @@ pub(crate) fn environment_of(folder: &Path, asked: &Path, what: &str) -> Result<
 }
 
 fn javascript(workspace: &Workspace) -> Result<()> {
-    let project = workspace.root().join(JAVASCRIPT_PROJECT);
-    let folder = modules(workspace);
+    modules_of(&modules(workspace), &workspace.root().join(JAVASCRIPT_PROJECT), "componentize-qjs")
+}
+
+/// Installs the packages of a project's lock file into a folder, where what is there is not what is asked for.
+pub(crate) fn modules_of(folder: &Path, project: &Path, what: &str) -> Result<()> {
     let (asked, installed) = (project.join("package-lock.json"), folder.join("package-lock.json"));
     // npm writes this last.
     let complete = folder.join("node_modules").join(".package-lock.json").is_file();
     if complete && same(&asked, &installed)? {
         return Ok(());
     }
-    apt::ensure("npm", &["nodejs", "npm"], "npm, to install what makes components of JavaScript,")?;
-    println!("    installing componentize-qjs into {}", folder.display());
-    command::create_folder(&folder)?;
+    apt::ensure("npm", &["nodejs", "npm"], &format!("npm, to install {what} with,"))?;
+    println!("    installing {what} into {}", folder.display());
+    command::create_folder(folder)?;
     copy(&project.join("package.json"), &folder.join("package.json"))?;
     copy(&asked, &installed)?;
     let mut npm = Command::new("npm");
-    npm.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    npm.current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
     command::capture(&mut npm).map(drop)
 }
 

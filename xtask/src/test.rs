@@ -13,6 +13,7 @@ use crate::step::Steps;
 use crate::workspace::Workspace;
 use crate::{
     apt, authoring, command, contract, deny, engine, guests, images, leftovers, registry, scripting, slowest, tidy,
+    toolchains,
 };
 
 /// What differs between databases, and so runs a second time: statements, transactions, locks and leases, and of the tests of
@@ -80,6 +81,7 @@ fn all(workspace: &Workspace, options: &Options, steps: &mut Steps) -> Result<()
     steps.run("compilers of other languages", || authoring::ensure_tools(workspace))?;
     // With the binary that was compiled for the tests.
     steps.run("example plugins", || authoring::build(workspace, &authoring::binary(workspace)).map(drop))?;
+    steps.run("plugins of usual toolchains", || toolchains::build(workspace, &authoring::binary(workspace)))?;
     let tested =
         steps.run("tests", || command::run(nextest(workspace, options, &cluster, &registry)?.arg("--no-fail-fast")));
     slowest::print(workspace);

@@ -1,5 +1,5 @@
 //! What the author of a plugin does at their desk, with no server and no clone of this repository: make a project
-//! ([`new`]), build it ([`build`]) into a component, see whether a server would take it ([`check`]), hold it against cases
+//! ([`new`]), build it ([`build`]) into a component, see whether a server would take it ([`check`]), run its test cases
 //! ([`test`]) and measure it ([`bench`]).
 //!
 //! A [`Project`] is a folder with a `plugin.toml`. What it begins with is under `scaffold/<language>/<kind>/`, carried in

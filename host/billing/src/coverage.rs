@@ -111,7 +111,7 @@ fn direction(series: &Series, quantity: Decimal, place: &str, problems: &mut Pro
     let backwards = series.quantity < series.already_invoiced;
     let fits = quantity.is_zero() || quantity.is_negative() == backwards;
     problems.require(fits, Rule::Coverage, place, || {
-        let way = if backwards { "taken back" } else { "billed" };
+        let way = if backwards { "credited" } else { "billed" };
         format!("its quantity is {quantity}, and units of this series are to be {way}")
     });
 }

@@ -111,7 +111,7 @@ impl Catalogue {
         self.install(bytes, signature, Source::Registry { reference: reference.to_string() }, actor).await
     }
 
-    /// Looks at the folder for the first time: what lies there need not come to rest, and what was taken out while no
+    /// Looks at the folder for the first time: what lies there need not come to rest, and what was removed while no
     /// server ran is noticed.
     pub(crate) async fn look_at_once(&self) {
         let look = self.work.lock().await.folder.look(true);

@@ -5,7 +5,7 @@
 //! not keep others waiting: it gives its place in the short lane to the next call and goes on in the long lane, on a
 //! thread of its own that yields to all others. Where the long lane is full it is stopped, and begins again when there
 //! is room: a guest remembers nothing and changes nothing, so nobody can tell. Hostile calls are long, and meet only
-//! each other there; once a component was at fault, its long calls and those of others like it take one place of the lane.
+//! each other there; once a component failed recently, its long calls and those of others like it take one place of the lane.
 //!
 //! A component whose call turned out long, or was ended by one of its limits, begins its next ones in the long lane, until
 //! it was quick there a number of times without being slow or faulty again ([`Pace`]). So a guest that loops takes a slice
@@ -129,8 +129,8 @@ pub(crate) struct Calls {
     /// Half as many places, for calls of unknown components: at their low priority they keep a place for longer, and must leave some.
     unknown: Arc<Semaphore>,
     long: Arc<Semaphore>,
-    /// One place for the long calls of all components that were at fault.
-    blamed: Arc<Semaphore>,
+    /// One place for the long calls of all components that failed recently.
+    failing: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
     /// Held during a call made while loading: the pool has one slot for these.
@@ -155,7 +155,7 @@ impl Calls {
             short: places(max_concurrent),
             unknown: places(max_concurrent / 2),
             long: places(max_long),
-            blamed: places(1),
+            failing: places(1),
             waiting: AtomicUsize::new(0),
             max_waiting,
             loading: std::sync::Mutex::new(()),
@@ -226,15 +226,15 @@ impl Calls {
     ) -> Result<Reported<Q::Answer>, CallError> {
         let mut turn = None;
         loop {
-            // Those that were at fault wait for each other first, so that they never fill the long lane.
+            // Those that failed recently wait for each other first, so that they never fill the long lane.
             if turn.is_none() && pace.urgency() == Urgency::None {
-                turn = Some(self.enter(&self.blamed).await?);
+                turn = Some(self.enter(&self.failing).await?);
             }
             let place = self.enter(&self.long).await?;
             let urgency = match (&turn, pace.urgency()) {
                 (Some(_), _) => Urgency::None,
                 (None, Urgency::Low) => Urgency::Low,
-                // Another call has put its component at fault while this one waited.
+                // Another call has failed while this one waited.
                 (None, Urgency::None) => continue,
             };
             let call = Box::pin(self.run((arrived, given), question, Lane::Long(place, turn), Some(pace)));

@@ -10,9 +10,9 @@ use thread_priority::{
 use crate::error::CallError;
 
 /// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
-const REDEEMED: u32 = 16;
+const CALLS_UNTIL_QUICK: u32 = 16;
 /// Calls that ended well after which a component is known.
-const ACQUAINTED: u32 = 16;
+const CALLS_UNTIL_KNOWN: u32 = 16;
 /// The longest a call takes that is quick.
 const QUICK: Duration = Duration::from_millis(2);
 /// How much less a long call matters than all else that this process does: where both want a core, it gets a tenth. Less
@@ -23,24 +23,28 @@ const LONG_NICENESS: i32 = 10;
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Calls still to end well before they begin on the task that asks.
-    strange: AtomicU32,
+    unproven: AtomicU32,
     /// Quick calls still to be made before it begins in the short lane again.
     owed: AtomicU32,
     /// Calls still to end well before its long ones get a share of a core that others want.
-    blamed: AtomicU32,
+    failed_recently: AtomicU32,
 }
 
 impl Default for Pace {
     /// That of a component nobody has asked yet.
     fn default() -> Self {
-        Self { strange: AtomicU32::new(ACQUAINTED), owed: AtomicU32::new(0), blamed: AtomicU32::new(0) }
+        Self {
+            unproven: AtomicU32::new(CALLS_UNTIL_KNOWN),
+            owed: AtomicU32::new(0),
+            failed_recently: AtomicU32::new(0),
+        }
     }
 }
 
 impl Pace {
     /// Whether too little is known of it to let it have a thread that others wait for.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.strange.load(Ordering::Relaxed) > 0
+        self.unproven.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn is_slow(&self) -> bool {
@@ -48,11 +52,11 @@ impl Pace {
     }
 
     pub(crate) fn was_slow(&self) {
-        self.owed.store(REDEEMED, Ordering::Relaxed);
+        self.owed.store(CALLS_UNTIL_QUICK, Ordering::Relaxed);
     }
 
     pub(crate) fn urgency(&self) -> Urgency {
-        if self.blamed.load(Ordering::Relaxed) > 0 { Urgency::None } else { Urgency::Low }
+        if self.failed_recently.load(Ordering::Relaxed) > 0 { Urgency::None } else { Urgency::Low }
     }
 
     /// Counts a call that ran.
@@ -63,14 +67,14 @@ impl Pace {
         };
         if failed.is_some_and(CallError::is_plugins_fault) {
             self.was_slow();
-            self.blamed.store(REDEEMED, Ordering::Relaxed);
+            self.failed_recently.store(CALLS_UNTIL_QUICK, Ordering::Relaxed);
             return;
         }
         if duration <= QUICK {
             one_less(&self.owed);
         }
-        one_less(&self.strange);
-        one_less(&self.blamed);
+        one_less(&self.unproven);
+        one_less(&self.failed_recently);
     }
 }
 
@@ -79,7 +83,7 @@ impl Pace {
 pub(crate) enum Urgency {
     /// A small share.
     Low,
-    /// Nothing: it runs on cores that are idle. A guest that was at fault has no claim on more, and the
+    /// Nothing: it runs on cores that are idle. A guest that failed recently gets no more, and the
     /// scheduler takes a core from such a thread at once, where another one may keep it until its slice is over.
     None,
 }

@@ -197,7 +197,7 @@ async fn write(tx: &mut Tx, id: &str, installed: Option<&Installed>) -> Result<(
     Ok(())
 }
 
-/// What a change means for the rows of versions. One that a later change of the same list takes back is left out.
+/// What a change means for the rows of versions. One that a later change of the same list undoes is left out.
 async fn write_version(tx: &mut Tx, change: &Change, after: &Inventory) -> Result<()> {
     let stays = |plugin: &str, digest: &str| {
         after.plugins.get(plugin).is_some_and(|installed| installed.versions.contains_key(digest))

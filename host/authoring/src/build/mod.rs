@@ -92,8 +92,8 @@ pub fn build(project: &Project) -> Result<PathBuf, BuildError> {
 
 /// Wraps a core module, which carries its world in a custom section, as a component.
 fn encode(module: &[u8]) -> Result<Vec<u8>, BuildError> {
-    let mut encoder = ComponentEncoder::default();
-    let encoded = encoder.validate(true).module(module).and_then(|encoder| encoder.encode());
+    let encoder = ComponentEncoder::default();
+    let encoded = encoder.validate(true).module(module).and_then(|mut encoder| encoder.encode());
     encoded.map_err(|error| BuildError::NotAComponent(format!("{error:#}")))
 }
 

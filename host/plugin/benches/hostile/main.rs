@@ -266,7 +266,7 @@ fn deeds() -> Vec<usize> {
     wanted.split(',').map(|word| number(word).unwrap_or_else(|| panic!("deeds are {DEEDS:?}, not {word:?}"))).collect()
 }
 
-/// Counts with the same claim on a processor as a guest that was at fault.
+/// Counts at the same priority as a guest that failed recently.
 fn count_until(stop: &AtomicBool) {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, idle).unwrap();

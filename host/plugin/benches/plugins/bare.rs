@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use convergence_model::policy::Review;
 use convergence_sandbox::{CallLimits, SandboxConfig};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimits, StoreLimitsBuilder,
     WasmFeatures,
 };
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 #[allow(missing_docs, unreachable_pub, missing_debug_implementations, clippy::all)]
 mod bindings {
@@ -32,6 +33,20 @@ const CACHE_HEADER: usize = 48;
 struct Host {
     limits: StoreLimits,
     lines: Vec<String>,
+    /// For a component that imports WASI: with nothing in it, as the sandbox's, and real clocks and random numbers.
+    wasi: Option<Wasi>,
+}
+
+struct Wasi {
+    context: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let Wasi { context, table } = self.wasi.as_mut().expect("only what imports WASI calls it");
+        WasiCtxView { ctx: context, table }
+    }
 }
 
 impl bindings::convergence::host::log::Host for Host {
@@ -54,6 +69,7 @@ pub(crate) struct BarePolicy {
     engine: Engine,
     limits: CallLimits,
     pre: ValidationPolicyPre<Host>,
+    imports_wasi: bool,
 }
 
 /// What a call consists of.
@@ -105,6 +121,7 @@ impl Bare {
         });
         let mut linker = Linker::new(&engine);
         ValidationPolicy::add_to_linker::<Host, HasSelf<_>>(&mut linker, |host| host).unwrap();
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker).unwrap();
         Self { engine, linker, limits }
     }
 
@@ -118,8 +135,12 @@ impl Bare {
     pub(crate) fn load(&self, code: &[u8]) -> BarePolicy {
         // SAFETY: the code was made a moment ago by this program, or by its child, from components of this repository.
         let component = unsafe { Component::deserialize(&self.engine, code) }.unwrap();
-        let pre = ValidationPolicyPre::new(self.linker.instantiate_pre(&component).unwrap()).unwrap();
-        let policy = BarePolicy { engine: self.engine.clone(), limits: self.limits, pre };
+        let imports_wasi = component.component_type().imports(&self.engine).any(|(name, _)| name.starts_with("wasi:"));
+        let mut linker = self.linker.clone();
+        // JavaScript imports `wasi:http` as well, and does not call it.
+        linker.define_unknown_imports_as_traps(&component).unwrap();
+        let pre = ValidationPolicyPre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
+        let policy = BarePolicy { engine: self.engine.clone(), limits: self.limits, pre, imports_wasi };
         let mut store = policy.store();
         let guest = policy.pre.instantiate(&mut store).unwrap();
         guest.convergence_plugin_metadata().call_describe(&mut store).unwrap();
@@ -159,7 +180,8 @@ impl BarePolicy {
 
     fn store(&self) -> Store<Host> {
         let limits = StoreLimitsBuilder::new().memory_size(self.limits.memory_bytes).trap_on_grow_failure(true).build();
-        let mut store = Store::new(&self.engine, Host { limits, lines: Vec::new() });
+        let wasi = self.imports_wasi.then(|| Wasi { context: WasiCtx::builder().build(), table: ResourceTable::new() });
+        let mut store = Store::new(&self.engine, Host { limits, lines: Vec::new(), wasi });
         store.limiter(|host| &mut host.limits);
         store.set_fuel(self.limits.fuel).unwrap();
         store.set_hostcall_fuel(self.limits.output_bytes);

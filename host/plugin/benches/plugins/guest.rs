@@ -25,9 +25,31 @@ pub(crate) struct Guest {
 
 /// Those whose language is chosen, or all of them where none is; from the smallest to the largest.
 pub(crate) fn among(chosen: &[&str]) -> Vec<Guest> {
-    let all = [("rust", rust as fn() -> Guest), ("javascript", javascript), ("python", python)];
+    let all = [
+        ("rust", rust as fn() -> Guest),
+        ("javascript", javascript),
+        ("python", python),
+        ("c-wasi", || with_wasi("c-wasi", "c", 5_000)),
+        ("go-wasi", || with_wasi("go-wasi", "go", 1_000)),
+        ("javascript-wasi", || with_wasi("javascript-wasi", "javascript", 500)),
+        ("python-wasi", || with_wasi("python-wasi", "python", 300)),
+    ];
     let named = all.iter().any(|(language, _)| chosen.contains(language));
     all.iter().filter(|(language, _)| !named || chosen.contains(language)).map(|(_, guest)| guest()).collect()
+}
+
+/// The policy of `convergence plugin new`, as the usual toolchain of a language makes it.
+fn with_wasi(language: &'static str, toolchain: &str, calls: usize) -> Guest {
+    Guest {
+        language,
+        id: Box::leak(format!("policy-in-{toolchain}").into_boxed_str()),
+        bytes: component(&format!("toolchains/{toolchain}/policy.wasm")),
+        config: json!({}),
+        calls,
+        turn: calls / 100,
+        compilations: 1,
+        loads: 5,
+    }
 }
 
 /// The first-party policy: the smallest.

@@ -1,12 +1,13 @@
 //! What plugins cost: a call, their compilation and loading, their memory, and a thousand of them.
 //!
-//! One policy each in Rust, JavaScript and Python is asked the same question. Ours is what the server does: the catalogue
+//! One policy each in Rust, JavaScript and Python, without WASI, and one each in C, Go, JavaScript and Python as the usual
+//! toolchains make them, with WASI, is asked the same question. Ours is what the server does: the catalogue
 //! asks the policy in use, so breaker, statistics, queue, conversion to and from the model, report and log are on our side
-//! of the scale. The bare thing is wasmtime with the same pool, fuel, clock and limits, and a fresh store and instance for
-//! each call. The two take turns in one run.
+//! of the scale. The bare thing is wasmtime with the same pool, fuel, clock and limits, wasmtime-wasi linked where it is
+//! imported, and a fresh store and instance for each call. The two take turns in one run.
 //!
 //! `CONVERGENCE_COMPONENTS` is the folder of the components. Arguments choose parts (`load`, `calls`, `memory`, `crowd`)
-//! and languages (`rust`, `javascript`, `python`); none is all. `PLUGINS_BENCH_CROWD` says how many plugins make a crowd: `1,10,100,300,1000`.
+//! and languages (`rust`, `javascript`, `python`, `c-wasi`, `go-wasi`, `javascript-wasi`, `python-wasi`); none is all. `PLUGINS_BENCH_CROWD` says how many plugins make a crowd: `1,10,100,300,1000`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic)]
 #![expect(

@@ -47,7 +47,7 @@ pub enum TrustError {
         /// When.
         at: Timestamp,
     },
-    /// The key was taken back.
+    /// The key was revoked.
     #[error("the key {key} that signed it was revoked: {reason}; have it signed with another key")]
     KeyRevoked {
         /// The fingerprint.
@@ -55,7 +55,7 @@ pub enum TrustError {
         /// From the revocation list.
         reason: String,
     },
-    /// These bytes were taken back.
+    /// These bytes were revoked.
     #[error("this component ({digest}) was revoked: {reason}; install another version")]
     DigestRevoked {
         /// Of the component.
@@ -75,7 +75,7 @@ pub enum TrustError {
         /// What the component says.
         actual: String,
     },
-    /// Nobody knows what was taken back.
+    /// It is not known what was revoked.
     #[error("nothing is installed while it is unknown what was revoked: {0}")]
     RevocationsUnknown(String),
 }

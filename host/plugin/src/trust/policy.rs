@@ -173,7 +173,7 @@ impl TrustPolicy {
         Ok(Admitted { signed: Some((claim.clone(), signer)) })
     }
 
-    /// Whether what is in use was taken back since: by its digest, or by the fingerprint of the key that signed it
+    /// Whether what is in use was revoked since: by its digest, or by the fingerprint of the key that signed it
     /// ([`Signer::key`]). Goes by the last list that could be read.
     #[must_use]
     pub fn is_revoked(&self, digest: &str, signer: Option<&str>) -> Option<TrustError> {

@@ -1,4 +1,4 @@
-//! What was taken back: keys and components, each with a reason.
+//! What was revoked: keys and components, each with a reason.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -94,13 +94,13 @@ impl Revocations {
         Ok(list)
     }
 
-    /// Why a key was taken back, if it was.
+    /// Why a key was revoked, if it was.
     #[must_use]
     pub fn of_key(&self, id: &str) -> Option<&str> {
         self.keys.get(id).map(String::as_str)
     }
 
-    /// Why a component was taken back, if it was.
+    /// Why a component was revoked, if it was.
     #[must_use]
     pub fn of_digest(&self, digest: &str) -> Option<&str> {
         self.digests.get(digest).map(String::as_str)

@@ -25,6 +25,8 @@ use crate::rehearsal::{self, Asked, Far};
 
 /// Longer than any case takes; a case that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long between two looks at how far an operation is. Each look is a query, and the server needs the processor too.
+const GLANCE: Duration = Duration::from_millis(5);
 /// After how long a step is taken for hanging in a row in which a call hangs: short, so that the row does not take long.
 const HANGS_AFTER: Duration = Duration::from_millis(400);
 /// The same wherever nothing hangs: so long that a busy machine is not taken for a call that hangs.
@@ -245,7 +247,7 @@ impl Table {
                 return;
             }
             assert!(tokio::time::Instant::now() < deadline, "call {at} was never made: {found:?}");
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(GLANCE).await;
         }
     }
 
@@ -262,7 +264,7 @@ impl Table {
                 self.site.store.events(&Scope::platform(), operation, 0, 100).await,
                 self.site.runtime.journal()
             );
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(GLANCE).await;
         }
     }
 
@@ -345,36 +347,50 @@ pub(crate) fn name(env_id: EnvId) -> String {
     format!("t-{env_id}")
 }
 
-/// Tests that share the rows of one operation, so that they run beside each other.
+/// Which rows with a second fault are tried. The rows with one fault are always tried, all of them.
 #[derive(Debug, Clone, Copy)]
-struct Share {
-    part: usize,
-    of: usize,
+enum Pairs {
+    /// One in so many, chosen so that every call of the first run, every call of a recovery and every trouble of each are
+    /// among them: what every change waits for.
+    OneIn(usize),
+    /// All of them, a number that grows with the square of the calls: `cargo xtask test --full`.
+    All,
 }
 
-const ALL: Share = Share { part: 0, of: 1 };
-const EVEN: Share = Share { part: 0, of: 2 };
-const ODD: Share = Share { part: 1, of: 2 };
+impl Pairs {
+    /// The sample of this run's database. A row takes four times as long on PostgreSQL.
+    fn sample() -> Self {
+        Self::OneIn(if convergence_test_database::is_postgres() { 19 } else { 7 })
+    }
 
-/// Every row of one operation, each at a place its run comes to, as far as this share goes.
-async fn try_all(kind: &'static Kind, scene: Scene, share: Share) {
+    /// Whether the pair of these two faults is tried: a diagonal of the table, so that no row and no column stays empty.
+    fn have(self, first: usize, second: usize) -> bool {
+        match self {
+            Self::OneIn(step) => (first + second).is_multiple_of(step),
+            Self::All => true,
+        }
+    }
+}
+
+/// Every row of one operation, each at a place its run comes to.
+async fn try_all(kind: &'static Kind, scene: Scene, pairs: Pairs) {
     let mut table = Box::pin(Table::new()).await;
     let clean = Box::pin(table.run(Case::clean(kind, scene))).await;
     let expected = if scene == Scene::AppFails { OperationState::Failed } else { OperationState::Succeeded };
     assert_eq!(clean.operation.state, expected, "{} without any trouble: {:?}", kind.name, clean.operation.failure);
     let (mut cases, mut by_call) = (0_u32, BTreeMap::<&str, u32>::new());
-    let mine = clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call));
-    for (at, call) in mine.filter(|(at, call)| at % share.of == share.part && scene.adds(call)) {
+    let places = clean.calls.iter().enumerate().map(|(index, call)| (index + 1, call));
+    for (at, call) in places.filter(|(_, call)| scene.adds(call)) {
         let on_the_way_back = clean.calls[..at - 1].iter().any(|call| call.method == "wait_ready");
         for trouble in TROUBLES {
             let case = Case { first: Some((at, trouble)), on_the_way_back, ..Case::clean(kind, scene) };
             let recovery = Box::pin(table.run(case)).await;
             cases += 1;
             *by_call.entry(call.method).or_default() += 1;
-            if !trouble.kills() {
-                continue;
-            }
-            for again in (1..=recovery.calls.len()).flat_map(|at| AGAIN.map(|trouble| (at, trouble))) {
+            let Some(death) = DEATHS.iter().position(|death| *death == trouble) else { continue };
+            let faults = (1..=recovery.calls.len()).flat_map(|at| AGAIN.map(|trouble| (at, trouble)));
+            let chosen = faults.enumerate().filter(|(second, _)| pairs.have(DEATHS.len() * at + death, *second));
+            for (_, again) in chosen {
                 Box::pin(table.run(Case { second: Some(again), ..case })).await;
                 cases += 1;
                 *by_call.entry(call.method).or_default() += 1;
@@ -383,7 +399,7 @@ async fn try_all(kind: &'static Kind, scene: Scene, share: Share) {
     }
     let engine = if convergence_test_database::is_postgres() { "postgres" } else { "sqlite" };
     println!(
-        "{} {scene:?} {share:?} on {engine}: steps {}, {cases} cases, by the call of the first fault: {by_call:?}",
+        "{} {scene:?} {pairs:?} on {engine}: steps {}, {cases} cases, by the call of the first fault: {by_call:?}",
         kind.name,
         convergence_provision::steps(kind.name).join(" → "),
     );
@@ -397,53 +413,59 @@ fn all_kinds() -> Vec<&'static Kind> {
 
 /// The rows of every operation there is, by their place in the list; the last of these tests takes all that were added
 /// since.
-async fn nth_kind(place: usize, share: Share) {
-    try_all(all_kinds()[place], Scene::Sound, share).await;
+async fn nth_kind(place: usize, pairs: Pairs) {
+    try_all(all_kinds()[place], Scene::Sound, pairs).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_of_the_first_operation_at_every_other_call() {
-    nth_kind(0, EVEN).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn faults_of_the_first_operation_at_the_calls_between() {
-    nth_kind(0, ODD).await;
+async fn faults_of_the_first_operation() {
+    nth_kind(0, Pairs::sample()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_the_second_operation() {
-    nth_kind(1, ALL).await;
+    nth_kind(1, Pairs::sample()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_of_the_third_operation_at_every_other_call() {
-    nth_kind(2, EVEN).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn faults_of_the_third_operation_at_the_calls_between() {
-    nth_kind(2, ODD).await;
+async fn faults_of_the_third_operation() {
+    nth_kind(2, Pairs::sample()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_all_other_operations() {
     for place in 3..all_kinds().len() {
-        nth_kind(place, ALL).await;
+        nth_kind(place, Pairs::sample()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_on_the_way_back_at_every_other_call() {
-    try_all(&kind::SPAWN, Scene::AppFails, EVEN).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn faults_on_the_way_back_at_the_calls_between() {
-    try_all(&kind::SPAWN, Scene::AppFails, ODD).await;
+async fn faults_on_the_way_back() {
+    try_all(&kind::SPAWN, Scene::AppFails, Pairs::sample()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_a_repair_that_replaces_what_was_altered() {
-    try_all(&kind::REPAIR, Scene::Altered, ALL).await;
+    try_all(&kind::REPAIR, Scene::Altered, Pairs::sample()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes some 15 minutes on PostgreSQL: cargo xtask test --full"]
+async fn every_pair_of_faults_of_the_first_operation() {
+    nth_kind(0, Pairs::All).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes some 25 minutes on PostgreSQL: cargo xtask test --full"]
+async fn every_pair_of_faults_of_all_other_operations() {
+    for place in 1..all_kinds().len() {
+        nth_kind(place, Pairs::All).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes some 20 minutes on PostgreSQL: cargo xtask test --full"]
+async fn every_pair_of_faults_on_the_way_back_and_of_a_repair() {
+    try_all(&kind::SPAWN, Scene::AppFails, Pairs::All).await;
+    try_all(&kind::REPAIR, Scene::Altered, Pairs::All).await;
 }

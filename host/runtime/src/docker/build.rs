@@ -155,7 +155,7 @@ impl Docker {
         if status != StatusCode::OK {
             let message = refusal(&pending);
             return Err(match status.as_u16() {
-                // The Dockerfile or its base is at fault, and the engine says so before it begins.
+                // The Dockerfile or its base is wrong, and the engine says so before it begins.
                 400 => Fault::Failed(build.failure(&message)),
                 status => Fault::Refused { status, message },
             });

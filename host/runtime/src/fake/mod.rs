@@ -140,7 +140,7 @@ impl FakeRuntime {
         self.world().down = error;
     }
 
-    /// Takes back every fault that has not happened yet.
+    /// Cancels every fault that has not happened yet.
     pub fn forget_faults(&self) {
         let mut world = self.world();
         world.faults.clear();

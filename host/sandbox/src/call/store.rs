@@ -80,7 +80,7 @@ pub(super) enum Lane {
         /// Processor time of this thread when it began.
         began: Duration,
     },
-    /// On a thread of its own. Inside, its place, and that among those of components that were at fault.
+    /// On a thread of its own. Inside, its place, and that among those of components that failed recently.
     #[expect(dead_code, reason = "held until the instance is gone")]
     Long(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
     /// While a component is loaded.

@@ -164,7 +164,7 @@ async fn foreseen_failures_keep_their_fields() {
 }
 
 /// Asks until the calls of a component begin on the task that asks.
-async fn acquaint(template: &Template) {
+async fn make_known(template: &Template) {
     for _ in 0..16 {
         template.plan(&request("{}")).await.unwrap();
     }
@@ -184,10 +184,10 @@ fn first_poll(template: &Template) -> Duration {
 async fn the_first_calls_of_a_component_begin_on_a_thread_of_their_own() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(1), ..limits() };
     let slice = Duration::from_millis(5);
-    let strange = template_with(limits, "fixtures/hostile");
-    assert!(first_poll(&strange) < slice);
+    let unknown = template_with(limits, "fixtures/hostile");
+    assert!(first_poll(&unknown) < slice);
     let known = template_with(limits, "fixtures/hostile");
-    acquaint(&known).await;
+    make_known(&known).await;
     assert!(first_poll(&known) >= slice);
 }
 
@@ -198,7 +198,7 @@ async fn unknown_components_are_asked_while_the_long_lane_is_full() {
     let sandbox = one_long_call(limits);
     let load = || sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
     let (template, unknown) = (load(), load());
-    acquaint(&template).await;
+    make_known(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut long = pin!(template.plan(&looping));
     assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -216,7 +216,7 @@ fn one_long_call(limits: CallLimits) -> Sandbox {
 async fn a_long_call_lets_others_run() {
     let limits = CallLimits { fuel: u64::MAX, deadline: Duration::from_secs(1), ..limits() };
     let template = template_with(limits, "fixtures/hostile");
-    acquaint(&template).await;
+    make_known(&template).await;
     let (long, short) = (request(r#"{"do":"loop"}"#), request("{}"));
     let long = template.plan(&long);
     let others = async {
@@ -253,7 +253,7 @@ async fn too_many_waiting_calls_are_refused() {
     let config = SandboxConfig { limits, max_long_calls: 1, max_waiting_calls: 1, ..SandboxConfig::default() };
     let sandbox = Sandbox::new(config).unwrap();
     let template = sandbox.load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
-    acquaint(&template).await;
+    make_known(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut running = pin!(template.plan(&looping));
     let mut waiting = pin!(template.plan(&looping));
@@ -276,7 +276,7 @@ async fn a_long_call_that_finds_no_room_begins_again() {
     // The loop ends by its fuel, so that a slow machine changes nothing.
     let limits = CallLimits { fuel: 500_000_000, ..limits() };
     let template = one_long_call(limits).load(&component("fixtures/hostile")).unwrap().as_template().unwrap();
-    acquaint(&template).await;
+    make_known(&template).await;
     let looping = request(r#"{"do":"loop"}"#);
     let mut running = pin!(template.plan(&looping));
     assert!(running.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

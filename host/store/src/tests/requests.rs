@@ -67,7 +67,7 @@ async fn a_cancel_reaches_the_server_that_works_on_the_operation_or_takes_it_nex
     assert_eq!(cancel(&store, 2).await.unwrap().unwrap().state, OperationState::Running);
     assert_eq!(renew(&store, &running.lease).await, Some(true));
 
-    // What waits for something to pass is taken back at once.
+    // What waits for something to pass is withdrawn at once.
     let waiting = spawned_and_claimed(&store, 3, "waiting", HELD).await;
     let event = NewEvent { step: "image", event: EventKind::Waiting, detail: "" };
     store.put_back(&waiting.lease, HELD, None, event, at(4)).await.unwrap();

@@ -1,7 +1,7 @@
 /* The few functions of a C library that are needed, for there is none: nothing here asks a host for anything.
  *
  * Every call of a plugin runs in a fresh instance, whose memory goes with it. So memory is handed out from the end of
- * the static data upwards and never taken back. */
+ * the static data upwards and never freed. */
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -92,6 +92,7 @@ bool exports_generator_plan(template_request_t *request, template_build_plan_t *
       .retries = 3,
       .start_period_seconds = 30,
   };
+  service->stop_signal = (plugin_option_string_t){.is_some = true, .val = text("SIGTERM")};
   service->stop_grace_seconds = 10;
   service->min_memory_mb = 64;
   *PUSH(plan->notes) = CONCAT(text(MAIN), text(" on `"), image, text("`."));

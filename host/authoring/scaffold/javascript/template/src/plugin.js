@@ -105,6 +105,7 @@ export const generator = {
         env: [],
         writable: [],
         volumes: [],
+        stopSignal: 'SIGTERM',
         stopGraceSeconds: 10,
         minMemoryMb: 64,
         extra: [],

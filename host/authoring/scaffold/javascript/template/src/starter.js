@@ -1,5 +1,7 @@
 /** What a new tenant starts with: a page, and an answer to health checks. */
 export const MAIN_PY = `\
+"""What a new tenant starts with: a page, and an answer to health checks."""
+
 import os
 import signal
 import sys

@@ -104,7 +104,7 @@ class Generator(exports.Generator):
             env=[],
             writable=[],
             volumes=[],
-            stop_signal=None,
+            stop_signal="SIGTERM",
             stop_grace_seconds=10,
             min_memory_mb=64,
             extra=[],
