@@ -187,7 +187,7 @@ impl Table {
         Run { operation, calls }
     }
 
-    /// A tenant that runs, for what is done to tenants there are, broken as the operation expects it.
+    /// A tenant that runs, for the operations that need one, broken as the operation expects it.
     async fn prepare(&self, case: Case) -> EnvId {
         match case.kind.name {
             "spawn" | "rehearsal" => EnvId(0),

@@ -1,4 +1,4 @@
-//! What can be asked of operations: to begin one once, to take it back, to try it again.
+//! What can be asked of operations: to begin one once, to withdraw it, to try it again.
 
 use convergence_model::EnvId;
 use convergence_model::operation::{Direction, EventKind, Leftover, LeftoverKind, SweepInput};
