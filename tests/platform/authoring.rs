@@ -21,18 +21,18 @@ fn cargo_target() -> PathBuf {
 }
 
 /// Runs `convergence plugin …` in a folder.
-fn plugin(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn plugin(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.current_dir(folder).env("CARGO_TARGET_DIR", cargo_target()).env_remove("CONVERGENCE_URL");
     command.args(["--json", "plugin"]).args(arguments).output().expect("the binary can be run")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The document that a command printed; panics with what it said where it failed.
-fn document(output: &Output) -> Value {
+pub(super) fn document(output: &Output) -> Value {
     let (out, error) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{error}");
     serde_json::from_str(&out).unwrap_or_else(|wrong| panic!("{wrong}: {out}"))

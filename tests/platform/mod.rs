@@ -1,6 +1,7 @@
 //! The platform itself: bad input, plugins, the command line. None of it needs an engine, except where the name says so.
 
 mod authoring;
+mod authoring_faults;
 mod bad_input;
 mod command_line;
 mod connection;

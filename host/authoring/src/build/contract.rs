@@ -24,6 +24,8 @@ pub(super) struct Exported {
 /// A function that the component exports.
 pub(super) struct Function {
     pub(super) name: String,
+    /// What its arguments look like, in order.
+    pub(super) parameters: Vec<Value>,
     /// What a value must look like to be its result: see [`Contract::shape`].
     pub(super) result: Value,
 }
@@ -80,6 +82,7 @@ impl Contract {
                     .iter()
                     .map(|(name, function)| Function {
                         name: name.clone(),
+                        parameters: function.params.iter().map(|parameter| self.shape(&parameter.ty)).collect(),
                         result: function.result.as_ref().map_or(Value::Null, |result| self.shape(result)),
                     })
                     .collect(),

@@ -42,10 +42,10 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, BuildError> {
         let types = project.build_folder().join("types");
         write(&types.join("plugin.d.ts"), plugin.as_bytes())?;
         write(&types.join("imports.d.ts"), imports.as_bytes())?;
-        let component = made.join("component.wasm");
+        let (component, driver) = (made.join("component.wasm"), made.join("driver.mjs"));
+        write(&driver, DRIVER.as_bytes())?;
         let mut node = node(project.folder());
-        node.args(["--input-type=module", "--eval", DRIVER, "--"]);
-        node.arg(made.join("entry.js")).arg(wit).arg(contract.world()).arg(&component);
+        node.arg(&driver).arg(made.join("entry.js")).arg(wit).arg(contract.world()).arg(&component);
         tool::run(&mut node, INSTALL_NODE)?;
         take(&component)
     })
@@ -80,9 +80,9 @@ fn entry(contract: &Contract, log: &str) -> String {
         text.push_str(&format!("\nexport const {object} = {{\n"));
         for function in exported.functions {
             let name = camel(&function.name);
-            let result = &function.result;
+            let (parameters, result) = (serde_json::Value::from(function.parameters), &function.result);
             text.push_str(&format!(
-                "  {name}: guarded(write, plugin.{object}, '{name}', '{object}.{name}', {result}),\n"
+                "  {name}: guarded(write, plugin.{object}, '{name}', '{object}.{name}', {parameters}, {result}),\n"
             ));
         }
         text.push_str("};\n");
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(contract.log().as_deref(), Some("convergence:host/log@0.1.0"));
         let entry = entry(&contract, "");
         assert!(
-            entry.contains("describe: guarded(write, plugin.metadata, 'describe', 'metadata.describe', {"),
+            entry.contains("describe: guarded(write, plugin.metadata, 'describe', 'metadata.describe', [], {"),
             "{entry}"
         );
         assert!(entry.contains(r#""severity":{"enum":["deny","warn"]}"#), "{entry}");

@@ -110,7 +110,8 @@ fn entry(contract: &Contract) -> String {
         text.push_str(&format!("\n\nclass {class}(plugin.{class}):\n"));
         for function in exported.functions {
             let name = function.name.replace('-', "_");
-            text.push_str(&format!("    {name} = guarded(plugin.{class}, \"{name}\")\n"));
+            let fails = if function.result.get("result").is_some() { "True" } else { "False" };
+            text.push_str(&format!("    {name} = guarded(plugin.{class}, \"{name}\", fails={fails})\n"));
         }
     }
     text
@@ -135,7 +136,7 @@ mod tests {
         assert!(entry.contains("class Metadata(plugin.Metadata):\n    describe = guarded("), "{entry}");
         for function in ["languages", "wants", "detect", "plan"] {
             assert!(
-                entry.contains(&format!("    {function} = guarded(plugin.Generator, \"{function}\")\n")),
+                entry.contains(&format!("    {function} = guarded(plugin.Generator, \"{function}\", fails=")),
                 "{entry}"
             );
         }

@@ -68,8 +68,39 @@ function first(checks) {
   return undefined;
 }
 
+/**
+ * A copy of a value of this shape, with each u32 in it made what the other side means by it. The engine hands over and takes
+ * a u32 as the bits of an s32: from 2³¹ on it is negative.
+ */
+function each(shape, value, to) {
+  if (shape === 'u32') return to(value);
+  if (typeof shape !== 'object' || shape === null || value === undefined || value === null) return value;
+  const [[kind, inner]] = Object.entries(shape);
+  switch (kind) {
+    case 'option':
+      return each(inner, value, to);
+    case 'list':
+      return value.map((item) => each(inner, item, to));
+    case 'record':
+      return Object.fromEntries(Object.entries(inner).map(([name, field]) => [camel(name), each(field, value[camel(name)], to)]));
+    case 'variant':
+      return { tag: value.tag, val: each(inner[value.tag], value.val, to) };
+    default:
+      return value;
+  }
+}
+
+const arrived = (number) => number >>> 0;
+const leaving = (number) => number | 0;
+
+/** What was thrown. An error of the contract's, such as one of `math`, is in an error's payload. */
+function told(error, place) {
+  if (!(error instanceof Error)) return `${place} threw ${shown(error)}`;
+  return error.payload === undefined ? `${error}` : `${error.name}: ${shown(error.payload)}`;
+}
+
 /** The function `name` of an exported object, guarded. */
-export function guarded(write, exported, name, place, result) {
+export function guarded(write, exported, name, place, parameters, result) {
   const call = exported?.[name];
   if (typeof call !== 'function') {
     throw new Error(`src/plugin.js must export an object ${place.split('.')[0]} with a function ${name}`);
@@ -78,17 +109,18 @@ export function guarded(write, exported, name, place, result) {
   return (...values) => {
     let answer;
     try {
-      answer = call.apply(exported, values);
+      answer = call.apply(exported, values.map((value, position) => each(parameters[position], value, arrived)));
     } catch (error) {
-      const foreseen = failure !== undefined && wrong(failure, error, '') === undefined;
-      if (!foreseen) write('error', error instanceof Error ? `${error}\n${error.stack}` : `${place} threw ${shown(error)}`);
-      throw error;
+      if (failure !== undefined && wrong(failure, error, '') === undefined) throw error;
+      const text = told(error, place);
+      write('error', error instanceof Error ? `${text}\n${error.stack}` : text);
+      throw error instanceof Error && error.payload === undefined ? error : new Error(text);
     }
     const problem = wrong(ok, answer, '');
     if (problem !== undefined) {
       write('error', `${place}: ${problem}`);
       throw new Error(problem);
     }
-    return answer;
+    return each(ok, answer, leaving);
   };
 }
