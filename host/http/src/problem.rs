@@ -96,6 +96,9 @@ pub(crate) struct FieldProblem {
     code: String,
     /// What was wrong and what to do.
     message: String,
+    /// The id of the policy that says so; absent where the server itself does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
 }
 
 impl Problem {
@@ -122,14 +125,28 @@ impl Problem {
             path => path.to_owned(),
         };
         let detail = match violations {
-            [one] => format!("{}: {}", place(one), one.message),
+            [one] => {
+                let policy = one.policy.as_ref().map(|policy| format!(" (policy `{policy}`)")).unwrap_or_default();
+                format!("{}: {}{policy}", place(one), one.message)
+            }
             many => {
-                format!("{} fields are wrong: {}", many.len(), many.iter().map(place).collect::<Vec<_>>().join(", "))
+                let mut places: Vec<_> = many.iter().map(place).collect();
+                places.sort();
+                places.dedup();
+                match places.as_slice() {
+                    [one] => format!("{one}: {} things are wrong", many.len()),
+                    places => format!("{} fields are wrong: {}", places.len(), places.join(", ")),
+                }
             }
         };
         let violations = violations
             .iter()
-            .map(|v| FieldProblem { path: v.path.clone(), code: v.code.clone(), message: v.message.clone() })
+            .map(|v| FieldProblem {
+                path: v.path.clone(),
+                code: v.code.clone(),
+                message: v.message.clone(),
+                policy: v.policy.clone(),
+            })
             .collect();
         Self { violations, ..Self::new(Code::Invalid, detail) }
     }
@@ -255,7 +272,12 @@ impl From<Conflict> for Problem {
         match conflict {
             Conflict::NoOrganization(_) => Self::no_such("organization"),
             Conflict::NameTaken { .. } => Self {
-                violations: vec![FieldProblem { path: "name".into(), code: "taken".into(), message: detail.clone() }],
+                violations: vec![FieldProblem {
+                    path: "name".into(),
+                    code: "taken".into(),
+                    message: detail.clone(),
+                    policy: None,
+                }],
                 ..Self::new(Code::NameTaken, detail)
             },
             Conflict::NameAmbiguous { .. } => Self::new(Code::NameAmbiguous, detail),

@@ -23,11 +23,20 @@ pub struct Violation {
     pub message: String,
     /// Whether it refuses the request.
     pub severity: Severity,
+    /// The id of the policy that says so; none where it is the server itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 impl Violation {
     /// A violation that refuses the request.
     pub fn deny(path: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), code: code.into(), message: message.into(), severity: Severity::Deny }
+        Self { path: path.into(), code: code.into(), message: message.into(), severity: Severity::Deny, policy: None }
+    }
+
+    /// The same, said by a policy.
+    #[must_use]
+    pub fn by(self, policy: &str) -> Self {
+        Self { policy: Some(policy.to_owned()), ..self }
     }
 }

@@ -83,11 +83,12 @@ pub(crate) async fn review(policies: &[ActivePolicy], mut review: Review) -> Res
             continue;
         }
         let verdict = policy.evaluate(&mut review).await?;
-        reviewed.violations.extend(verdict.violations);
+        let id = &policy.active.description().id;
+        reviewed.violations.extend(verdict.violations.into_iter().map(|violation| violation.by(id)));
         if let Some(tightened) = verdict.tightened {
             reviewed.limits = reviewed.limits.tightened_by(tightened);
         }
-        reviewed.pins.insert(policy.active.description().id.clone(), policy.active.pin());
+        reviewed.pins.insert(id.clone(), policy.active.pin());
     }
     Ok(reviewed)
 }

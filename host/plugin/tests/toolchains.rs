@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "says where components are and reads the clock, in tests alone")]
-#![expect(clippy::print_stdout, reason = "a process tells the one that started it what it saw")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -21,7 +21,7 @@ use crate::Provisioner;
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Fields of the request are wrong, or a policy refuses it.
-    #[error("{} fields are wrong", .0.len())]
+    #[error("the request is refused: {}", .0.iter().map(|violation| violation.message.as_str()).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Violation>),
     /// The organization is absent or out of reach.
     #[error("there is no organization {0}")]

@@ -111,7 +111,9 @@ fn explain(status: u16, problem: &Value) -> String {
     if let violations @ [_, _, ..] = list("violations") {
         for violation in violations {
             let part = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default();
-            lines.push(format!("  {}: {}", part("path"), part("message")));
+            let policy = Some(part("policy")).filter(|policy| !policy.is_empty());
+            let policy = policy.map(|policy| format!(" (policy `{policy}`)")).unwrap_or_default();
+            lines.push(format!("  {}: {}{policy}", part("path"), part("message")));
         }
     }
     let log = list("log");

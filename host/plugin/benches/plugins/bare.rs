@@ -12,6 +12,7 @@ use wasmtime::{
     WasmFeatures,
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 #[allow(missing_docs, unreachable_pub, missing_debug_implementations, clippy::all)]
 mod bindings {
@@ -39,13 +40,38 @@ struct Host {
 
 struct Wasi {
     context: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: NoHttp,
     table: ResourceTable,
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Wasi { context, table } = self.wasi.as_mut().expect("only what imports WASI calls it");
+        let Wasi { context, table, .. } = self.wasi.as_mut().expect("only what imports WASI calls it");
         WasiCtxView { ctx: context, table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Wasi { http, hooks, table, .. } = self.wasi.as_mut().expect("only what imports WASI calls it");
+        WasiHttpCtxView { hooks, table, ctx: http }
+    }
+}
+
+/// JavaScript imports `wasi:http`, and does not call it.
+struct NoHttp;
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for NoHttp {
+    fn send_request(
+        &mut self,
+        _: http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
     }
 }
 
@@ -122,6 +148,7 @@ impl Bare {
         let mut linker = Linker::new(&engine);
         ValidationPolicy::add_to_linker::<Host, HasSelf<_>>(&mut linker, |host| host).unwrap();
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker).unwrap();
+        wasmtime_wasi_http::p2::add_only_http_to_linker_sync(&mut linker).unwrap();
         Self { engine, linker, limits }
     }
 
@@ -136,10 +163,7 @@ impl Bare {
         // SAFETY: the code was made a moment ago by this program, or by its child, from components of this repository.
         let component = unsafe { Component::deserialize(&self.engine, code) }.unwrap();
         let imports_wasi = component.component_type().imports(&self.engine).any(|(name, _)| name.starts_with("wasi:"));
-        let mut linker = self.linker.clone();
-        // JavaScript imports `wasi:http` as well, and does not call it.
-        linker.define_unknown_imports_as_traps(&component).unwrap();
-        let pre = ValidationPolicyPre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
+        let pre = ValidationPolicyPre::new(self.linker.instantiate_pre(&component).unwrap()).unwrap();
         let policy = BarePolicy { engine: self.engine.clone(), limits: self.limits, pre, imports_wasi };
         let mut store = policy.store();
         let guest = policy.pre.instantiate(&mut store).unwrap();
@@ -180,7 +204,12 @@ impl BarePolicy {
 
     fn store(&self) -> Store<Host> {
         let limits = StoreLimitsBuilder::new().memory_size(self.limits.memory_bytes).trap_on_grow_failure(true).build();
-        let wasi = self.imports_wasi.then(|| Wasi { context: WasiCtx::builder().build(), table: ResourceTable::new() });
+        let wasi = self.imports_wasi.then(|| Wasi {
+            context: WasiCtx::builder().build(),
+            http: WasiHttpCtx::new(),
+            hooks: NoHttp,
+            table: ResourceTable::new(),
+        });
         let mut store = Store::new(&self.engine, Host { limits, lines: Vec::new(), wasi });
         store.limiter(|host| &mut host.limits);
         store.set_fuel(self.limits.fuel).unwrap();

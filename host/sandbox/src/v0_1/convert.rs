@@ -294,7 +294,7 @@ pub(crate) fn verdict(from: wit_policy::Verdict) -> Result<policy::Verdict, Call
     for ((warns, path, code, message), times) in kept {
         let message = if times > 1 { format!("{message} ({times} times)") } else { message };
         let severity = if warns { Severity::Warn } else { Severity::Deny };
-        violations.push(Violation { path, code, message, severity });
+        violations.push(Violation { path, code, message, severity, policy: None });
     }
     if more > 0
         && let Some(last) = violations.last_mut()

@@ -73,6 +73,9 @@ impl Policy {
                 Some(limits) if widens(limits, asked) => {
                     Err(CallError::InvalidAnswer(format!("{NEVER_WIDEN}: asked for {asked:?}, answered {limits:?}")))
                 }
+                Some(limits) if takes_all(limits, asked) => {
+                    Err(CallError::InvalidAnswer(format!("{LEAVES_SOME}: asked for {asked:?}, answered {limits:?}")))
+                }
                 _ => Ok(verdict),
             }
         })
@@ -80,6 +83,7 @@ impl Policy {
 }
 
 const NEVER_WIDEN: &str = "a policy may tighten limits, never widen them";
+const LEAVES_SOME: &str = "a policy that leaves nothing of a limit must say so with a violation";
 
 /// The same of a verdict in JSON. Both have been through the types of the contract.
 fn check_json(review: &Value, verdict: &Value) -> Result<(), String> {
@@ -91,17 +95,25 @@ fn check_json(review: &Value, verdict: &Value) -> Result<(), String> {
     }
     let Some(answered) = verdict.get("tightened").and_then(Value::as_object) else { return Ok(()) };
     let asked = |name: &str| review.get("limits").and_then(|limits| limits.get(name)?.as_u64());
-    match answered.iter().find(|(name, limit)| limit.as_u64() > asked(name)) {
-        Some((name, limit)) => {
-            Err(format!("{NEVER_WIDEN}: asked for {name} {}, answered {limit}", asked(name).unwrap_or(0)))
+    for (name, limit) in answered {
+        let (asked, limit) = (asked(name).unwrap_or(0), limit.as_u64().unwrap_or(0));
+        let broken = if limit > asked { NEVER_WIDEN } else { LEAVES_SOME };
+        if limit > asked || (limit == 0 && asked > 0) {
+            return Err(format!("{broken}: asked for {name} {asked}, answered {limit}"));
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// Whether any limit is above what was asked for.
 fn widens(limits: Limits, asked: Limits) -> bool {
     limits.tightened_by(asked) != limits
+}
+
+/// Whether nothing is left of a limit that something was asked of: the caller would be told that they asked for too little.
+fn takes_all(limits: Limits, asked: Limits) -> bool {
+    let each = |limits: Limits| [limits.cpu_millis, limits.memory_mb, limits.disk_mb, limits.replicas, limits.pids];
+    each(limits).into_iter().zip(each(asked)).any(|(limit, asked)| limit == 0 && asked > 0)
 }
 
 impl std::fmt::Debug for Policy {
@@ -150,5 +162,12 @@ mod tests {
         assert!(!widens(asked, asked));
         assert!(!widens(Limits { memory_mb: 1, ..asked }, asked));
         assert!(widens(Limits { memory_mb: 1, pids: asked.pids + 1, ..asked }, asked));
+    }
+
+    #[test]
+    fn nothing_is_less_than_any_tighter_limit() {
+        let asked = Limits { disk_mb: 0, ..Limits::DEFAULT };
+        assert!(!takes_all(Limits { memory_mb: 1, ..asked }, asked));
+        assert!(takes_all(Limits { memory_mb: 0, ..asked }, asked));
     }
 }
