@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use crate::workspace::Workspace;
 use crate::{apt, command, scripting};
 
-/// Installs what the languages of the examples need.
+/// Installs what the languages of the examples need, and what shows their plugins another time of day.
 pub(crate) fn ensure_tools(workspace: &Workspace) -> Result<()> {
+    apt::ensure("faketime", &["faketime"], "faketime, to replay calls of plugins a year later,")?;
     apt::ensure("clang", &["clang"], "clang, to compile plugins written in C with,")?;
     apt::ensure("wasm-ld", &["lld"], "wasm-ld, to link plugins written in C with,")?;
     scripting::ensure(workspace)
