@@ -54,7 +54,8 @@ async fn as_it_should_be(server: &Server, tenant: &Value, told: &str) {
 fn copy(server: &Server, tenant: &Value, name: &str) -> String {
     let own = server.container(tenant);
     let image = format!("convergence-test-copy:{}", server.installation().unwrap());
-    docker(&["commit", &own, &image]);
+    // Without `--pause=false` it is frozen for a moment, which is a reason to replace it.
+    docker(&["commit", "--pause=false", &own, &image]);
     let format = "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}\n{{end}}";
     let labels = docker(&["container", "inspect", "--format", format, &own]);
     let mut run = vec!["run", "--detach", "--name", name];
