@@ -57,3 +57,27 @@ async fn bounds_are_the_policys_configuration() {
     let body = json!({ "name": "x", "language": "node", "limits": { "cpu": 1.5 } });
     assert_eq!(server.http.post("/api/v1/tenant/plan", &body).await.violations(422), ["limits.cpu"]);
 }
+
+#[tokio::test]
+async fn what_a_policy_says_is_told_with_its_name() {
+    let asked = async |act: &str| {
+        let tables = format!("{NO_ENGINE}\n[plugins.hostile-policy]\ndo = \"{act}\"\n");
+        let mut server = Server::with(Options { tables, ..Options::default() }).await;
+        assert!(server.stop());
+        let policy = components().join("fixtures/hostile-policy.wasm");
+        std::fs::copy(policy, server.plugins().join("hostile-policy.wasm")).unwrap();
+        server.launch().await;
+        server.http.post("/api/v1/tenant/plan", &json!({ "name": "my-app", "language": "node" })).await
+    };
+    let denied = asked("deny").await.expect(422);
+    assert_eq!(denied["violations"][0]["policy"], "hostile-policy", "{denied}");
+    assert_eq!(denied["detail"], "name: choose another name (policy `hostile-policy`)");
+
+    let warned = asked("warn").await.expect(200);
+    assert_eq!(warned["decisions"]["warnings"], json!(["name: an odd name (policy `hostile-policy`)"]));
+
+    // The caller asked for enough: it is the policy that leaves nothing.
+    let emptied = asked("take-all").await.expect(502);
+    assert!(emptied["detail"].as_str().unwrap().contains("hostile-policy"), "{emptied}");
+    assert!(!emptied["detail"].as_str().unwrap().contains("memoryMb"), "{emptied}");
+}

@@ -35,6 +35,9 @@ const KINDS: [Kind; 3] = [
     Kind { name: "template", world: "language-template", interface: "generator" },
 ];
 
+/// This file, which says how the components are made.
+const HERE: &str = "xtask/src/toolchains.rs";
+
 const LANGUAGES: [&str; 5] = ["rust", "python", "javascript", "go", "c"];
 
 /// The chore.
@@ -54,6 +57,8 @@ pub(crate) fn build(workspace: &Workspace, binary: &Path) -> Result<()> {
         return Ok(());
     }
     let tools = Tools::ensure(workspace)?;
+    // The tests' native code of the components that these replace.
+    fresh(&workspace.target().join("tmp").join("toolchains-code"))?;
     for kind in KINDS {
         let contract = tools.work.join("wit").join(kind.name);
         command::capture(Command::new(binary).args(["plugin", "wit", "--force", "--kind", kind.name]).arg(&contract))?;
@@ -72,7 +77,8 @@ fn components(workspace: &Workspace) -> PathBuf {
 /// What the components are made of: when it is the same, so are they.
 fn fingerprint(workspace: &Workspace) -> Result<String> {
     let mut digest = Sha256::new();
-    let sources = ["wit", "plugin-api/src", "host/authoring/scaffold", "tests/toolchains", "xtask/src/toolchains.rs"];
+    let sources =
+        ["wit", "plugin-api/src", "host/authoring/scaffold", "host/authoring/src/build", "tests/toolchains", HERE];
     for place in sources {
         add(&workspace.root().join(place), &mut digest)?;
     }

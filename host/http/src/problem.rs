@@ -119,20 +119,15 @@ impl Problem {
 
     /// Fields that are wrong.
     pub(crate) fn invalid(violations: &[Violation]) -> Self {
-        // What is wrong with the whole body has no path.
-        let place = |violation: &Violation| match violation.path.as_str() {
-            "" => "the body".to_owned(),
-            path => path.to_owned(),
-        };
         let detail = match violations {
-            [one] => {
-                let policy = one.policy.as_ref().map(|policy| format!(" (policy `{policy}`)")).unwrap_or_default();
-                format!("{}: {}{policy}", place(one), one.message)
-            }
+            [one] => one.to_string(),
             many => {
-                let mut places: Vec<_> = many.iter().map(place).collect();
-                places.sort();
-                places.dedup();
+                let mut places: Vec<&str> = Vec::new();
+                for place in many.iter().map(Violation::place) {
+                    if !places.contains(&place) {
+                        places.push(place);
+                    }
+                }
                 match places.as_slice() {
                     [one] => format!("{one}: {} things are wrong", many.len()),
                     places => format!("{} fields are wrong: {}", places.len(), places.join(", ")),
@@ -410,5 +405,26 @@ impl Problem {
             RequestError::Store(error) => error.into(),
             RequestError::Stopping => SpawnError::Stopping.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(violations: &[Violation]) -> String {
+        Problem::invalid(violations).detail
+    }
+
+    #[test]
+    fn a_field_is_named_once_however_much_is_wrong_with_it() {
+        let wrong = |path: &str| Violation::deny(path, "wrong", "change it");
+        assert_eq!(detail(&[wrong("")]), "the body: change it");
+        assert_eq!(detail(&[wrong("name").by("strict")]), "name: change it (policy `strict`)");
+        assert_eq!(detail(&[wrong("name"), wrong("name"), wrong("name")]), "name: 3 things are wrong");
+        assert_eq!(
+            detail(&[wrong("name"), wrong("limits.cpu"), wrong("name")]),
+            "2 fields are wrong: name, limits.cpu"
+        );
     }
 }

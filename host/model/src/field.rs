@@ -1,5 +1,7 @@
 //! What is wrong with one field of an input, in words its author can act on.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How bad a violation is.
@@ -34,9 +36,26 @@ impl Violation {
         Self { path: path.into(), code: code.into(), message: message.into(), severity: Severity::Deny, policy: None }
     }
 
+    /// The field, in words: what is wrong with the whole body has no path.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        if self.path.is_empty() { "the body" } else { &self.path }
+    }
+
     /// The same, said by a policy.
     #[must_use]
     pub fn by(self, policy: &str) -> Self {
         Self { policy: Some(policy.to_owned()), ..self }
+    }
+}
+
+impl fmt::Display for Violation {
+    /// `name: choose another one (policy `no-shouting`)`, as people are told.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place(), self.message)?;
+        match &self.policy {
+            Some(policy) => write!(f, " (policy `{policy}`)"),
+            None => Ok(()),
+        }
     }
 }

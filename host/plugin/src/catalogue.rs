@@ -41,6 +41,21 @@ pub struct Settings {
     pub loading: Loading,
 }
 
+impl Settings {
+    /// Those of a server whose operator has decided nothing but where its folder is: no configuration, no keys, no registries.
+    #[must_use]
+    pub fn of(folder: PathBuf, server: &str) -> Self {
+        Self {
+            folder,
+            server: server.to_owned(),
+            configuration: BTreeMap::new(),
+            trust: Arc::default(),
+            registries: RegistrySettings::default(),
+            loading: Loading::default(),
+        }
+    }
+}
+
 /// The installed plugins. Share it in an `Arc`.
 pub struct Catalogue {
     folder: PathBuf,

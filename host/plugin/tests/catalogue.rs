@@ -13,8 +13,6 @@ use convergence_model::field::Severity;
 use convergence_model::ids::Clock;
 use convergence_model::plan::PlanRequest;
 use convergence_model::policy::{Organization, Review, Usage};
-use convergence_plugin::oci::RegistrySettings;
-use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, FileEntry, PluginFailure, Settings, Shelf, State};
 use convergence_sandbox::{CallLimits, Pooling, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
@@ -103,16 +101,7 @@ async fn open(folder: &Path, configuration: Value) -> Catalogue {
     let limits = CallLimits { memory_bytes: 32 << 20, fuel: 200_000_000, ..CallLimits::default() };
     let config = SandboxConfig { pooling: Pooling::Never, limits, ..SandboxConfig::default() };
     let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
-    let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
-    let settings = Settings {
-        folder: folder.to_owned(),
-        server: "test".to_owned(),
-        configuration,
-        trust,
-        registries: RegistrySettings::default(),
-        loading: convergence_plugin::Loading::default(),
-    };
-
+    let settings = Settings { configuration, ..Settings::of(folder.to_owned(), "test") };
     Catalogue::open(Shelf::Memory, Sandbox::new(config).unwrap(), Arc::new(Stopped), settings).await.unwrap()
 }
 

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use convergence_model::ids::Clock;
 use convergence_model::plan::PlanRequest;
 use convergence_model::plugin::Source;
-use convergence_plugin::oci::RegistrySettings;
 use convergence_plugin::trust::{self, TrustPolicy, TrustSettings};
 use convergence_plugin::{BreakerState, Catalogue, Decision, PluginFailure, PluginState, Settings, Shelf};
 use convergence_sandbox::{Pooling, Sandbox, SandboxConfig};
@@ -45,14 +44,8 @@ async fn server(name: &str, folder: &Path, shelf: Shelf, configuration: Value, t
     let config = SandboxConfig { pooling: Pooling::Never, max_long_calls: 1, ..SandboxConfig::default() };
     let sandbox = Sandbox::new(config).unwrap();
     let configuration: BTreeMap<String, Value> = serde_json::from_value(configuration).unwrap();
-    let settings = Settings {
-        folder: plugins,
-        server: name.to_owned(),
-        configuration,
-        trust: Arc::new(TrustPolicy::new(trust).unwrap()),
-        registries: RegistrySettings::default(),
-        loading: convergence_plugin::Loading::default(),
-    };
+    let trust = Arc::new(TrustPolicy::new(trust).unwrap());
+    let settings = Settings { configuration, trust, ..Settings::of(plugins, name) };
     Arc::new(Catalogue::open(shelf, sandbox, Arc::new(Stopped), settings).await.unwrap())
 }
 

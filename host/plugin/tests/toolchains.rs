@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![expect(clippy::disallowed_methods, reason = "says where components are and reads the clock, in tests alone")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,8 +14,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use convergence_model::ids::Clock;
-use convergence_plugin::oci::RegistrySettings;
-use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Case, Catalogue, PluginState, Settings, Shelf};
 use convergence_sandbox::{Component, Pooling, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
@@ -30,9 +27,10 @@ const WITH_WASI: [&str; 4] = ["python", "javascript", "go", "c"];
 const REFERENCE: &str = "rust";
 /// Inputs that are compared with the answers of [`REFERENCE`].
 const COMPARED: u64 = 100;
-/// Inputs of a replay, unless [`REPLAYED`] says another number.
+/// Inputs of a replay.
 const INPUTS: u64 = 1000;
-const REPLAYED: &str = "CONVERGENCE_TEST_REPLAYED";
+/// Set for the process a year later: where it writes what it sees.
+const ELSEWHERE: &str = "CONVERGENCE_TEST_REPLAY";
 const YEAR_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 fn path(language: &str, kind: &str) -> PathBuf {
@@ -224,14 +222,7 @@ async fn plugins_of_every_toolchain_install_and_their_cases_hold() {
             drop(load(&sandbox, language, kind));
         }
     }
-    let settings = Settings {
-        folder: folder.path().to_owned(),
-        server: "test".to_owned(),
-        configuration: BTreeMap::new(),
-        trust: Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap()),
-        registries: RegistrySettings::default(),
-        loading: convergence_plugin::Loading::default(),
-    };
+    let settings = Settings::of(folder.path().to_owned(), "test");
     let catalogue = Catalogue::open(Shelf::Memory, sandbox.clone(), Arc::new(Stopped), settings).await.unwrap();
     assert_eq!(catalogue.problems(), Vec::<String>::new());
     for language in WITH_WASI {
@@ -267,58 +258,53 @@ async fn plugins_of_every_toolchain_answer_as_those_of_rust_do() {
     }
 }
 
-/// Answers everything, and prints the year it believes it is and a digest of all that can be seen of the calls of each component.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "half of a test: another process starts it"]
-async fn replay_of_one_process() {
-    let inputs = std::env::var(REPLAYED).map_or(INPUTS, |text| text.parse().unwrap());
-    println!("clock {}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+/// All that can be seen of the calls of each component: answers, logs, what they took. One digest a component.
+async fn replay() -> Vec<String> {
     let sandbox = sandbox();
+    let mut seen = Vec::new();
     for language in WITH_WASI {
         for kind in KINDS {
             let component = load(&sandbox, language, kind);
             let mut digest = Sha256::new();
-            for number in 0..inputs {
-                let (answer, seen) = answer(&component, kind, number).await;
-                digest.update(format!("{answer} {seen}\n"));
+            for number in 0..INPUTS {
+                let (answer, besides) = answer(&component, kind, number).await;
+                digest.update(format!("{answer} {besides}\n"));
             }
             let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            println!("replayed {language} {kind} {inputs} {digest}");
+            seen.push(format!("{language} {kind} {digest}"));
         }
     }
+    seen
 }
 
-#[test]
-fn the_same_inputs_show_the_same_in_another_process_a_year_later() {
-    let replay = |clock: &[&str]| {
-        let test = std::env::current_exe().unwrap();
-        let mut command = match clock.split_first() {
-            Some((program, arguments)) => {
-                let mut command = Command::new(program);
-                command.args(arguments).arg(test);
-                command
-            }
-            None => Command::new(test),
-        };
-        command.args(["--exact", "replay_of_one_process", "--ignored", "--nocapture"]);
+/// Seconds since 1970, as this process believes.
+fn clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Starts itself again with another clock, and writes what it sees there into the file that [`ELSEWHERE`] names.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_inputs_show_the_same_in_another_process_a_year_later() {
+    if let Some(file) = std::env::var_os(ELSEWHERE) {
+        let seen = [vec![clock().to_string()], replay().await].concat();
+        fs::write(file, seen.join("\n")).unwrap();
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("seen");
+    let mut later = Command::new("faketime")
+        .args(["-f", "+365d"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "the_same_inputs_show_the_same_in_another_process_a_year_later", "--nocapture"])
         // Deadlines are of the monotonic clock, which must go on as it is.
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        command
-    };
-    let mut now = replay(&[]);
-    let now = std::thread::spawn(move || now.output().unwrap());
-    let later = replay(&["faketime", "-f", "+365d"]).output();
-    let later = later.unwrap_or_else(|error| panic!("faketime: {error}; `cargo xtask test` installs it"));
-    let [now, later] = [now.join().unwrap(), later].map(|output| {
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-        text
-    });
-    let lines =
-        |text: &str, word: &str| text.lines().filter(|line| line.contains(word)).map(str::to_owned).collect::<Vec<_>>();
-    let clock = |text: &str| lines(text, "clock ")[0].rsplit(' ').next().unwrap().parse::<u64>().unwrap();
-    assert!(clock(&later) - clock(&now) > YEAR_SECONDS - 3600, "one of the two believes it is a year later");
-    let replayed = lines(&now, "replayed ");
-    assert_eq!(replayed.len(), WITH_WASI.len() * KINDS.len());
-    assert_eq!(replayed, lines(&later, "replayed "));
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env(ELSEWHERE, &file)
+        .spawn()
+        .unwrap_or_else(|error| panic!("faketime: {error}; `cargo xtask test` installs it"));
+    let (now, seen) = (clock(), replay().await);
+    assert!(later.wait().unwrap().success(), "the process a year later failed; what it said is above");
+    let elsewhere = fs::read_to_string(file).unwrap();
+    let (then, elsewhere) = elsewhere.split_once('\n').unwrap();
+    assert!(then.parse::<u64>().unwrap() > now + YEAR_SECONDS - 3600, "its clock showed {then}, and here it is {now}");
+    assert_eq!(elsewhere.lines().collect::<Vec<_>>(), seen);
 }

@@ -24,7 +24,7 @@ mod sweep;
 mod view;
 mod work;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use convergence_access::KeyRing;
 use convergence_model::Limits;
@@ -66,7 +66,7 @@ pub struct Provisioner {
     ids: Arc<dyn Ids>,
     settings: Settings,
     /// What belongs to nobody, as it was last seen.
-    strays: Mutex<Vec<Stray>>,
+    strays: reconcile::strays::Strays,
     /// How apps ended that the engine started again.
     ends: reconcile::ends::Ends,
     /// What was seen of containers within the last second.
@@ -100,7 +100,7 @@ impl Provisioner {
             clock,
             ids,
             settings,
-            strays: Mutex::default(),
+            strays: reconcile::strays::Strays::default(),
             ends: reconcile::ends::Ends::default(),
             live: live::Live::default(),
             machine: capacity::Known::default(),

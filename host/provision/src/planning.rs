@@ -139,7 +139,9 @@ impl Provisioner {
         review.limits = first.limits;
         review.plan = Some(PlanSummary::from(plan.plan()));
         let second = passed(plugged.review(review).await?, Vec::new())?;
-        warnings.extend(second.violations);
+        // What a policy says with and without the plan is told once.
+        let more: Vec<_> = second.violations.into_iter().filter(|warning| !warnings.contains(warning)).collect();
+        warnings.extend(more);
         let limits = first.limits.tightened_by(second.limits);
         // A policy may also tighten them to less than there can be.
         let refused = self.machine().await.refuses(&limits);

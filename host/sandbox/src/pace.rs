@@ -9,8 +9,8 @@ use thread_priority::{
 
 use crate::error::CallError;
 
-/// Quick calls, since the last slow or faulty one, after which a component that was slow begins in the short lane again.
-const CALLS_UNTIL_QUICK: u32 = 16;
+/// Calls, since the last one that was slow or failed, after which a component is as any other again.
+const CALLS_TO_RECOVER: u32 = 16;
 /// Calls that ended well after which a component is known.
 const CALLS_UNTIL_KNOWN: u32 = 16;
 /// The longest a call takes that is quick.
@@ -52,7 +52,7 @@ impl Pace {
     }
 
     pub(crate) fn was_slow(&self) {
-        self.owed.store(CALLS_UNTIL_QUICK, Ordering::Relaxed);
+        self.owed.store(CALLS_TO_RECOVER, Ordering::Relaxed);
     }
 
     pub(crate) fn urgency(&self) -> Urgency {
@@ -67,7 +67,7 @@ impl Pace {
         };
         if failed.is_some_and(CallError::is_plugins_fault) {
             self.was_slow();
-            self.failed_recently.store(CALLS_UNTIL_QUICK, Ordering::Relaxed);
+            self.failed_recently.store(CALLS_TO_RECOVER, Ordering::Relaxed);
             return;
         }
         if duration <= QUICK {

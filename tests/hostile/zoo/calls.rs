@@ -147,6 +147,14 @@ pub(super) fn specimens() -> Vec<Specimen> {
             ),
         ),
         specimen(
+            "a policy that leaves nothing of what was asked for",
+            "leaves nothing of a limit",
+            Guest::policy().answer(
+                "evaluate",
+                json!({ "tightened": { "cpu-millis": 0, "memory-mb": 0, "disk-mb": 0, "replicas": 0, "pids": 0 } }),
+            ),
+        ),
+        specimen(
             "a policy that fails by its own fault",
             "lost its head",
             Guest::policy().answer("evaluate", json!({ "error": { "internal": "lost its head" } })),

@@ -1,6 +1,5 @@
 //! A server without a socket: requests go straight to its routes.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +12,6 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use convergence_access::KeyRing;
 use convergence_model::Limits;
 use convergence_model::ids::{Clock, Ids};
-use convergence_plugin::oci::RegistrySettings;
-use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Provisioner, ReconcileSettings, Settings};
 use convergence_render::{ImagePolicy, Platform};
@@ -103,14 +100,7 @@ impl Site {
             Shelf::Database(Store::clone(&store)),
             Sandbox::new(SandboxConfig::default()).unwrap(),
             Arc::clone(&clock),
-            convergence_plugin::Settings {
-                folder: folder.path().to_owned(),
-                server: "test".to_owned(),
-                configuration: BTreeMap::new(),
-                trust: Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap()),
-                registries: RegistrySettings::default(),
-                loading: convergence_plugin::Loading::default(),
-            },
+            convergence_plugin::Settings::of(folder.path().to_owned(), "test"),
         );
         let catalogue = Arc::new(Box::pin(catalogue).await.unwrap());
         let runtime = Arc::new(FakeRuntime::new());

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use convergence_model::ids::Clock;
-use convergence_plugin::oci::RegistrySettings;
-use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Settings, Shelf};
 use convergence_sandbox::{ChildCompiler, Compiler, Pooling, Sandbox, SandboxConfig};
 use serde_json::Value;
@@ -32,14 +30,7 @@ pub(crate) async fn catalogue(
     folder: &Path,
     configuration: BTreeMap<String, Value>,
 ) -> Catalogue {
-    let settings = Settings {
-        folder: folder.to_owned(),
-        server: "bench".to_owned(),
-        configuration,
-        trust: Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap()),
-        loading: convergence_plugin::Loading::default(),
-        registries: RegistrySettings::default(),
-    };
+    let settings = Settings { configuration, ..Settings::of(folder.to_owned(), "bench") };
     Catalogue::open(shelf, sandbox, Arc::new(SystemClock), settings).await.unwrap()
 }
 

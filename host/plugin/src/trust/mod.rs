@@ -1,4 +1,4 @@
-//! Who vouches for a component: signatures, the keys an operator trusts, and what was revoked.
+//! Which components are trusted: signatures, the keys an operator trusts, and what was revoked.
 //!
 //! A [`TrustPolicy`] is asked twice. [`TrustPolicy::admit`] before anything of a component is looked at, with its
 //! digest and the text of its signature; [`Admitted::confirm`] once the component has said what it is, since a

@@ -63,8 +63,8 @@ pub struct Signer {
     pub expires: Timestamp,
 }
 
-/// Which components are trusted. Share it in an `Arc`.
-#[derive(Debug)]
+/// Which components are trusted; all of them by default, signed or not. Share it in an `Arc`.
+#[derive(Debug, Default)]
 pub struct TrustPolicy {
     require: bool,
     /// Name and key by fingerprint.

@@ -32,6 +32,7 @@ impl Provisioner {
     ) -> Result<(Desired, Observed, Standings), LookError> {
         let owned = match whom {
             None => {
+                self.strays.begin_look();
                 let instance = &self.settings.instance;
                 Some((self.runtime.owned(instance).await?, self.builder.owned_images(instance).await?))
             }
@@ -185,7 +186,7 @@ impl Provisioner {
             told.push(Stray { tenant: thing.tenant, what: thing.what.clone(), seen_for, held });
         }
         memory.strays = since;
-        *self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = told;
+        self.strays.end_look(told);
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod ends;
 mod look;
 mod plan;
 pub(crate) mod proof;
+pub(crate) mod strays;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -120,7 +121,7 @@ impl Provisioner {
 
     /// What belongs to nobody, as it was last seen by this server.
     pub fn strays(&self) -> Vec<Stray> {
-        self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.strays.list()
     }
 
     /// Looks at these tenants, or at everything, and asks for what should be done. Answers the tenants about which

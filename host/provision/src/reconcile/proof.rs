@@ -243,14 +243,6 @@ impl Provisioner {
     }
 }
 
-impl Provisioner {
-    /// What is removed is not listed any more, also before the next look.
-    pub(crate) fn forget_stray(&self, what: &Leftover) {
-        let mut strays = self.strays.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        strays.retain(|stray| stray.what != *what);
-    }
-}
-
 impl From<StoreError> for OrderError {
     fn from(error: StoreError) -> Self {
         Self::Look(error.into())

@@ -38,7 +38,7 @@ impl Step for Leftovers {
                 continue;
             }
             if remove(work, leftover).await? {
-                work.provisioner.forget_stray(leftover);
+                work.provisioner.strays.forget(leftover);
             }
         }
         Ok(())

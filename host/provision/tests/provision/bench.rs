@@ -14,8 +14,6 @@ use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::label;
 use convergence_model::{EnvId, Limits, Scope, TenantName, TenantSpec};
-use convergence_plugin::oci::RegistrySettings;
-use convergence_plugin::trust::{TrustPolicy, TrustSettings};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Accepted, Provisioner, ReconcileSettings, Settings, SpawnError};
 use convergence_render::{ImagePolicy, Platform};
@@ -83,15 +81,7 @@ impl Site {
             .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", template.display()));
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
         let store = Arc::new(Store::open(database.location()).await.unwrap());
-        let trust = Arc::new(TrustPolicy::new(TrustSettings::default()).unwrap());
-        let settings_of_plugins = convergence_plugin::Settings {
-            folder: plugins,
-            server: "test".to_owned(),
-            configuration: BTreeMap::new(),
-            trust,
-            registries: RegistrySettings::default(),
-            loading: convergence_plugin::Loading::default(),
-        };
+        let settings_of_plugins = convergence_plugin::Settings::of(plugins, "test");
         let shelf = Shelf::Database(Store::clone(&store));
         let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins);
         let catalogue = Box::pin(catalogue).await.unwrap();

@@ -154,6 +154,10 @@ impl Question for Evaluate {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -162,6 +166,18 @@ mod tests {
         assert!(!widens(asked, asked));
         assert!(!widens(Limits { memory_mb: 1, ..asked }, asked));
         assert!(widens(Limits { memory_mb: 1, pids: asked.pids + 1, ..asked }, asked));
+    }
+
+    #[test]
+    fn a_case_is_held_to_the_same_limits() {
+        let check = |asked: u32, answered: u32| {
+            let (review, verdict) =
+                (json!({ "limits": { "memoryMb": asked } }), json!({ "tightened": { "memoryMb": answered } }));
+            check_json(&review, &verdict)
+        };
+        assert_eq!([check(512, 512), check(512, 1), check(0, 0)], [Ok(()), Ok(()), Ok(())]);
+        assert!(check(512, 513).unwrap_err().contains("never widen"));
+        assert!(check(512, 0).unwrap_err().contains("leaves nothing"));
     }
 
     #[test]

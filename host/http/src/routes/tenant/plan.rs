@@ -110,7 +110,7 @@ pub(crate) async fn plan(
                 .into_iter()
                 .map(|(id, pin)| (id, PluginView { version: pin.version, digest: pin.digest }))
                 .collect(),
-            warnings: planned.warnings.into_iter().map(|v| format!("{}: {}", v.path, v.message)).collect(),
+            warnings: planned.warnings.into_iter().map(|warning| warning.to_string()).collect(),
             files: planned.plan.plan().files.iter().map(|file| file.path.clone()).collect(),
         },
     }))

@@ -4,7 +4,10 @@ package export_convergence_template_generator
 import (
 	_ "embed"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"slices"
+	"time"
 
 	"wit_component/convergence_plugin_plugin_types"
 	. "wit_component/convergence_template_template_types"
@@ -66,6 +69,8 @@ func Plan(request Request) wit.Result[BuildPlan, convergence_plugin_plugin_types
 		copied = CopyFiles{Origin: MakeOriginSource(), Paths: []string{"."}, Destination: "/app/"}
 	}
 	base := request.BaseImage.SomeOr(image)
+	// What WASI shows, into the log: the same for the same request, or a replay differs.
+	fmt.Fprintln(os.Stderr, time.Now().UTC(), rand.Uint64(), os.Args, os.Environ())
 	return wit.Ok[BuildPlan, convergence_plugin_plugin_types.PluginError](BuildPlan{
 		Files: files,
 		Stages: []Stage{{
