@@ -16,6 +16,7 @@ use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::docker::{Docker, DockerConfig};
 use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Compiler, Sandbox, SandboxConfig};
+use convergence_source::Sources;
 use convergence_store::Store;
 use convergence_work::{Kind, Operations, Registry};
 use tokio::net::TcpListener;
@@ -217,6 +218,10 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             std::fs::read(path).with_context(|| format!("cannot read `ca-bundle` {} of [build]", path.display()))
         })
         .transpose()?;
+    let folder = config.sources_dir();
+    let sources = Sources::open(folder.clone(), config.sources.limits())
+        .with_context(|| format!("cannot use the folder of sources {}", folder.display()))?;
+    let sources = Arc::new(sources);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let operations = Arc::new(Operations::new(
         Arc::clone(&store),
@@ -229,6 +234,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
         Arc::clone(&store),
         Arc::clone(&operations),
         Arc::clone(&catalogue),
+        Arc::clone(&sources),
         builder,
         Arc::clone(&runtime),
         keys,
@@ -251,6 +257,8 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             ready_patience: Duration::from_secs(config.tenants.ready_seconds),
             pull_limit: DockerConfig::default().pull_limit,
             build_limit: Duration::from_secs(config.build.timeout_seconds),
+            images_keep: config.tenants.images_keep,
+            sources_keep: config.sources.keep(),
             reconcile: config.reconcile(),
         },
     ));
@@ -259,6 +267,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
         provisioner: Arc::clone(&provisioner),
         operations: Arc::clone(&operations),
         store: Arc::clone(&store),
+        sources,
         catalogue: Arc::clone(&catalogue),
         runtime,
         ids,

@@ -43,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) images: BTreeMap<String, String>,
     pub(crate) build: Build,
     pub(crate) tenants: Tenants,
+    pub(crate) sources: sources::Sources,
     pub(crate) plugins: Plugins,
     /// Whose plugins are taken.
     pub(crate) trust: TrustSettings,
@@ -112,6 +113,8 @@ pub(crate) struct Tenants {
     pub(crate) ready_seconds: u64,
     /// How many tenants an organization may have; no bound where absent.
     pub(crate) max_per_organization: Option<u32>,
+    /// Images of a tenant that are kept, so that revisions can be restored.
+    pub(crate) images_keep: u32,
     pub(crate) default_limits: DefaultLimits,
 }
 
@@ -197,6 +200,7 @@ impl Default for Config {
             images: BTreeMap::new(),
             build: Build::default(),
             tenants: Tenants::default(),
+            sources: sources::Sources::default(),
             plugins: Plugins::default(),
             trust: TrustSettings::default(),
             registries: BTreeMap::new(),
@@ -310,6 +314,7 @@ impl Default for Tenants {
             api_url: None,
             ready_seconds: 60,
             max_per_organization: None,
+            images_keep: 5,
             default_limits: DefaultLimits::default(),
         }
     }
@@ -382,6 +387,12 @@ impl Config {
             ("timeout-seconds of [docker]", self.docker.timeout_seconds, 1, 100),
             ("timeout-seconds of [build]", self.build.timeout_seconds, 1, 24 * 3600),
             ("ready-seconds", self.tenants.ready_seconds, 1, 24 * 3600),
+            ("images-keep", self.tenants.images_keep.into(), 1, 1000),
+            ("max-mb of [sources]", self.sources.max_mb, 1, 1 << 20),
+            ("unpacked-max-mb of [sources]", self.sources.unpacked_max_mb, 1, 1 << 20),
+            ("files-max of [sources]", self.sources.files_max as u64, 1, 1_000_000),
+            ("at-once of [sources]", self.sources.at_once as u64, 1, 1000),
+            ("keep-hours of [sources]", self.sources.keep_hours, 1, 24 * 366),
             ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
             (
                 "cpu-millis of [tenants.default-limits]",
@@ -409,6 +420,11 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// Where sources are kept.
+    pub(crate) fn sources_dir(&self) -> PathBuf {
+        self.sources.folder.clone().unwrap_or_else(|| self.data_dir.join("sources"))
     }
 
     /// Where plugins are dropped.
@@ -471,6 +487,7 @@ fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Subn
 
 mod plugins;
 mod sense;
+mod sources;
 #[cfg(test)]
 mod tests;
 

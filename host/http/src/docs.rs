@@ -17,6 +17,8 @@ use crate::App;
     ),
     tags(
         (name = "tenant", description = "One isolated app of an organization."),
+        (name = "deployment", description = "What a tenant ran, runs and is about to run: its revisions."),
+        (name = "source", description = "Applications that tenants are built from."),
         (name = "template", description = "What languages there are."),
         (name = "plugin", description = "The components that extend the server. Administrators only."),
         (name = "operation", description = "Durable pieces of work on tenants."),

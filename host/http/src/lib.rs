@@ -27,6 +27,7 @@ use convergence_model::ids::Ids;
 use convergence_plugin::Catalogue;
 use convergence_provision::Provisioner;
 use convergence_runtime::Runtime;
+use convergence_source::Sources;
 use convergence_store::Store;
 use convergence_work::Operations;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub struct App {
     pub operations: Arc<Operations>,
     /// What is known.
     pub store: Arc<Store>,
+    /// What was uploaded.
+    pub sources: Arc<Sources>,
     /// Which plugins there are.
     pub catalogue: Arc<Catalogue>,
     /// What runs.

@@ -286,6 +286,7 @@ impl From<Conflict> for Problem {
             Conflict::PortsExhausted { .. } => Self::new(Code::PortsExhausted, detail),
             Conflict::SubnetsExhausted { .. } => Self::new(Code::SubnetsExhausted, detail),
             Conflict::QuotaReached { .. } => Self::new(Code::QuotaReached, detail),
+            Conflict::NoSource { .. } => Self::invalid(&[Violation::deny("source.archive", "unknown-source", detail)]),
             other => Self::internal(&other),
         }
     }
@@ -379,6 +380,7 @@ impl From<PlanError> for Problem {
                 let told = Self::invalid(violations).violations;
                 Self { violations: told, ..Self::new(Code::PlanRefused, detail) }
             }
+            PlanError::Source(error) => Self::internal(&error),
             PlanError::Store(error) => error.into(),
         }
     }

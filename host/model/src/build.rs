@@ -1,6 +1,7 @@
 //! What an engine needs to build one image.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct ImageBuild {
     pub dockerfile: String,
     /// The build context, sent as a tar stream from memory: regular files, uid 0, mtime 0.
     pub context: Vec<File>,
+    /// A tar of the application's source, sent after the context; its entries lie in [`SOURCE_FOLDER`].
+    pub source: Option<PathBuf>,
     /// Labels put on the image.
     pub labels: BTreeMap<String, String>,
     /// Keeps the cache mounts of organizations apart.

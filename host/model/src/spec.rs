@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
+use crate::source::Source;
 
 pub use crate::name::TenantName;
 
@@ -17,6 +18,9 @@ pub struct TenantSpec {
     pub name: TenantName,
     /// A language some installed template offers.
     pub language: String,
+    /// Where the application comes from. A tenant of an earlier version has the starter.
+    #[serde(default)]
+    pub source: Source,
     /// A framework of that language; the template's first one where absent.
     pub framework: Option<String>,
     /// For people; at most [`TenantSpec::DESCRIPTION_MAX`] characters.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::build::BaseImage;
-use crate::ids::{EnvId, OrgId, RevisionNumber, TenantId};
+use crate::ids::{EnvId, OperationId, OrgId, RevisionNumber, TenantId};
 use crate::limits::Limits;
 use crate::operation::Failure;
 use crate::plan::BuildPlan;
@@ -83,11 +83,23 @@ pub struct Binding {
     pub key_version: u32,
 }
 
-/// One plan of one tenant and what was built from it. Free of secrets, ports and container names.
+/// One plan of one tenant and what was built from it. Free of ports and container names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
     /// Its number within the tenant.
     pub number: RevisionNumber,
+    /// What the tenant should be as of this revision.
+    pub spec: TenantSpec,
+    /// What became of it.
+    pub state: RevisionState,
+    /// The operation that brings it up; not known of one from before version 0.2.
+    pub operation: Option<OperationId>,
+    /// Who asked for it.
+    pub actor: String,
+    /// Why, as they wrote it; may be empty.
+    pub reason: String,
+    /// The revision it restores, if it is a rollback.
+    pub restores: Option<RevisionNumber>,
     /// What the template returned, after the guard.
     pub plan: BuildPlan,
     /// Which components decided: plugin id → version and digest.
@@ -101,6 +113,42 @@ pub struct Revision {
     pub built: Option<Built>,
     /// When it was planned.
     pub created_at: Timestamp,
+}
+
+/// What became of a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevisionState {
+    /// It waits for its turn, is being built, or is being brought up.
+    Pending,
+    /// It ran: it runs now, or can be run again.
+    Ready,
+    /// It never ran.
+    Failed,
+    /// A newer one came while it waited for its turn.
+    Replaced,
+    /// It ran, and its image was removed to make room.
+    Retired,
+}
+
+impl RevisionState {
+    /// As stored and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+            Self::Replaced => "replaced",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// The inverse of [`RevisionState::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Ready, Self::Failed, Self::Replaced, Self::Retired]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
 }
 
 /// The exact component that made a decision.

@@ -31,6 +31,12 @@ impl Snapshot {
         self.registry.templates.iter().map(|template| template.info()).collect()
     }
 
+    /// The templates in use, to be asked one by one.
+    #[must_use]
+    pub fn active_templates(&self) -> &[Arc<ActiveTemplate>] {
+        &self.registry.templates
+    }
+
     /// The policies in use, by id.
     #[must_use]
     pub fn policies(&self) -> Vec<PolicyInfo> {

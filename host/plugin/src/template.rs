@@ -1,6 +1,6 @@
 //! Templates in use.
 
-use convergence_model::plan::{BuildPlan, Language, PlanRequest};
+use convergence_model::plan::{BuildPlan, Detection, Language, PlanRequest};
 use convergence_model::tenant::PluginPin;
 use convergence_sandbox::Template;
 
@@ -55,6 +55,15 @@ impl ActiveTemplate {
             languages: self.languages().to_vec(),
             summary: description.summary.clone(),
         }
+    }
+
+    /// Asks whether the source of the request is in one of its languages; `request.config` is filled in.
+    ///
+    /// # Errors
+    /// The plugin did not answer, answered that it cannot, or broke so often that it is not asked.
+    pub async fn detect(&self, mut request: PlanRequest) -> Result<Option<Detection>, PluginFailure> {
+        self.active.config().clone_into(&mut request.config);
+        self.active.call(self.template.detect_reported(&request)).await
     }
 
     /// Asks for a plan; `request.config` is filled in. The plan is untrusted until `render::guard` has seen it.

@@ -44,6 +44,18 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "look at its last lines (`GET /api/v1/operations/{id}/events`), or raise `timeout-seconds` in [build]",
             log: Vec::new(),
         },
+        StepError::SourceGone { .. } => Told {
+            code: Code::SourceGone,
+            cause: "the image was removed by hand and has to be built again, and its source was removed too".to_owned(),
+            next: "deploy the application again",
+            log: Vec::new(),
+        },
+        StepError::Source(_) => Told {
+            code: Code::SourceGone,
+            cause: "the folder of sources on the server was changed or cannot be read".to_owned(),
+            next: "look at the server's log and at the folder `sources` in its data folder, then deploy again",
+            log: Vec::new(),
+        },
         StepError::Work(error) => return error.explain(step),
         StepError::Gone => Told {
             code: Code::StoreFailed,
@@ -206,6 +218,8 @@ mod tests {
     use convergence_model::code::Area;
     use convergence_runtime::Capability;
 
+    use convergence_model::SourceDigest;
+
     use super::*;
 
     fn build(line: &str) -> Failure {
@@ -249,6 +263,8 @@ mod tests {
             (Code::ContainerDeviates, runtime(RuntimeError::Deviates { deviations: vec![] })),
             (Code::PortsTaken, StepError::PortsTaken(vec![3001])),
             (Code::BuildFailed, StepError::BuildTooLong { limit: after }),
+            (Code::SourceGone, StepError::SourceGone { digest: SourceDigest::new([1; 32]) }),
+            (Code::SourceGone, StepError::Source(std::io::Error::other("told to fail"))),
             (Code::StoreFailed, StepError::Gone),
             (Code::StoreFailed, StepError::from(StoreError::Refused("told to fail".into()))),
             (Code::StoreConflict, store(Conflict::KeyReused)),

@@ -8,12 +8,16 @@
 //! in the revision. It never holds a transaction open while it calls a plugin or an engine.
 
 mod capacity;
+mod deploy;
 mod destroy;
+mod diff;
 mod failure;
 mod halt;
 mod live;
+mod manifest;
 mod planning;
 mod recipe;
+mod recognize;
 mod reconcile;
 mod repair;
 mod request;
@@ -31,10 +35,13 @@ use convergence_model::Limits;
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::Catalogue;
 use convergence_runtime::{Builder, Runtime};
+use convergence_source::Sources;
 use convergence_store::Store;
 use convergence_work::Operations;
 
 pub use capacity::Machine;
+pub use deploy::{DeployError, Deployed};
+pub use diff::{Change, changes};
 pub use live::{ContainerReport, UsageReport};
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
@@ -46,6 +53,7 @@ pub use view::Report;
 /// The kinds of operations on tenants.
 #[doc(hidden)]
 pub mod kind {
+    pub use crate::deploy::KIND as DEPLOY;
     pub use crate::destroy::KIND as DESTROY;
     pub use crate::halt::KIND as HALT;
     pub use crate::repair::KIND as REPAIR;
@@ -59,6 +67,7 @@ pub struct Provisioner {
     store: Arc<Store>,
     operations: Arc<Operations>,
     catalogue: Arc<Catalogue>,
+    sources: Arc<Sources>,
     builder: Arc<dyn Builder>,
     runtime: Arc<dyn Runtime>,
     keys: KeyRing,
@@ -83,6 +92,7 @@ impl Provisioner {
         store: Arc<Store>,
         operations: Arc<Operations>,
         catalogue: Arc<Catalogue>,
+        sources: Arc<Sources>,
         builder: Arc<dyn Builder>,
         runtime: Arc<dyn Runtime>,
         keys: KeyRing,
@@ -94,6 +104,7 @@ impl Provisioner {
             store,
             operations,
             catalogue,
+            sources,
             builder,
             runtime,
             keys,
@@ -105,6 +116,11 @@ impl Provisioner {
             live: live::Live::default(),
             machine: capacity::Known::default(),
         }
+    }
+
+    /// The time, for what is stored.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
     }
 
     /// What a tenant gets that asks for nothing.

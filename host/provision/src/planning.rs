@@ -37,16 +37,24 @@ pub enum PlanError {
         /// What is wrong with the plan.
         violations: Vec<Violation>,
     },
+    /// The folder of sources cannot be read.
+    #[error("the source cannot be read: {0}")]
+    Source(#[from] std::io::Error),
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// Notes of a plan, as the guard has it.
+const NOTES_MAX: usize = 64;
 
 /// A plan that may be carried out.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// When the request was accepted: what clocks showed to the plugins.
     pub at: Timestamp,
+    /// What was asked for, with the language that was recognized.
+    pub spec: TenantSpec,
     /// What to build and run.
     pub plan: GuardedPlan,
     /// Limits after policies tightened them.
@@ -69,69 +77,62 @@ pub struct Preview {
 }
 
 impl Provisioner {
-    /// Asks policies and the template, and checks what they answer. Changes nothing.
+    /// Asks policies and the template, and checks what they answer. Changes nothing. `action` is what policies are told.
     pub(crate) async fn plan(
         &self,
         scope: &Scope,
         caller: &Caller,
         org: OrgId,
-        spec: &TenantSpec,
+        spec: TenantSpec,
+        action: &str,
     ) -> Result<Planned, PlanError> {
-        let organization = self.store.organization(scope, org).await?.ok_or(PlanError::NoOrganization(org))?;
-        let usage = self.store.usage(scope, org).await?;
-        if let Some(image) = &spec.base_image {
-            self.settings.images.resolve(image).map_err(|refused| {
-                PlanError::Refused(vec![Violation::deny("baseImage", refused.code(), refused.to_string())])
-            })?;
-        }
-        // As it is stored.
-        let now = self.clock.now();
-        let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-        let mut review = Review {
-            at,
-            action: "spawn".to_owned(),
-            organization: Organization { id: org.to_string(), name: organization.name, plan: organization.plan, usage },
-            actor_role: caller.role().as_str().to_owned(),
-            tenant_name: spec.name.to_string(),
-            language: spec.language.clone(),
-            framework: spec.framework.clone(),
-            base_image: spec.base_image.clone(),
-            source: "starter".to_owned(),
-            limits: spec.limits,
-            env_names: spec.env.keys().map(ToString::to_string).collect(),
-            labels: Vec::new(),
-            plan: None,
-            config: String::new(),
-            extra: Vec::new(),
-        };
-        // The same plugins throughout, whatever is installed meanwhile.
-        let plugged = self.catalogue.snapshot();
-        let reviewed = plugged.review(review.clone()).await?;
-        let refused = self.machine().await.refuses(&reviewed.limits);
-        let first = passed(reviewed, refused)?;
-        let mut plugins = first.pins;
-        let mut warnings = first.violations;
-
-        let request = PlanRequest {
-            at,
+        let application = self.application(org, &spec.source).await?;
+        let mut request = PlanRequest {
+            at: self.now_as_stored(),
             tenant_name: spec.name.to_string(),
             framework: spec.framework.clone(),
             source: None,
             base_image: spec.base_image.clone(),
             architecture: architecture().to_owned(),
-            memory_mb: first.limits.memory_mb,
-            env_names: review.env_names.clone(),
+            memory_mb: spec.limits.memory_mb,
+            env_names: spec.env.keys().map(ToString::to_string).collect(),
             build_args: Vec::new(),
             secret_names: Vec::new(),
             processes: Vec::new(),
             config: String::new(),
             extra: Vec::new(),
         };
-        let (plan, (template, pin)) = plugged.plan(&spec.language, request).await?;
+        // The same plugins throughout, whatever is installed meanwhile.
+        let plugged = self.catalogue.snapshot();
+        let (spec, mut told) = match &application {
+            Some(application) => application.decide(&plugged, spec, &mut request).await?,
+            None if spec.language.is_empty() => {
+                let message = "a starter needs a language; name one that `GET /api/v1/templates` lists";
+                return Err(PlanError::Refused(vec![Violation::deny("language", "required", message)]));
+            }
+            None => (spec, Vec::new()),
+        };
+        let mut review = Review { at: request.at, ..self.review(scope, caller, org, &spec, action).await? };
+        let reviewed = plugged.review(review.clone()).await?;
+        let refused = self.machine().await.refuses(&reviewed.limits);
+        let first = passed(reviewed, refused)?;
+        let mut plugins = first.pins;
+        let mut warnings = first.violations;
+
+        request.memory_mb = first.limits.memory_mb;
+        if let Some(application) = &application {
+            request.source = Some(application.seen_by(plugged.template_for(&spec.language).as_deref()).await?);
+        }
+        let at = request.at;
+        let (mut plan, (template, pin)) = plugged.plan(&spec.language, request).await?;
         if plan.service.min_memory_mb > first.limits.memory_mb {
             return Err(too_little_memory(first.limits.memory_mb, plan.service.min_memory_mb));
         }
-        let rules = self.rules(spec, first.limits.memory_mb);
+        // What the host decided comes before what the template did. No more notes than a plan may have.
+        let room = NOTES_MAX.saturating_sub(plan.notes.len());
+        told.truncate(room);
+        plan.notes.splice(0..0, told);
+        let rules = self.rules(&spec, first.limits.memory_mb);
         let plan = convergence_render::guard(plan, &rules)
             .map_err(|violations| PlanError::BadPlan { plugin: template.clone(), violations })?;
         plugins.insert(template, pin);
@@ -151,12 +152,54 @@ impl Provisioner {
         if plan.plan().service.min_memory_mb > limits.memory_mb {
             return Err(too_little_memory(limits.memory_mb, plan.plan().service.min_memory_mb));
         }
-        Ok(Planned { at, plan, limits, plugins, warnings })
+        Ok(Planned { at, spec, plan, limits, plugins, warnings })
+    }
+
+    /// What policies are asked about a spec, before there is a plan.
+    pub(crate) async fn review(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        org: OrgId,
+        spec: &TenantSpec,
+        action: &str,
+    ) -> Result<Review, PlanError> {
+        let organization = self.store.organization(scope, org).await?.ok_or(PlanError::NoOrganization(org))?;
+        let usage = self.store.usage(scope, org).await?;
+        if let Some(image) = &spec.base_image {
+            self.settings.images.resolve(image).map_err(|refused| {
+                PlanError::Refused(vec![Violation::deny("baseImage", refused.code(), refused.to_string())])
+            })?;
+        }
+        Ok(Review {
+            at: self.now_as_stored(),
+            action: action.to_owned(),
+            organization: Organization { id: org.to_string(), name: organization.name, plan: organization.plan, usage },
+            actor_role: caller.role().as_str().to_owned(),
+            tenant_name: spec.name.to_string(),
+            language: spec.language.clone(),
+            framework: spec.framework.clone(),
+            base_image: spec.base_image.clone(),
+            source: spec.source.kind().to_owned(),
+            limits: spec.limits,
+            env_names: spec.env.keys().map(ToString::to_string).collect(),
+            labels: Vec::new(),
+            plan: None,
+            config: String::new(),
+            extra: Vec::new(),
+        })
+    }
+
+    /// The time, as exactly as the store keeps it.
+    fn now_as_stored(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     /// What a plan of this spec is held against.
     pub(crate) fn rules<'a>(&'a self, spec: &'a TenantSpec, memory_mb: u32) -> Rules<'a> {
-        Rules { images: &self.settings.images, base_image: spec.base_image.as_deref(), source: false, memory_mb }
+        let source = spec.source.digest().is_some();
+        Rules { images: &self.settings.images, base_image: spec.base_image.as_deref(), source, memory_mb }
     }
 
     /// The dry run: a plan and what it would be rendered to.
@@ -170,18 +213,25 @@ impl Provisioner {
         org: OrgId,
         spec: TenantSpec,
     ) -> Result<Preview, PlanError> {
-        let planned = self.plan(scope, caller, org, &spec).await?;
+        let planned = self.plan(scope, caller, org, spec, "spawn").await?;
         let options = self.dockerfile_options();
         let dockerfile = convergence_render::dockerfile(&planned.plan, &BTreeMap::new(), &options);
         let context = convergence_render::context(&planned.plan, self.settings.ca_bundle.as_deref());
-        let tag = convergence_render::image_tag(&self.settings.name_prefix, org, &dockerfile, &context, []);
+        let tag = convergence_render::image_tag(
+            &self.settings.name_prefix,
+            org,
+            &dockerfile,
+            &context,
+            planned.spec.source.digest(),
+            [],
+        );
         let now = self.clock.now();
         let nobody = uuid::Uuid::nil();
         let tenant = Tenant {
             id: TenantId(nobody),
             env_id: EnvId(0),
             org,
-            spec,
+            spec: planned.spec.clone(),
             status: TenantStatus::Provisioning,
             current_revision: None,
             failure: None,
@@ -215,7 +265,7 @@ impl Provisioner {
 
 /// What policies said, if neither they nor the machine refuse; then all that is left of their violations is warnings. Of a
 /// field that a policy refuses already, what the machine has against it is not told as well.
-fn passed(reviewed: Reviewed, by_machine: Vec<Violation>) -> Result<Reviewed, PlanError> {
+pub(crate) fn passed(reviewed: Reviewed, by_machine: Vec<Violation>) -> Result<Reviewed, PlanError> {
     if !reviewed.is_denied() && by_machine.is_empty() {
         return Ok(reviewed);
     }

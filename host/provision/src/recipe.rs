@@ -5,9 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use convergence_model::Scope;
 use convergence_model::operation::{Operation, UpkeepInput};
+use convergence_model::tenant::Tenant;
 use convergence_work::{Done, Effect, Hold, Kind, Registry, Run, Sequence, StepInfo};
 use serde_json::Value;
 
+use crate::deploy::{self, DeployInput};
 use crate::step::{Step, StepError};
 use crate::work::Work;
 use crate::{Provisioner, destroy, halt, repair, spawn, sweep};
@@ -29,6 +31,8 @@ pub(crate) enum Leaves {
     NewTenant,
     /// A tenant that runs.
     Tenant,
+    /// A tenant that runs the revision that the operation was asked for.
+    Revision,
     /// A tenant that was stopped, for the reason that the operation was asked with.
     Halted,
     /// No tenant.
@@ -38,8 +42,8 @@ pub(crate) enum Leaves {
 }
 
 /// Every kind of operation there is on tenants.
-pub(crate) static RECIPES: [&Recipe; 5] =
-    [&spawn::RECIPE, &destroy::RECIPE, &repair::RECIPE, &halt::RECIPE, &sweep::RECIPE];
+pub(crate) static RECIPES: [&Recipe; 6] =
+    [&spawn::RECIPE, &deploy::RECIPE, &destroy::RECIPE, &repair::RECIPE, &halt::RECIPE, &sweep::RECIPE];
 
 /// Every kind of operation that this room registers.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
@@ -96,8 +100,16 @@ impl Sequence for OnTenant {
             // A sweep is about what no tenant has.
             Some(env_id) if self.recipe.leaves != Leaves::Nothing => {
                 let tenant = provisioner.store.tenant(&scope, env_id).await?.ok_or(StepError::Gone)?;
-                let revision = provisioner.store.latest_revision(&scope, tenant.id).await?.ok_or(StepError::Gone)?;
-                Some((tenant, revision))
+                let revision = match self.recipe.leaves {
+                    Leaves::Revision => {
+                        let number = operation.asked::<DeployInput>()?.revision.ok_or(StepError::Gone)?;
+                        provisioner.store.revision(&scope, tenant.id, number).await?
+                    }
+                    _ => provisioner.store.current_revision(&scope, tenant.id).await?,
+                };
+                let revision = revision.ok_or(StepError::Gone)?;
+                // What the steps make is what the revision says, whatever the tenant is until it runs.
+                Some((Tenant { spec: revision.spec.clone(), ..tenant }, revision))
             }
             _ => None,
         };
@@ -139,6 +151,11 @@ impl Run for Taken<'_> {
                 Done { effect: Effect::TenantRuns, result: Some(serde_json::to_value(made)?) }
             }
             Leaves::Tenant => done(Effect::TenantRuns),
+            Leaves::Revision => {
+                // How often the revision before ended says nothing of this one.
+                self.work.store().forgive_crashes(self.work.tenant()?.id).await?;
+                done(Effect::TenantRuns)
+            }
             Leaves::Halted => {
                 let asked: UpkeepInput = self.work.operation.asked()?;
                 done(Effect::TenantHalted(asked.failure.or_else(|| halt::why_of_text(&asked.reason))))

@@ -36,6 +36,10 @@ pub struct Settings {
     pub build_limit: Duration,
     /// How long the runtime lets the pulls before a build take.
     pub pull_limit: Duration,
+    /// How many images of a tenant are kept, so that revisions can be restored; the one that runs always is.
+    pub images_keep: u32,
+    /// How long a source is kept that nothing is built from.
+    pub sources_keep: Duration,
     /// How what is there is kept as it is wanted.
     pub reconcile: ReconcileSettings,
 }

@@ -88,7 +88,7 @@ impl Provisioner {
         if let Some(accepted) = self.begun_with(scope, org, idempotency.as_ref()).await? {
             return Ok(accepted);
         }
-        let planned = self.plan(scope, caller, org, &spec).await?;
+        let planned = Box::pin(self.plan(scope, caller, org, spec, "spawn")).await?;
         self.builder.ping().await.map_err(SpawnError::Engine)?;
         self.runtime.ping().await.map_err(SpawnError::Engine)?;
 
@@ -98,12 +98,14 @@ impl Provisioner {
         let new = NewSpawn {
             tenant,
             org,
-            spec,
+            spec: planned.spec,
             revision: NewRevision {
                 accepted_at: planned.at,
                 plan: planned.plan.into_plan(),
                 plugins: planned.plugins,
                 limits: planned.limits,
+                reason: String::new(),
+                restores: None,
             },
             operation: NewOperation { idempotency, ..operation },
             node: LOCAL_NODE.to_owned(),

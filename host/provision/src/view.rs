@@ -71,7 +71,7 @@ impl Provisioner {
     pub async fn compose(&self, scope: &Scope, env_id: EnvId) -> Result<Option<String>, PlanError> {
         let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
         let binding = self.store.binding(scope, tenant.id).await?;
-        let revision = self.store.latest_revision(scope, tenant.id).await?;
+        let revision = self.store.current_revision(scope, tenant.id).await?;
         let (Some(binding), Some(revision)) = (binding, revision) else { return Ok(None) };
         let Some(built) = revision.built.clone() else { return Ok(None) };
         let rules = self.rules(&tenant.spec, revision.limits.memory_mb);

@@ -53,6 +53,18 @@ impl Work<'_> {
         self.target.as_ref().map(|(_, revision)| revision).ok_or(StepError::Gone)
     }
 
+    /// The same operation on the revision that the tenant runs until this one is done; none where it runs none yet.
+    pub(crate) async fn before(&self) -> Result<Option<Work<'_>>, StepError> {
+        // The tenant as the store has it: in this work it is as the new revision wants it.
+        let Some(tenant) = self.store().tenant(&Self::scope(), self.env_id()).await? else {
+            return Err(StepError::Gone);
+        };
+        let Some(current) = tenant.current_revision else { return Ok(None) };
+        let revision = self.store().revision(&Self::scope(), tenant.id, current).await?.ok_or(StepError::Gone)?;
+        let (provisioner, hold, operation) = (self.provisioner, self.hold, self.operation.clone());
+        Ok(Some(Work { provisioner, hold, operation, target: Some((tenant, revision)) }))
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.provisioner.store
     }

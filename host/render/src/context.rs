@@ -1,8 +1,8 @@
 //! What a build is sent, and the name its image gets from it.
 
-use convergence_model::OrgId;
 use convergence_model::build::{BaseImage, CA_BUNDLE, PLAN_FOLDER};
 use convergence_model::plan::{Contents, File};
+use convergence_model::{OrgId, SourceDigest};
 use sha2::{Digest as _, Sha256};
 
 use crate::guard::GuardedPlan;
@@ -22,13 +22,14 @@ pub fn context(guarded: &GuardedPlan, ca: Option<&[u8]>) -> Vec<File> {
 }
 
 /// `<prefix>/org-<org>:<hash>` of everything that goes into an image: the organization (or one could poison what
-/// another adopts), the Dockerfile, the context and the bases. The prefix is the installation's own, so that two of
+/// another adopts), the Dockerfile, the context, the application's source and the bases. The prefix is the installation's own, so that two of
 /// them on one engine do not take each other's tags away.
 pub fn image_tag<'a>(
     prefix: &str,
     org: OrgId,
     dockerfile: &str,
     context: &[File],
+    source: Option<&SourceDigest>,
     bases: impl IntoIterator<Item = &'a BaseImage>,
 ) -> String {
     let mut hash = Hash(Sha256::new());
@@ -39,6 +40,10 @@ pub fn image_tag<'a>(
         hash.part(file.path.as_bytes());
         hash.part(&[u8::from(file.executable)]);
         hash.part(&file.contents.0);
+    }
+    if let Some(source) = source {
+        hash.part(b"source");
+        hash.part(source.hex().as_bytes());
     }
     for base in bases {
         hash.part(base.pinned.as_bytes());

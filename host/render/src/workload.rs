@@ -66,6 +66,11 @@ pub mod names {
         format!("{prefix}-{tenant}")
     }
 
+    /// Of the container that proves that a revision comes up.
+    pub fn candidate(prefix: &str, tenant: EnvId) -> String {
+        format!("{}-candidate", container(prefix, tenant))
+    }
+
     /// Of one of its volumes.
     pub fn volume(prefix: &str, tenant: EnvId, volume: &str) -> String {
         format!("{}-{volume}", container(prefix, tenant))

@@ -106,6 +106,7 @@ macro_rules! migrations {
             migrations!($engine, 4, "0004_work"),
             migrations!($engine, 5, "0005_let_go"),
             migrations!($engine, 6, "0006_names"),
+            migrations!($engine, 7, "0007_deployments"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

@@ -1,6 +1,6 @@
 //! What can go wrong, told so that a tired operator knows what to do.
 
-use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, TenantId, TenantName};
+use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, SourceDigest, TenantId, TenantName};
 
 /// What lies beneath an error; for logs, never for clients.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -153,6 +153,12 @@ pub enum Conflict {
     SubnetsExhausted {
         /// How many the pool holds.
         count: u32,
+    },
+    /// The organization does not have this source.
+    #[error("the organization has no source {digest}; upload it first")]
+    NoSource {
+        /// As it was named.
+        digest: SourceDigest,
     },
     /// A revision that is built already was said to be built differently.
     #[error("revision {number} of tenant {tenant} is built already, from something else; what was built never changes")]

@@ -39,11 +39,17 @@ pub(crate) async fn remember_images(tx: &mut Tx, tenant: EnvId, now: Timestamp) 
          WHERE t.env_id = $1 AND r.image_tag IS NOT NULL";
     let rows: Vec<(String, Option<String>)> = tx.all(sql, values![tenant]).await?;
     for (tag, built) in rows {
-        for name in std::iter::once(tag).chain(built.as_deref().and_then(image_id)) {
-            let sql = "INSERT INTO images_let_go (name, at) VALUES ($1, $2) \
-                 ON CONFLICT (name) DO UPDATE SET at = excluded.at";
-            tx.execute(sql, values![name, now]).await?;
-        }
+        remember(tx, &tag, built.as_deref(), now).await?;
+    }
+    Ok(())
+}
+
+/// Remembers the image of a revision that needs it no longer.
+pub(crate) async fn remember(tx: &mut Tx, tag: &str, built: Option<&str>, now: Timestamp) -> Result<()> {
+    for name in std::iter::once(tag.to_owned()).chain(built.and_then(image_id)) {
+        let sql =
+            "INSERT INTO images_let_go (name, at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET at = excluded.at";
+        tx.execute(sql, values![name, now]).await?;
     }
     Ok(())
 }

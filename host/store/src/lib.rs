@@ -22,6 +22,7 @@ mod checkpoint;
 mod crash;
 mod database;
 mod decode;
+mod deployment;
 mod dialect;
 mod duty;
 mod error;
@@ -42,6 +43,7 @@ mod request;
 mod revision;
 mod schedule;
 mod signal;
+mod source;
 mod tenant;
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ mod tests;
 
 pub use checkpoint::{StepDone, Until};
 pub use crash::Standing;
+pub use deployment::{Deployment, NewDeployment, Retired};
 pub use error::{Cause, Conflict, StoreError};
 pub use event::NewEvent;
 pub use inspect::Inspected;

@@ -279,6 +279,15 @@ pub struct Idempotency {
     pub request: Vec<u8>,
 }
 
+/// Lets a new operation wait until the one before it on its subject ends.
+pub(crate) async fn wait_for_turn(tx: &mut Tx, id: OperationId) -> Result<Operation> {
+    let sql = concat!(
+        "UPDATE operations SET state = 'waiting', awaits = $2, exclusive = 0 WHERE id = $1 RETURNING ",
+        columns!()
+    );
+    tx.one::<OperationRow>(sql, values![id, crate::deployment::TURN]).await?.read()
+}
+
 /// Adds a queued operation.
 pub(crate) async fn insert(tx: &mut Tx, org: OrgId, subject: &Subject, new: &NewOperation) -> Result<Operation> {
     let sql = concat!(

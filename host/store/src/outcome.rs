@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::database::{Tx, values};
 use crate::decode::to_json;
 use crate::lease::{self, Held, Lease};
-use crate::{Result, Store, audit, let_go};
+use crate::{Result, Store, audit, deployment, let_go};
 
 /// What becomes of an operation's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
     None,
-    /// The tenant runs its newest revision, and nothing is wrong with it.
+    /// The tenant runs, and nothing is wrong with it: the revision of the operation, if it has one, else the one before.
     TenantRuns,
     /// The tenant is gone: row, binding, port, network, revisions, keys. What it did stays in operations and audit.
     TenantGone,
@@ -53,11 +53,12 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let held = lease::hold(&mut tx, lease).await?;
                 let turn = audit::turn_of_existing(&mut tx, held.org).await?;
-                change(&mut tx, &held, ending, now).await?;
+                change(&mut tx, &held, lease, ending, now).await?;
                 let sql = "UPDATE operations SET state = $2, failure = $3, result = $4, updated_at = $5, \
                      lease_owner = NULL, lease_until = NULL WHERE id = $1";
                 let values = values![lease.operation, ending.state.as_str(), text.clone(), result.clone(), now];
                 tx.execute(sql, values).await?;
+                deployment::give_turn(&mut tx, &held.subject, now).await?;
                 let detail = serde_json::json!({
                     "operation": lease.operation,
                     "state": ending.state.as_str(),
@@ -72,14 +73,17 @@ impl Store {
 }
 
 /// Changes what the operation was about. A tenant is found by its number, which is never used twice.
-async fn change(tx: &mut Tx, held: &Held, ending: &Ending, now: Timestamp) -> Result<()> {
+async fn change(tx: &mut Tx, held: &Held, lease: &Lease, ending: &Ending, now: Timestamp) -> Result<()> {
     let Some(env_id) = held.subject.env_id() else { return Ok(()) };
+    deployment::settle(tx, env_id, lease.operation, ending.effect == Effect::TenantRuns, now).await?;
     let failed = "UPDATE tenants SET status = 'failed', failure = $3, updated_at = $2 WHERE env_id = $1";
     let (sql, reason) = match &ending.effect {
         Effect::None => return Ok(()),
+        // A spawn that an earlier version accepted is not known to its revision, which is the only one.
         Effect::TenantRuns => (
             "UPDATE tenants SET status = 'running', failure = $3, updated_at = $2, observed_generation = generation, \
-             current_revision = (SELECT MAX(r.number) FROM revisions r WHERE r.tenant = tenants.id) WHERE env_id = $1",
+             current_revision = COALESCE(current_revision, (SELECT MAX(r.number) FROM revisions r WHERE r.tenant = tenants.id)) \
+             WHERE env_id = $1",
             None,
         ),
         // Everything that belongs to it is deleted by the tables' own references.

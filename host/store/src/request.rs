@@ -216,7 +216,7 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
 
 /// Cancels what yields and nobody works on. What somebody works on has to be stopped first: what its worker has asked of the
 /// engine may happen after the next operation is done.
-async fn make_way(tx: &mut Tx, env_id: EnvId, new: &NewOperation) -> Result<()> {
+pub(crate) async fn make_way(tx: &mut Tx, env_id: EnvId, new: &NewOperation) -> Result<()> {
     if new.exclusive && !new.yields {
         let sql = "UPDATE operations SET state = 'cancelled', updated_at = $2 \
              WHERE subject = $1 AND yields = 1 AND state IN ('queued', 'waiting')";

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use convergence_model::plan::BuildPlan;
-use convergence_model::tenant::{Built, PluginPin, Revision};
-use convergence_model::{Limits, RevisionNumber, Scope, TenantId};
+use convergence_model::tenant::{Built, PluginPin, Revision, RevisionState};
+use convergence_model::{Limits, OperationId, RevisionNumber, Scope, TenantId, TenantSpec};
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
@@ -23,11 +23,37 @@ pub struct NewRevision {
     pub plugins: BTreeMap<String, PluginPin>,
     /// Limits after policies tightened them.
     pub limits: Limits,
+    /// Why it is made, as its author wrote it; may be empty.
+    pub reason: String,
+    /// The revision it restores, and what was built from that, if it is a rollback.
+    pub restores: Option<(RevisionNumber, Built)>,
+}
+
+/// Whose work a revision is, and for what.
+#[derive(Clone, Copy)]
+pub(crate) struct Author<'a> {
+    pub(crate) spec: &'a TenantSpec,
+    pub(crate) operation: OperationId,
+    pub(crate) actor: &'a str,
+}
+
+/// The columns of a [`RevisionRow`].
+macro_rules! revision_columns {
+    () => {
+        "r.number, r.spec, r.state, r.operation, r.actor, r.reason, r.restores, r.plan, r.plugins, r.limits, r.image_tag, \
+         r.built, r.created_at"
+    };
 }
 
 #[derive(sqlx::FromRow)]
 struct RevisionRow {
     number: i64,
+    spec: String,
+    state: String,
+    operation: Option<String>,
+    actor: String,
+    reason: String,
+    restores: Option<i64>,
     plan: String,
     plugins: String,
     limits: String,
@@ -41,6 +67,12 @@ impl RevisionRow {
         let at = At { table: "revisions", id: &format_args!("{tenant}/{}", self.number) };
         Ok(Revision {
             number: RevisionNumber(self.number),
+            spec: at.json("spec", &self.spec)?,
+            state: at.word("state", &self.state, RevisionState::parse)?,
+            operation: self.operation.map(|id| at.parse("operation", &id).map(OperationId)).transpose()?,
+            actor: self.actor,
+            reason: self.reason,
+            restores: self.restores.map(RevisionNumber),
             plan: at.json("plan", &self.plan)?,
             plugins: at.json("plugins", &self.plugins)?,
             limits: at.json("limits", &self.limits)?,
@@ -57,23 +89,63 @@ impl Store {
     /// # Errors
     /// When the database does not answer or the row cannot be read.
     pub async fn revision(&self, scope: &Scope, tenant: TenantId, number: RevisionNumber) -> Result<Option<Revision>> {
-        let sql = "SELECT r.number, r.plan, r.plugins, r.limits, r.image_tag, r.built, r.created_at \
-             FROM revisions r JOIN tenants t ON t.id = r.tenant \
-             WHERE r.tenant = $1 AND r.number = $2 AND ($3 IS NULL OR t.org = $3)";
+        let sql = concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revisions r JOIN tenants t ON t.id = r.tenant \
+             WHERE r.tenant = $1 AND r.number = $2 AND ($3 IS NULL OR t.org = $3)"
+        );
         let row: Option<RevisionRow> = self.database.first(sql, values![tenant, number, scope]).await?;
         row.map(|row| row.read(tenant)).transpose()
     }
 
-    /// A tenant's newest revision, which need not be the one that runs.
+    /// The revision that a tenant runs; its newest one where none ever ran.
     ///
     /// # Errors
     /// When the database does not answer or the row cannot be read.
-    pub async fn latest_revision(&self, scope: &Scope, tenant: TenantId) -> Result<Option<Revision>> {
-        let sql = "SELECT r.number, r.plan, r.plugins, r.limits, r.image_tag, r.built, r.created_at \
-             FROM revisions r JOIN tenants t ON t.id = r.tenant \
-             WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) ORDER BY r.number DESC LIMIT 1";
+    pub async fn current_revision(&self, scope: &Scope, tenant: TenantId) -> Result<Option<Revision>> {
+        let sql = concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revisions r JOIN tenants t ON t.id = r.tenant \
+             WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) AND (t.current_revision IS NULL OR r.number = t.current_revision) \
+             ORDER BY r.number DESC LIMIT 1"
+        );
         let row: Option<RevisionRow> = self.database.first(sql, values![tenant, scope]).await?;
         row.map(|row| row.read(tenant)).transpose()
+    }
+
+    /// Revisions of a tenant, newest first: those below `before`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database does not answer or a row cannot be read.
+    pub async fn revisions(
+        &self,
+        scope: &Scope,
+        tenant: TenantId,
+        before: Option<RevisionNumber>,
+        limit: u32,
+    ) -> Result<Vec<Revision>> {
+        let sql = concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revisions r JOIN tenants t ON t.id = r.tenant \
+             WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) AND r.number < $3 ORDER BY r.number DESC LIMIT $4"
+        );
+        let before = before.map_or(i64::MAX, |before| before.0);
+        let rows: Vec<RevisionRow> = self.database.all(sql, values![tenant, scope, before, limit]).await?;
+        rows.into_iter().map(|row| row.read(tenant)).collect()
+    }
+
+    /// The tags that revisions of a tenant were, or are being, built as.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn image_tags_of(&self, tenant: TenantId) -> Result<Vec<String>> {
+        let sql =
+            "SELECT DISTINCT image_tag FROM revisions WHERE tenant = $1 AND image_tag IS NOT NULL ORDER BY image_tag";
+        let rows: Vec<(String,)> = self.database.all(sql, values![tenant]).await?;
+        Ok(rows.into_iter().map(|(tag,)| tag).collect())
     }
 
     /// Keeps the tag that an image is about to be built as, so that it is found again whatever becomes of the build,
@@ -135,18 +207,53 @@ impl Store {
         let row: Option<(i64,)> = self.database.first(sql, values![tag, except]).await?;
         Ok(row.is_some_and(|(count,)| count > 0))
     }
+
+    /// Whether a revision other than number `except` of `tenant` was, or is being, built as `tag`. Tenants that are being
+    /// destroyed do not count.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn image_needed(&self, tag: &str, tenant: TenantId, except: RevisionNumber) -> Result<bool> {
+        let sql = "SELECT COUNT(*) FROM revisions r JOIN tenants t ON t.id = r.tenant \
+             WHERE r.image_tag = $1 AND (r.tenant <> $2 OR r.number <> $3) AND t.status <> 'destroying'";
+        let row: Option<(i64,)> = self.database.first(sql, values![tag, tenant, except]).await?;
+        Ok(row.is_some_and(|(count,)| count > 0))
+    }
 }
 
-/// Adds a revision that is not built yet.
+/// Adds a revision: one that is not built yet, or one that restores what was built.
 pub(crate) async fn insert(
     tx: &mut Tx,
     tenant: TenantId,
     number: RevisionNumber,
     revision: &NewRevision,
+    author: Author<'_>,
 ) -> Result<()> {
-    let sql =
-        "INSERT INTO revisions (tenant, number, plan, plugins, limits, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    let sql = "INSERT INTO revisions (tenant, number, plan, plugins, limits, created_at, spec, operation, actor, reason, state, \
+         source, restores, image_tag, built) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14)";
     let (plan, plugins, limits) = (to_json(&revision.plan)?, to_json(&revision.plugins)?, to_json(&revision.limits)?);
-    tx.execute(sql, values![tenant, number, plan, plugins, limits, revision.accepted_at]).await?;
+    let source = author.spec.source.digest().map(ToString::to_string);
+    let (restores, built) = match &revision.restores {
+        Some((restores, built)) => (Some(restores.0), Some(built)),
+        None => (None, None),
+    };
+    let values = values![
+        tenant,
+        number,
+        plan,
+        plugins,
+        limits,
+        revision.accepted_at,
+        to_json(author.spec)?,
+        author.operation,
+        author.actor,
+        revision.reason.as_str(),
+        source,
+        restores,
+        built.map(|built| built.tag.clone()),
+        built.map(to_json).transpose()?,
+    ];
+    tx.execute(sql, values).await?;
     Ok(())
 }

@@ -13,8 +13,8 @@ use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
 use crate::key::{self, KeyVerifier};
 use crate::operation::{self, NewOperation};
-use crate::revision::{self, NewRevision};
-use crate::{Conflict, Result, Store, audit, idempotency, name};
+use crate::revision::{self, Author, NewRevision};
+use crate::{Conflict, Result, Store, audit, idempotency, name, source};
 
 /// The name of the machine the server itself runs on, the only node there is until others are registered.
 pub const LOCAL_NODE: &str = "local";
@@ -131,8 +131,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Conflict::NoOrganization`] (absent or out of reach), [`Conflict::KeyReused`], [`Conflict::AlreadyBegun`],
-    /// [`Conflict::QueueFull`], [`Conflict::QuotaReached`], [`Conflict::NameTaken`], [`Conflict::PortsExhausted`], [`Conflict::SubnetsExhausted`]; when the
-    /// database does not answer.
+    /// [`Conflict::QueueFull`], [`Conflict::QuotaReached`], [`Conflict::NameTaken`], [`Conflict::NoSource`], [`Conflict::PortsExhausted`],
+    /// [`Conflict::SubnetsExhausted`]; when the database does not answer.
     pub async fn begin_spawn(&self, scope: &Scope, new: &NewSpawn) -> Result<Spawned> {
         if !scope.covers(new.org) {
             return Err(Conflict::NoOrganization(new.org).into());
@@ -145,12 +145,14 @@ impl Store {
                 idempotency::refuse_begun(&mut tx, new.org, asked.idempotency.as_ref()).await?;
                 refuse_full_queue(&mut tx, asked.lane, new.backlog_max).await?;
                 refuse_over_quota(&mut tx, new.org, new.quota).await?;
+                source::refuse_unknown(&mut tx, new.org, &new.spec.source, asked.now).await?;
                 name::refuse_taken(&mut tx, new.org, &new.spec.name).await?;
                 let (tenant, now) = (insert(&mut tx, new).await?, asked.now);
                 let pools = Pools { node: &new.node, ports: &new.ports, skip: &new.skip_ports, subnets: new.subnets };
                 let binding = binding::insert(&mut tx, tenant.id, &pools, new.key.version, now).await?;
                 key::insert(&mut tx, tenant.id, &new.key, now).await?;
-                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision).await?;
+                let author = Author { spec: &new.spec, operation: asked.id, actor: &asked.actor };
+                revision::insert(&mut tx, tenant.id, RevisionNumber(1), &new.revision, author).await?;
                 let subject = Subject::tenant(tenant.env_id);
                 let operation = operation::insert(&mut tx, tenant.org, &subject, asked).await?;
                 let detail =
@@ -190,7 +192,7 @@ impl Store {
     }
 }
 
-async fn refuse_full_queue(tx: &mut Tx, lane: Lane, limit: u32) -> Result<()> {
+pub(crate) async fn refuse_full_queue(tx: &mut Tx, lane: Lane, limit: u32) -> Result<()> {
     let sql = "SELECT COUNT(*) FROM operations WHERE lane = $1 AND state IN ('queued', 'running')";
     let (unfinished,): (i64,) = tx.one(sql, values![lane.as_str()]).await?;
     if unfinished >= i64::from(limit) { Err(Conflict::QueueFull { limit }.into()) } else { Ok(()) }

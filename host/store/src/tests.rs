@@ -22,7 +22,7 @@ use std::time::Duration;
 use convergence_model::operation::{EventKind, Failure, Lane, Operation, OperationState, Subject};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::{Built, PluginPin, TenantStatus};
-use convergence_model::{Code, EnvId, Limits, OperationId, OrgId, Scope, TenantId, TenantName, TenantSpec};
+use convergence_model::{Code, EnvId, Limits, OperationId, OrgId, Scope, Source, TenantId, TenantName, TenantSpec};
 use convergence_test_database::Fresh;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -107,6 +107,7 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
     let spec = TenantSpec {
         name: TenantName::parse(name).unwrap(),
         language: "node".into(),
+        source: Source::Starter,
         framework: None,
         description: Some("ünïcode 'and' \"quotes\"".into()),
         base_image: None,
@@ -123,6 +124,8 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
             plan: plan(),
             plugins: BTreeMap::from([("node".into(), pin)]),
             limits,
+            reason: String::new(),
+            restores: None,
         },
         operation: asked(n, "spawn", at(0)),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },

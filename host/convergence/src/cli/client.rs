@@ -50,6 +50,11 @@ impl Client {
         &self.base
     }
 
+    /// The machine that the server is on.
+    pub(crate) fn host(&self) -> Option<String> {
+        Url::parse(&self.base).ok()?.host().map(|host| host.to_string())
+    }
+
     /// A request; `path` begins with `/`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))

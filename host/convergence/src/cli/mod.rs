@@ -8,6 +8,8 @@ mod client;
 pub(crate) mod compile_component;
 mod completions;
 mod confirm;
+mod deploy;
+mod deployments;
 mod destroy;
 mod doctor;
 mod events;
@@ -73,6 +75,16 @@ enum Command {
     Plan(plan::Arguments),
     /// Build and run a new tenant.
     Spawn(spawn::Arguments),
+    /// Deploy the application in a folder: to a new tenant, or as the next revision of one.
+    Deploy(deploy::Arguments),
+    /// List the revisions of a tenant.
+    Deployments(deployments::Listing),
+    /// Show what is different in a revision of a tenant.
+    Diff(deployments::Diff),
+    /// Restore an earlier revision of a tenant: image, limits and variables.
+    Rollback(deployments::Rollback),
+    /// Open a tenant in a browser, and print its address.
+    Open(deployments::Open),
     /// List tenants.
     List(list::Arguments),
     /// Show the state of a tenant.
@@ -158,6 +170,11 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Doctor(arguments) => doctor::run(&arguments, client, output).await,
             Command::Plan(arguments) => plan::run(&client()?, arguments, output).await,
             Command::Spawn(arguments) => spawn::run(&client()?, arguments, output).await,
+            Command::Deploy(arguments) => deploy::run(&client()?, &arguments, output).await,
+            Command::Deployments(arguments) => deployments::list(&client()?, &arguments, output).await,
+            Command::Diff(arguments) => deployments::diff(&client()?, &arguments, output).await,
+            Command::Rollback(arguments) => deployments::rollback(&client()?, &arguments, output).await,
+            Command::Open(arguments) => deployments::open(&client()?, &arguments, output).await,
             Command::List(arguments) => list::run(&client()?, &arguments, output).await,
             Command::Status(arguments) => status::run(&client()?, &arguments, output).await,
             Command::Logs(arguments) => logs::run(&client()?, &arguments, output).await,

@@ -18,8 +18,18 @@ pub(crate) struct Arguments {
 
 /// Shows what a spawn would build and run.
 pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) -> Result<(), Failure> {
-    let request = client.request(Method::POST, "/api/v1/tenant/plan").query(&arguments.spec.query());
-    let (_, plan) = client.json(request.json(&arguments.spec.body()?)).await?;
+    show(client, &arguments.spec.body()?, &arguments.spec.query(), output).await
+}
+
+/// Shows what a spawn with this body would build and run.
+pub(crate) async fn show(
+    client: &Client,
+    body: &Value,
+    query: &[(&'static str, String)],
+    output: &Output,
+) -> Result<(), Failure> {
+    let request = client.request(Method::POST, "/api/v1/tenant/plan").query(query);
+    let (_, plan) = client.json(request.json(body)).await?;
     output.result(&plan, || {
         let text = |key: &str| plan.get(key).and_then(Value::as_str).unwrap_or_default();
         let notes = plan.pointer("/decisions/notes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

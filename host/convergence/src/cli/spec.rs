@@ -15,12 +15,22 @@ pub(crate) struct SpecArguments {
     /// Use the template for this language: node, python, go, …
     #[arg(long, short)]
     language: String,
-    /// Use this framework of the language [default: the language's first].
-    #[arg(long)]
-    framework: Option<String>,
     /// Describe the tenant to other people.
     #[arg(long)]
     description: Option<String>,
+    #[command(flatten)]
+    wishes: Wishes,
+    /// Spawn the tenant in this organization [default: 1].
+    #[arg(long, value_name = "ID")]
+    pub(crate) org: Option<i64>,
+}
+
+/// What may be different from tenant to tenant, and from revision to revision.
+#[derive(Debug, Args)]
+pub(crate) struct Wishes {
+    /// Use this framework of the language [default: the language's first].
+    #[arg(long)]
+    framework: Option<String>,
     /// Run on this image [default: the template's].
     #[arg(long, value_name = "IMAGE")]
     base_image: Option<String>,
@@ -36,31 +46,46 @@ pub(crate) struct SpecArguments {
     /// Set an environment variable; repeat the option for more.
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// Spawn the tenant in this organization [default: 1].
-    #[arg(long, value_name = "ID")]
-    pub(crate) org: Option<i64>,
 }
 
 impl SpecArguments {
     /// The request body.
     ///
     /// # Errors
-    /// A variable is set twice: which of the values is meant cannot be known.
+    /// As [`Wishes::body`].
     pub(crate) fn body(&self) -> Result<Value, Failure> {
+        let mut body = self.wishes.body()?;
+        body.insert("name".to_owned(), json!(self.name));
+        body.insert("language".to_owned(), json!(self.language));
+        if let Some(description) = &self.description {
+            body.insert("description".to_owned(), json!(description));
+        }
+        Ok(Value::Object(body))
+    }
+
+    /// `?org_id=…`, or nothing.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        self.org.map(|org| ("org_id", org.to_string())).into_iter().collect()
+    }
+}
+
+impl Wishes {
+    /// The fields of a request body that say so.
+    ///
+    /// # Errors
+    /// A variable is set twice: which of the values is meant cannot be known.
+    pub(crate) fn body(&self) -> Result<Map<String, Value>, Failure> {
         let mut names = BTreeSet::new();
         if let Some((name, _)) = self.env.iter().find(|(name, _)| !names.insert(name)) {
             return Err(Failure::Usage(format!("--env sets {name:?} twice; set each variable once")));
         }
-        let mut body =
-            Map::from_iter([("name".to_owned(), json!(self.name)), ("language".to_owned(), json!(self.language))]);
-        let mut limits = Map::new();
+        let (mut body, mut limits) = (Map::new(), Map::new());
         let put = |map: &mut Map<String, Value>, key: &str, value: Option<Value>| {
             if let Some(value) = value {
                 map.insert(key.to_owned(), value);
             }
         };
         put(&mut body, "framework", self.framework.as_ref().map(|v| json!(v)));
-        put(&mut body, "description", self.description.as_ref().map(|v| json!(v)));
         put(&mut body, "baseImage", self.base_image.as_ref().map(|v| json!(v)));
         put(&mut limits, "cpu", self.cpu.map(|v| json!(v)));
         put(&mut limits, "memoryMb", self.memory_mb.map(|v| json!(v)));
@@ -68,12 +93,7 @@ impl SpecArguments {
         put(&mut body, "limits", (!limits.is_empty()).then_some(Value::Object(limits)));
         let env: Map<String, Value> = self.env.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         put(&mut body, "env", (!env.is_empty()).then_some(Value::Object(env)));
-        Ok(Value::Object(body))
-    }
-
-    /// `?org_id=…`, or nothing.
-    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        self.org.map(|org| ("org_id", org.to_string())).into_iter().collect()
+        Ok(body)
     }
 }
 

@@ -13,13 +13,18 @@ pub(crate) struct Tenant {
 impl Tenant {
     /// The path of the API below the tenant, for example `/status`.
     pub(crate) fn path(&self, below: &str) -> String {
-        format!("/api/v1/tenant/{}{below}", encoded(&self.tenant))
+        path_of(&self.tenant, below)
     }
 
     /// As it was given.
     pub(crate) fn as_str(&self) -> &str {
         &self.tenant
     }
+}
+
+/// The path of the API below the tenant that a text means.
+pub(crate) fn path_of(tenant: &str, below: &str) -> String {
+    format!("/api/v1/tenant/{}{below}", encoded(tenant))
 }
 
 /// The server says what a name may be. Only what would change the path is refused here: a URL has no empty segment, and `..`

@@ -109,6 +109,23 @@ impl<'a> Watch<'a> {
         Ok(tenant)
     }
 
+    /// Asks for a deployment at a path of the API and follows it until it runs, unless `detach`. Answers what was accepted.
+    pub(crate) async fn deploy(&self, path: &str, body: &Value, detach: bool) -> Result<Value, Failure> {
+        let client = self.client;
+        let request = client.request(Method::POST, path).header("prefer", "respond-async").json(body);
+        let (_, accepted) = client.json_once(request).await?;
+        let revision = accepted.pointer("/deployment/revision").map(super::spawn::plain).unwrap_or_default();
+        if detach {
+            return Ok(accepted);
+        }
+        self.output.progress(&format!("revision {revision} is accepted"));
+        if let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) {
+            self.accepted(url, &accepted);
+            self.follow(url).await?;
+        }
+        Ok(accepted)
+    }
+
     /// Remembers what the server accepted: from here on it continues whatever becomes of this command.
     fn accepted(&self, url: &str, answer: &Value) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Accepted(url.to_owned(), answer.clone());

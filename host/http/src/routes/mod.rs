@@ -1,9 +1,11 @@
 //! Every route, one folder a noun, one file a verb.
 
+pub(crate) mod deployment;
 pub(crate) mod health;
 pub(crate) mod leftover;
 pub(crate) mod operation;
 pub(crate) mod plugin;
+pub(crate) mod source;
 pub(crate) mod template;
 pub(crate) mod tenant;
 
@@ -18,6 +20,8 @@ use crate::problem::Problem;
 pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::routes())
+        .merge(deployment::routes())
+        .merge(source::routes())
         .merge(template::routes())
         .merge(operation::routes())
         .merge(leftover::routes())

@@ -11,6 +11,7 @@ use convergence_provision::PlanError;
 use convergence_runtime::RuntimeError;
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_sandbox::CallError;
+use convergence_source::SourceError;
 use convergence_store::{Conflict, StoreError};
 use serde_json::{Value, json};
 
@@ -47,6 +48,7 @@ async fn reach(code: Code) -> Reached {
 async fn of_request(code: Code) -> Reached {
     let site = Site::bare().await;
     let component = |content_type: &str| request("POST", "/api/v1/plugins").header("content-type", content_type);
+    let archive = |content_type: &str| request("POST", "/api/v1/sources").header("content-type", content_type);
     let spawn = || request("POST", "/api/v1/tenant/spawn").header("content-type", "application/json");
     let request = match code {
         Code::MalformedJson => spawn().body(Body::from("{")),
@@ -74,6 +76,15 @@ async fn of_request(code: Code) -> Reached {
         Code::WrongMethod => return site.ask("DELETE", "/health").await.into(),
         Code::TooLarge => spawn().body(Body::from(" ".repeat(crate::input::BODY_MAX + 1))),
         Code::NotJson => request("POST", "/api/v1/tenant/spawn").body(Body::from("{}")),
+        Code::NotAnArchive => archive("text/plain").body(Body::empty()),
+        Code::ArchiveRefused => archive("application/gzip").body(Body::from("nonsense")),
+        Code::ChecksumMismatch => {
+            let wrong = format!("sha-256=:{}=:", "A".repeat(43));
+            archive("application/gzip").header("content-digest", wrong).body(Body::from("nonsense"))
+        }
+        Code::UploadTooSlow => {
+            return Reached::Made(SourceError::TooSlow("told to be slow".to_owned()).into());
+        }
         Code::NotAComponent => component("text/plain").body(Body::empty()),
         Code::Invalid => spawn().body(Body::from("{}")),
         Code::TenantGone => {
@@ -131,6 +142,14 @@ async fn of_tenant(code: Code) -> Reached {
             site.runtime.next("build", Fault::HangBefore);
             let (env_id, _) = site.begin("app").await;
             site.ask("DELETE", &format!("/api/v1/tenant/{env_id}")).await.into()
+        }
+        Code::RevisionUnusable => {
+            let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
+            let path = format!("/api/v1/tenant/{env_id}/deployments/1/rollback");
+            site.json("POST", &path, &json!({})).await.into()
+        }
+        Code::UploadsBusy => {
+            Reached::Made(SourceError::Busy { at_once: 4, retry: std::time::Duration::from_secs(5) }.into())
         }
         Code::OperationOver | Code::NotRetryable => {
             assert_eq!(site.spawn("app").await.status, 201);
@@ -190,7 +209,12 @@ async fn of_step(code: Code) -> Reached {
             let subnet = "10.9.0.0/28".to_owned();
             site.runtime.next("ensure_boundary", refused(RuntimeError::SubnetTaken { subnet }));
         }),
-        Code::BaseImageRefused | Code::ContainerDeviates | Code::StoreFailed | Code::StoreConflict | Code::GaveUp => {
+        Code::BaseImageRefused
+        | Code::ContainerDeviates
+        | Code::SourceGone
+        | Code::StoreFailed
+        | Code::StoreConflict
+        | Code::GaveUp => {
             return Reached::Elsewhere(elsewhere);
         }
         Code::StepPanicked | Code::DeadlinePassed => {

@@ -18,6 +18,7 @@ use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Sandbox, SandboxConfig};
+use convergence_source::{SourceLimits, Sources};
 use convergence_store::{Store, SubnetPool};
 use convergence_test_database::Fresh;
 use convergence_work::{Operations, Registry, WorkSettings};
@@ -109,10 +110,12 @@ impl Site {
         let kinds = convergence_provision::kinds();
         let operations = Operations::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids), work, kinds);
         let operations = Arc::new(operations);
+        let sources = Arc::new(Sources::open(folder.path().join("sources"), SourceLimits::default()).unwrap());
         let provisioner = Arc::new(Provisioner::new(
             Arc::clone(&store),
             Arc::clone(&operations),
             Arc::clone(&catalogue),
+            Arc::clone(&sources),
             Arc::clone(&runtime) as Arc<dyn Builder>,
             Arc::clone(&runtime) as Arc<dyn Runtime>,
             KeyRing::new(&[7; 32]),
@@ -127,6 +130,7 @@ impl Site {
             provisioner,
             operations,
             store: Arc::clone(&store),
+            sources,
             catalogue,
             runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
             ids,
@@ -220,6 +224,8 @@ fn settings() -> Settings {
         ready_patience: Duration::from_millis(50),
         build_limit: Duration::from_secs(60),
         pull_limit: Duration::from_secs(60),
+        images_keep: 3,
+        sources_keep: Duration::from_secs(3600),
         reconcile: ReconcileSettings::default(),
     }
 }

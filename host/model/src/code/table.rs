@@ -74,9 +74,12 @@ codes! {
         TenantGone "tenant-gone" 410 NotFound No:
             "An earlier request with the same idempotency key made a tenant, and that tenant was destroyed since."
             "Choose a new idempotency key to make a new tenant."
+        UploadTooSlow "upload-too-slow" 408 Refused Later:
+            "The archive did not arrive in time."
+            "Send the archive again over a quicker connection, or send less."
         TooLarge "too-large" 413 Refused No:
             "The body is larger than the server accepts."
-            "Send less: at most 1 MiB of JSON. Strip debug information from a component."
+            "Send less: at most 1 MiB of JSON. Strip debug information from a component. Leave out of an archive what is installed or generated."
         UriTooLong "uri-too-long" 414 Refused No:
             "The path and query are longer than the server accepts."
             "Send less in the query."
@@ -86,12 +89,21 @@ codes! {
         NotAComponent "not-a-component" 415 Refused No:
             "The body has a content type that a component cannot be sent with."
             "Send a component with `Content-Type: application/wasm`."
+        NotAnArchive "not-an-archive" 415 Refused No:
+            "The body has a content type that an archive cannot be sent with."
+            "Send an archive with `Content-Type: application/gzip`, `application/x-tar`, `application/zstd` or `application/zip`."
         EncodedBody "encoded-body" 415 Refused No:
             "The body is compressed, and the server does not decompress."
             "Send the body as it is, without `Content-Encoding`."
         Invalid "invalid" 422 Refused No:
             "A field is wrong, a policy refuses the request, or the template cannot serve it."
             "Change each field that `violations` names, then send the request again."
+        ArchiveRefused "archive-refused" 422 Refused No:
+            "The archive cannot be read, or has something in it that a source must not have."
+            "Change what the message names, pack the folder again and send it."
+        ChecksumMismatch "checksum-mismatch" 422 Refused Later:
+            "The archive that arrived is not the one that `Content-Digest` tells of."
+            "Send the archive again."
         IdempotencyKeyReused "idempotency-key-reused" 422 Refused No:
             "The idempotency key was sent with another request before."
             "Choose a new key for a new request."
@@ -124,6 +136,9 @@ codes! {
         CheckpointNewer "checkpoint-newer" 409 Refused AfterFix:
             "A newer version of the server wrote the operation's state, and this version leaves it alone."
             "Run the newer version. The operation then continues."
+        RevisionUnusable "revision-unusable" 409 Refused No:
+            "The revision cannot be restored: it runs, never ran, or its image was removed."
+            "Choose another revision that `convergence deployments` lists as ready, or deploy again."
         QuotaReached "quota-reached" 422 Refused AfterFix:
             "The organization has as many tenants as it may have."
             "Destroy a tenant, or let the operator raise `max-per-organization` in [tenants] of the configuration."
@@ -139,6 +154,9 @@ codes! {
         SubnetsExhausted "subnets-exhausted" 503 Failed Later:
             "No network of the pool for tenants is free."
             "Destroy a tenant, or let the operator widen `subnets` in [tenants] of the configuration."
+        UploadsBusy "uploads-busy" 503 Failed Later:
+            "As many uploads as the server receives at the same time are under way."
+            "Send the archive again in a few seconds."
         QueueFull "queue-full" 503 Failed Later:
             "As many operations as the server accepts are queued or running."
             "Send the request again in a moment. The operator can raise `queue-max` in [operations] of the configuration."
@@ -162,6 +180,9 @@ codes! {
         AppNotReady "app-not-ready" 422 Failed AfterFix:
             "The app runs and does not pass its health check in time."
             "Listen on `0.0.0.0:$PORT` and answer the health path with a 2xx status. Raise `ready-seconds` if the app is slow."
+        SourceGone "source-gone" 422 Failed AfterFix:
+            "The image has to be built again, and the source that it was built from is not kept any more."
+            "Deploy the application again."
         StepPanicked "step-panicked" 500 Failed AfterFix:
             "A step ended because of a defect in the server."
             "Report it with the server's log of the operation, then retry the operation."

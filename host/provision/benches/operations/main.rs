@@ -271,6 +271,8 @@ fn tenant(number: u64) -> NewSpawn {
                 PluginPin { version: "0.1.0".to_owned(), digest: "sha256:0".to_owned() },
             )]),
             limits: Limits::DEFAULT,
+            reason: String::new(),
+            restores: None,
         },
         operation: operation("spawn", number),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{number}"), verifier: vec![0; 32] },

@@ -144,7 +144,7 @@ impl Provisioner {
     async fn deviations(&self, env_id: EnvId, tenant: TenantId) -> Result<Vec<String>, LookError> {
         let scope = Scope::platform();
         let (row, binding) = (self.store.tenant(&scope, env_id).await?, self.store.binding(&scope, tenant).await?);
-        let revision = self.store.latest_revision(&scope, tenant).await?;
+        let revision = self.store.current_revision(&scope, tenant).await?;
         let (Some(row), Some(binding), Some(revision)) = (row, binding, revision) else { return Ok(Vec::new()) };
         let Some(built) = revision.built.clone() else { return Ok(Vec::new()) };
         // A plan that is not allowed any more is nothing a repair could fix.

@@ -19,6 +19,7 @@ use convergence_model::{EnvId, OrgId, Scope};
 use convergence_runtime::{ChangeStream, Changed, LogQuery, RuntimeError};
 use convergence_store::{Conflict, PLATFORM, StoreError};
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -142,6 +143,8 @@ impl Provisioner {
             if pruned > 0 {
                 tracing::info!(pruned, "forgot operations that were over long ago");
             }
+            self.store.give_turns(now).await?;
+            self.forget_sources(now.saturating_sub(self.settings.sources_keep).unwrap_or(now)).await?;
         }
         let (desired, observed, standings) = self.look(memory, whom.as_ref()).await?;
         for action in plan::plan(&desired, &observed, &settings) {
@@ -152,6 +155,21 @@ impl Provisioner {
             }
         }
         Ok(plan::unsettled(&desired, &observed, whom.as_ref()))
+    }
+
+    /// Removes what was uploaded before a moment and is not needed.
+    async fn forget_sources(&self, before: Timestamp) -> Result<(), LookError> {
+        for digest in self.store.forget_sources(before).await? {
+            // It may have been uploaded again since.
+            if self.store.is_source_known(&digest).await? {
+                continue;
+            }
+            match self.sources.remove(&digest).await {
+                Ok(()) => tracing::info!(%digest, "removed a source that nothing is built from"),
+                Err(error) => tracing::warn!(%digest, %error, "cannot remove a source that nothing is built from"),
+            }
+        }
+        Ok(())
     }
 
     async fn ask_for(&self, action: &Action, standings: &look::Standings) -> Result<(), RequestError> {

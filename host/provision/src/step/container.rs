@@ -20,14 +20,7 @@ impl Step for Container {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        match make(work).await {
-            // The last other tenant of the image was destroyed between the step that found it and this one.
-            Err(StepError::Runtime(RuntimeError::NotFound { .. })) => {
-                Image.act(work).await?;
-                make(work).await
-            }
-            done => done,
-        }
+        make(work, self.name()).await
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
@@ -35,15 +28,27 @@ impl Step for Container {
     }
 }
 
+/// Makes the workload of an operation, stopped, unless exactly this one is there already.
+pub(crate) async fn make(work: &Work<'_>, step: &'static str) -> Result<(), StepError> {
+    match try_make(work, step).await {
+        // The last other tenant of the image was destroyed between the step that found it and this one.
+        Err(StepError::Runtime(RuntimeError::NotFound { .. })) => {
+            Image.act(work).await?;
+            try_make(work, step).await
+        }
+        done => done,
+    }
+}
+
 /// Makes it, and leaves one that is exactly this as it is: it may run, and is stopped for a repair only where it hangs.
-async fn make(work: &Work<'_>) -> Result<(), StepError> {
+async fn try_make(work: &Work<'_>, step: &'static str) -> Result<(), StepError> {
     if work.operation.asked::<UpkeepInput>().is_ok_and(|asked| asked.restart) {
-        return place(work, "container", Desired::Stopped).await;
+        return place(work, step, Desired::Stopped).await;
     }
     let workload = work.workload().await?;
     match work.runtime()?.verify(&workload).await {
         Ok(deviations) if deviations.is_empty() => Ok(()),
-        Ok(_) | Err(RuntimeError::NotFound { .. }) => place(work, "container", Desired::Stopped).await,
+        Ok(_) | Err(RuntimeError::NotFound { .. }) => place(work, step, Desired::Stopped).await,
         Err(error) => Err(error.into()),
     }
 }

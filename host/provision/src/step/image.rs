@@ -45,7 +45,9 @@ impl Step for Image {
         let dockerfile = convergence_render::dockerfile(&plan, &bases, &work.provisioner.dockerfile_options());
         let context = convergence_render::context(&plan, settings.ca_bundle.as_deref());
         let org = work.operation.org;
-        let tag = convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, bases.values());
+        let source = work.revision()?.spec.source.digest();
+        let tag =
+            convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, source, bases.values());
         work.store().revision_building(work.hold.lease(), work.revision()?.number, &tag).await?;
         let image_id = match work.builder()?.image_id(&tag).await? {
             Some(id) => id,
@@ -57,7 +59,7 @@ impl Step for Image {
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
-        super::removal::remove_images(work).await
+        super::removal::remove_image(work).await
     }
 
     /// The runtime bounds the build and what is pulled before it.
@@ -75,8 +77,16 @@ impl Image {
     /// Builds the image and answers its id.
     async fn build(&self, work: &Work<'_>, tag: &str, dockerfile: &str) -> Result<String, StepError> {
         let (settings, org) = (&work.provisioner.settings, work.operation.org);
+        let source = match work.revision()?.spec.source.digest() {
+            None => None,
+            Some(digest) => {
+                let kept = work.provisioner.sources.get(digest).await.map_err(StepError::Source)?;
+                Some(kept.ok_or_else(|| StepError::SourceGone { digest: digest.clone() })?.tar().to_owned())
+            }
+        };
         let build = ImageBuild {
             tag: tag.to_owned(),
+            source,
             dockerfile: dockerfile.to_owned(),
             context: convergence_render::context(&work.plan()?, settings.ca_bundle.as_deref()),
             labels: BTreeMap::from([

@@ -1,5 +1,6 @@
 //! What operations are made of.
 
+pub(crate) mod candidate;
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod leftovers;
@@ -7,14 +8,16 @@ pub(crate) mod network;
 pub(crate) mod others;
 pub(crate) mod probe;
 pub(crate) mod removal;
+pub(crate) mod replace;
+pub(crate) mod retire;
 pub(crate) mod start;
 pub(crate) mod volumes;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convergence_model::Violation;
 use convergence_model::operation::Failure;
+use convergence_model::{SourceDigest, Violation};
 use convergence_runtime::RuntimeError;
 use convergence_store::StoreError;
 
@@ -49,6 +52,32 @@ pub(crate) trait Step: Send + Sync {
     }
 }
 
+/// A step whose effect is kept when the operation is undone: the tenant had it before, or has a use for it.
+pub(crate) struct Kept(pub(crate) &'static dyn Step);
+
+#[async_trait]
+impl Step for Kept {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        self.0.act(work).await
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
+        self.0.limit(settings, work)
+    }
+
+    fn can_be_interrupted(&self) -> bool {
+        self.0.can_be_interrupted()
+    }
+}
+
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
@@ -67,6 +96,12 @@ pub(crate) enum StepError {
     /// A build took all the time it may have.
     #[error("the build did not finish in {} s", .limit.as_secs())]
     BuildTooLong { limit: Duration },
+    /// The source that an image is to be built from is not kept any more.
+    #[error("the source {digest} is not kept any more")]
+    SourceGone { digest: SourceDigest },
+    /// The source that an image is to be built from cannot be read.
+    #[error("the source cannot be read: {0}")]
+    Source(std::io::Error),
     /// What the operation works on is not in the store any more.
     #[error("what this operation works on is gone from the store")]
     Gone,

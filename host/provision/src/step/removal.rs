@@ -21,7 +21,7 @@ pub(crate) struct Network;
 /// Removes the tenant's volumes and what is in them.
 pub(crate) struct Volumes;
 
-/// Removes the images that no other tenant runs.
+/// Removes the images of all revisions that no other tenant runs.
 pub(crate) struct Images;
 
 #[async_trait]
@@ -137,18 +137,33 @@ pub(crate) async fn remove_volumes(work: &Work<'_>) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Removes the tenant's image unless another tenant of the organization runs the same.
+/// Removes the images of all revisions of the tenant that no other tenant runs.
 pub(crate) async fn remove_images(work: &Work<'_>) -> Result<(), StepError> {
-    // Read again: the step that builds may have set it since the operation began.
     let tenant = work.tenant()?.id;
-    let revision = work.store().latest_revision(&Work::scope(), tenant).await?;
-    if let Some(tag) = revision.and_then(|revision| revision.image_tag)
-        && !work.store().image_in_use(&tag, tenant).await?
-    {
-        let removal = work.builder()?.remove_image(&tag, work.owner().instance).await?;
-        if removal == ImageRemoval::Foreign {
-            left_alone("image", &tag);
+    for tag in work.store().image_tags_of(tenant).await? {
+        if !work.store().image_in_use(&tag, tenant).await? {
+            remove_tag(work, &tag).await?;
         }
+    }
+    Ok(())
+}
+
+/// Removes the image of the operation's revision, unless another revision or another tenant has the same.
+pub(crate) async fn remove_image(work: &Work<'_>) -> Result<(), StepError> {
+    // Read again: the step that builds may have set it since the operation began.
+    let (tenant, number) = (work.tenant()?.id, work.revision()?.number);
+    let revision = work.store().revision(&Work::scope(), tenant, number).await?;
+    if let Some(tag) = revision.and_then(|revision| revision.image_tag)
+        && !work.store().image_needed(&tag, tenant, number).await?
+    {
+        remove_tag(work, &tag).await?;
+    }
+    Ok(())
+}
+
+async fn remove_tag(work: &Work<'_>, tag: &str) -> Result<(), StepError> {
+    if work.builder()?.remove_image(tag, work.owner().instance).await? == ImageRemoval::Foreign {
+        left_alone("image", tag);
     }
     Ok(())
 }

@@ -18,8 +18,7 @@ impl Step for Start {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let replicas = NonZeroU32::new(work.revision()?.limits.replicas).unwrap_or(NonZeroU32::MIN);
-        let running = Desired::Running { replicas };
+        let running = running(work)?;
         match container::place(work, self.name(), running).await {
             // What a server that ended had asked for happened after all, so the network is there twice. It is made sure of
             // again, once.
@@ -35,4 +34,10 @@ impl Step for Start {
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+/// Running, as often as the revision says.
+pub(crate) fn running(work: &Work<'_>) -> Result<Desired, StepError> {
+    let replicas = NonZeroU32::new(work.revision()?.limits.replicas).unwrap_or(NonZeroU32::MIN);
+    Ok(Desired::Running { replicas })
 }

@@ -13,13 +13,14 @@ use convergence_model::ids::{Clock, Ids};
 use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::label;
-use convergence_model::{EnvId, Limits, Scope, TenantName, TenantSpec};
+use convergence_model::{EnvId, Limits, Scope, Source, TenantName, TenantSpec};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{Accepted, Provisioner, ReconcileSettings, Settings, SpawnError};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Sandbox, SandboxConfig};
+use convergence_source::{SourceLimits, Sources};
 use convergence_store::{Store, SubnetPool, TenantQuery};
 use convergence_test_database::Fresh;
 use convergence_work::{Operations, Registry, WorkSettings};
@@ -61,6 +62,7 @@ pub(crate) struct Site {
     pub(crate) settings: Settings,
     pub(crate) work: WorkSettings,
     catalogue: Arc<Catalogue>,
+    pub(crate) sources: Arc<Sources>,
     ids: Arc<Counter>,
     database: Fresh,
     _folder: TempDir,
@@ -93,6 +95,7 @@ impl Site {
             settings: settings(),
             work: work(),
             catalogue: Arc::new(catalogue),
+            sources: Arc::new(Sources::open(folder.path().join("sources"), SourceLimits::default()).unwrap()),
             ids: Arc::default(),
             database,
             _folder: folder,
@@ -102,6 +105,28 @@ impl Site {
     /// Where the database is.
     pub(crate) fn location(&self) -> &str {
         self.database.location()
+    }
+
+    /// An application in Go that its organization uploaded.
+    pub(crate) async fn application(&self) -> Source {
+        self.source(&[("go.mod", "module app\n\ngo 1.24\n"), ("main.go", "package main\n\nfunc main() {}\n")]).await
+    }
+
+    /// These files, which the organization uploaded.
+    pub(crate) async fn source(&self, files: &[(&str, &str)]) -> Source {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, text) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_size(text.len() as u64);
+            tar.append_data(&mut header, *path, text.as_bytes()).unwrap();
+        }
+        let archive = bytes::Bytes::from(tar.into_inner().unwrap());
+        let body = futures_util::stream::once(async { Ok::<_, std::convert::Infallible>(archive) });
+        let received = self.sources.receive(body, None).await.unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        self.store.add_source(HOME, &received.digest, received.bytes, received.files, now).await.unwrap();
+        Source::Archive(received.digest)
     }
 
     /// A server of this site that does not work, on connections of its own where `store` is.
@@ -134,6 +159,7 @@ impl Site {
     /// What makes a server of this site out of a store, wherever that is opened.
     fn server(&self) -> impl FnOnce(Arc<Store>) -> Front + Send + 'static {
         let (catalogue, ids) = (Arc::clone(&self.catalogue), Arc::clone(&self.ids) as Arc<dyn Ids>);
+        let sources = Arc::clone(&self.sources);
         let (runtime, settings, work) = (Arc::clone(&self.runtime), self.settings.clone(), self.work.clone());
         let clock: Arc<dyn Clock> = Arc::new(Fixed);
         move |store| {
@@ -145,7 +171,8 @@ impl Site {
             let builder = Arc::clone(&runtime) as Arc<dyn Builder>;
             let engine = Arc::clone(&runtime) as Arc<dyn Runtime>;
             let done = Arc::clone(&operations);
-            let provisioner = Provisioner::new(store, done, catalogue, builder, engine, keys, clock, ids, settings);
+            let provisioner =
+                Provisioner::new(store, done, catalogue, sources, builder, engine, keys, clock, ids, settings);
             Front { provisioner: Arc::new(provisioner), operations, runtime }
         }
     }
@@ -245,6 +272,7 @@ pub(crate) fn spec(name: &str) -> TenantSpec {
     TenantSpec {
         name: TenantName::parse(name).unwrap(),
         language: "go".to_owned(),
+        source: Source::Starter,
         framework: None,
         description: None,
         base_image: None,
@@ -271,6 +299,8 @@ fn settings() -> Settings {
         ready_patience: Duration::from_millis(50),
         build_limit: Duration::from_secs(60),
         pull_limit: Duration::from_secs(60),
+        images_keep: 3,
+        sources_keep: Duration::from_secs(3600),
         reconcile: ReconcileSettings::default(),
     }
 }

@@ -5,8 +5,10 @@
 
 mod bench;
 mod cuts;
+mod deployments;
 mod faults;
 mod rehearsal;
+mod table;
 mod upgrade;
 mod upkeep;
 
@@ -206,7 +208,7 @@ async fn a_destroy_lets_a_repair_finish_its_step_and_begins_only_then() {
     bench.runtime.latency(Duration::from_millis(200));
     for call in ["ensure_boundary", "create", "start", "wait_ready"] {
         let env_id = bench.spawn("app").await.env_id().unwrap();
-        bench.runtime.lose(&faults::name(env_id));
+        bench.runtime.lose(&table::name(env_id));
         bench.runtime.forget_journal();
         let repair = bench.provisioner.repair(&Scope::platform(), &bench.site.caller, env_id).await.unwrap();
         bench.runtime.called(call).await;

@@ -21,7 +21,7 @@ use convergence_store::{Conflict, Idempotency, OperationQuery, StoreError, Tenan
 use convergence_test_database::Fresh;
 
 use crate::bench::{Bench, INSTANCE, Site, spec};
-use crate::faults::name;
+use crate::table::name;
 
 const SQLITE: &str = include_str!("../fixtures/before-0004/sqlite.sql");
 const POSTGRES: &str = include_str!("../fixtures/before-0004/postgres.sql");

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bench::{Bench, Site};
-use crate::faults::name;
+use crate::table::name;
 
 /// Waits for the repair number `count` to succeed, and answers it.
 async fn repaired(bench: &Bench, count: usize) -> Operation {

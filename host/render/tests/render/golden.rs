@@ -1,7 +1,7 @@
 //! Golden texts: what is rendered changes on purpose only.
 
-use convergence_model::OrgId;
 use convergence_model::workload::EnvValue;
+use convergence_model::{OrgId, SourceDigest};
 use convergence_render::{DockerfileOptions, compose, context, dockerfile, image_tag};
 
 use crate::plans;
@@ -95,28 +95,30 @@ fn an_image_is_named_after_everything_that_goes_into_it() {
     let bases = plans::bases();
     let text = dockerfile(&guarded, &bases, &PLAIN);
     let files = context(&guarded, None);
-    let tag = image_tag("convergence-tenant", OrgId(1), &text, &files, bases.values());
-    assert_eq!(tag, image_tag("convergence-tenant", OrgId(1), &text, &files, bases.values()));
+    let tag = image_tag("convergence-tenant", OrgId(1), &text, &files, None, bases.values());
+    assert_eq!(tag, image_tag("convergence-tenant", OrgId(1), &text, &files, None, bases.values()));
     let (repository, hash) = tag.split_once(':').unwrap();
     assert_eq!((repository, hash.len()), ("convergence-tenant/org-1", 32));
 
     let mut changed = vec![
-        image_tag("convergence-tenant", OrgId(2), &text, &files, bases.values()),
-        image_tag("convergence-tenant", OrgId(1), &format!("{text}\n"), &files, bases.values()),
-        image_tag("convergence-tenant", OrgId(1), &text, &files[1..], bases.values()),
-        image_tag("convergence-tenant", OrgId(1), &text, &files, bases.values().skip(1)),
+        image_tag("convergence-tenant", OrgId(2), &text, &files, None, bases.values()),
+        image_tag("convergence-tenant", OrgId(1), &format!("{text}\n"), &files, None, bases.values()),
+        image_tag("convergence-tenant", OrgId(1), &text, &files[1..], None, bases.values()),
+        image_tag("convergence-tenant", OrgId(1), &text, &files, None, bases.values().skip(1)),
+        image_tag("convergence-tenant", OrgId(1), &text, &files, Some(&SourceDigest::new([1; 32])), bases.values()),
+        image_tag("convergence-tenant", OrgId(1), &text, &files, Some(&SourceDigest::new([2; 32])), bases.values()),
     ];
     let mut other = files.clone();
     other[0].executable = true;
-    changed.push(image_tag("convergence-tenant", OrgId(1), &text, &other, bases.values()));
+    changed.push(image_tag("convergence-tenant", OrgId(1), &text, &other, None, bases.values()));
     let mut other = files.clone();
     other[0].contents.0.push(b' ');
-    changed.push(image_tag("convergence-tenant", OrgId(1), &text, &other, bases.values()));
+    changed.push(image_tag("convergence-tenant", OrgId(1), &text, &other, None, bases.values()));
     // Moving a byte from a path into the contents changes it too.
     let mut other = files.clone();
     let byte = other[0].path.pop().unwrap();
     other[0].contents.0.insert(0, byte as u8);
-    changed.push(image_tag("convergence-tenant", OrgId(1), &text, &other, bases.values()));
+    changed.push(image_tag("convergence-tenant", OrgId(1), &text, &other, None, bases.values()));
     let hashes: std::collections::BTreeSet<&str> = changed.iter().map(|tag| tag.split_once(':').unwrap().1).collect();
     assert_eq!(hashes.len(), changed.len());
     assert!(!hashes.contains(hash));

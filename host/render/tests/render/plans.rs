@@ -245,6 +245,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         spec: TenantSpec {
             name: TenantName::parse("my app").unwrap(),
             language: "node".into(),
+            source: convergence_model::Source::Starter,
             framework: None,
             description: None,
             base_image: None,

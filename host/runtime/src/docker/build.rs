@@ -11,7 +11,8 @@ use std::pin::pin;
 use bytes::Bytes;
 use convergence_model::build::ImageBuild;
 use futures_util::future::{Either, select};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::{Request, Response, StatusCode, header};
@@ -19,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::connect::{Address, Docker, Fault, bounded};
-use super::context::{DOCKERFILE, archive};
+use super::context::{DOCKERFILE, context};
 use super::progress::BuildProgress;
 use crate::builder::Progress;
 use crate::error::RuntimeError;
@@ -55,7 +56,7 @@ impl Docker {
     async fn try_build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, Fault> {
         let version = self.client().await?.client_version();
         let uri = format!("/v{version}/build?{}", self.query(build));
-        let context = archive(build).map_err(|error| {
+        let context = context(build).await.map_err(|error| {
             Fault::Failed(RuntimeError::BuildFailed {
                 instruction: "the build context".to_owned(),
                 exit_code: None,
@@ -67,7 +68,8 @@ impl Docker {
             .header(header::HOST, "docker")
             .header(header::CONTENT_TYPE, "application/x-tar")
             .header(header::CONNECTION, "close")
-            .body(Full::new(Bytes::from(context)))
+            .header(header::CONTENT_LENGTH, context.length)
+            .body(context.body)
             .map_err(|error| Fault::Refused { status: 0, message: format!("build {}: {error}", build.tag) })?;
         match &self.address {
             Address::Unix(path) => {
@@ -108,7 +110,7 @@ impl Docker {
     async fn exchange<S>(
         &self,
         stream: TokioIo<S>,
-        request: Request<Full<Bytes>>,
+        request: Request<BoxBody<Bytes, std::io::Error>>,
         progress: Progress<'_>,
     ) -> Result<String, Fault>
     where

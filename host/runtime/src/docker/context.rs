@@ -1,13 +1,50 @@
-//! The context of a build: a tar made in memory. Nothing is unpacked on the host's disk, so no link can matter.
+//! The context of a build: a tar made in memory, and after it the tar of the application's source as it lies on the disk.
+//! Nothing is unpacked there, so no link can matter.
 
 use std::collections::BTreeSet;
 use std::io;
 
+use bytes::Bytes;
 use convergence_model::build::ImageBuild;
+use futures_util::{StreamExt, TryStreamExt, future, stream};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use tar::{Builder, EntryType, Header};
+use tokio_util::io::ReaderStream;
 
 /// Where the Dockerfile lies in the context: in our own folder, so that it shadows no file of an application.
 pub(super) const DOCKERFILE: &str = ".convergence/Dockerfile";
+
+/// What marks the end of a tar.
+const END: usize = 1024;
+
+/// A context as it is sent.
+pub(super) struct Context {
+    /// Bytes in all.
+    pub(super) length: u64,
+    /// The bytes.
+    pub(super) body: BoxBody<Bytes, io::Error>,
+}
+
+/// Opens the context of a build.
+pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
+    let mut head = archive(build)?;
+    let Some(source) = &build.source else {
+        let length = head.len() as u64;
+        return Ok(Context { length, body: Full::new(Bytes::from(head)).map_err(|never| match never {}).boxed() });
+    };
+    let source = tokio::fs::File::open(source).await?;
+    // The source's tar continues this one, and has an end of its own.
+    head.truncate(head.len().saturating_sub(END));
+    let length = head.len() as u64 + source.metadata().await?.len();
+    let rest = ReaderStream::with_capacity(source, PIECE).map_ok(Frame::data);
+    let first = stream::once(future::ok(Frame::data(Bytes::from(head))));
+    Ok(Context { length, body: BodyExt::boxed(StreamBody::new(first.chain(rest))) })
+}
+
+/// Bytes of the source that are sent at once.
+const PIECE: usize = 256 << 10;
 
 /// The tar of a build: folders, and regular files of root with mode 0644 or 0755, dated 1970, so that equal
 /// contexts are equal bytes and an identical build finds its cache.
@@ -71,6 +108,7 @@ mod tests {
                     executable: path.ends_with(".sh"),
                 })
                 .collect(),
+            source: None,
             labels: Default::default(),
             cache_namespace: "n".to_owned(),
         }
@@ -97,6 +135,22 @@ mod tests {
             (long.as_str(), 0o755),
         ];
         assert_eq!(seen, expected.map(|(path, mode)| (path.to_owned(), mode)));
+    }
+
+    #[tokio::test]
+    async fn a_source_follows_the_context_in_one_tar() {
+        let mut source = tar::Builder::new(Vec::new());
+        append(&mut source, EntryType::Regular, ".convergence/source/[slug].js", 0o644, b"hello").unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), source.into_inner().unwrap()).unwrap();
+        let build = ImageBuild { source: Some(file.path().to_owned()), ..build(&["a"]) };
+        let Context { length, body } = context(&build).await.unwrap();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        assert_eq!(bytes.len() as u64, length);
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned());
+        let paths: Vec<_> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
+        assert_eq!(paths, [".convergence/", DOCKERFILE, "a", ".convergence/source/[slug].js"]);
     }
 
     #[test]

@@ -146,10 +146,11 @@ fn is_shaped(found: &models::Network, wanted: &Boundary) -> bool {
         && option.map(String::as_str) == Some(NO_NEIGHBOURS.1)
 }
 
-/// Whether all labels asked for are there. The operation's may differ: a second one adopts what the first made.
+/// Whether all labels asked for are there. Those of an operation and a revision may differ: a network is the tenant's through
+/// all of them.
 fn is_labelled(found: &models::Network, wanted: &BTreeMap<String, String>) -> bool {
     wanted
         .iter()
-        .filter(|(key, _)| key.as_str() != label::OPERATION)
+        .filter(|(key, _)| ![label::OPERATION, label::REVISION].contains(&key.as_str()))
         .all(|(key, value)| found.labels.as_ref().and_then(|labels| labels.get(key)) == Some(value))
 }

@@ -98,7 +98,7 @@ impl World {
             if !same_tenant(had, labels) {
                 return Err(conflict("network", &boundary.name, "it is not this tenant's"));
             }
-            if existing == boundary && without_operation(had) == without_operation(labels) {
+            if existing == boundary && of_the_tenant(had) == of_the_tenant(labels) {
                 return Ok(Ensured::Adopted);
             }
             self.drop_boundary(&boundary.name)?;
@@ -468,8 +468,10 @@ fn same_tenant(had: &Labels, wanted: &Labels) -> bool {
     Owner::of(wanted).is_some_and(|owner| owner.owns(|key| had.get(key)))
 }
 
-fn without_operation(labels: &Labels) -> Labels {
-    labels.iter().filter(|(key, _)| key.as_str() != label::OPERATION).map(|(k, v)| (k.clone(), v.clone())).collect()
+/// Without what differs from revision to revision, and from operation to operation: a network belongs to all of them.
+fn of_the_tenant(labels: &Labels) -> Labels {
+    let of_one = |key: &str| [label::OPERATION, label::REVISION].contains(&key);
+    labels.iter().filter(|(key, _)| !of_one(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn conflict(kind: &str, name: &str, message: &str) -> RuntimeError {

@@ -89,6 +89,7 @@ impl Fixture {
                 contents: Contents(SERVER.as_bytes().to_vec()),
                 executable: false,
             }],
+            source: None,
             labels: self.labels("7"),
             cache_namespace: self.instance.clone(),
         }

@@ -107,10 +107,18 @@ impl Template {
 
     /// Whether the source of the request is in one of its languages.
     pub async fn detect(&self, request: &PlanRequest) -> Result<Option<Detection>, CallError> {
-        let pre = self.pre()?;
-        let question = Detect(pre, convert::request(request), request.at);
-        let reported = self.loaded.ask(question).await;
-        reported.result?.map(|found| found.map(convert::detection)).map_err(|error| convert::plugin_error(error).into())
+        self.detect_reported(request).await.result
+    }
+
+    /// As [`Self::detect`], with what the call took.
+    pub async fn detect_reported(&self, request: &PlanRequest) -> Reported<Option<Detection>> {
+        let pre = match self.pre() {
+            Ok(pre) => pre,
+            Err(error) => return Reported { result: Err(error), report: None },
+        };
+        let reported = self.loaded.ask(Detect(pre, convert::request(request), request.at)).await;
+        let found = |found: Option<_>| found.map(convert::detection);
+        reported.and_then(|answer| answer.map(found).map_err(|error| convert::plugin_error(error).into()))
     }
 
     /// Turns a request into a plan. The plan is untrusted: show it to `render::guard` before anything is done with it.

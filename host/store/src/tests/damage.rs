@@ -46,7 +46,7 @@ async fn a_row_that_cannot_be_read_is_named() {
     tamper(&store, "UPDATE bindings SET key_version = 5000000000").await.unwrap();
     assert_corrupt(store.binding(&scope, tenant).await.map(drop), "bindings");
     tamper(&store, "UPDATE revisions SET built = '{'").await.unwrap();
-    assert_corrupt(store.latest_revision(&scope, tenant).await.map(drop), "revisions");
+    assert_corrupt(store.current_revision(&scope, tenant).await.map(drop), "revisions");
     assert_corrupt(store.revision_built(&lease, RevisionNumber(1), &built("tag")).await, "revisions");
     tamper(&store, "UPDATE operation_events SET event = 'exploded'").await.unwrap();
     assert_corrupt(store.events(&scope, operation, 0, 10).await.map(drop), "operation_events");

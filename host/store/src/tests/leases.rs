@@ -45,7 +45,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     let before = (
         store.tenant(&own(), env_id).await.unwrap(),
         store.binding(&own(), tenant_id(1)).await.unwrap(),
-        store.latest_revision(&own(), tenant_id(1)).await.unwrap(),
+        store.current_revision(&own(), tenant_id(1)).await.unwrap(),
         store.latest_operation(&own(), env_id).await.unwrap(),
     );
     for (write, outcome) in every_write(&store, &early.lease).await {
@@ -55,7 +55,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     let after = (
         store.tenant(&own(), env_id).await.unwrap(),
         store.binding(&own(), tenant_id(1)).await.unwrap(),
-        store.latest_revision(&own(), tenant_id(1)).await.unwrap(),
+        store.current_revision(&own(), tenant_id(1)).await.unwrap(),
         store.latest_operation(&own(), env_id).await.unwrap(),
     );
     assert_eq!(before, after);

@@ -84,7 +84,7 @@ async fn spawn_and_run(store: &Store) {
     assert_eq!(tenant.updated_at, at(4));
     let revision = store.revision(&own(), tenant.id, FIRST).await.unwrap().unwrap();
     assert_eq!((&revision.plan, revision.built.as_ref()), (&plan(), Some(&built("shop:1"))));
-    assert_eq!(store.latest_revision(&own(), tenant.id).await.unwrap(), Some(revision));
+    assert_eq!(store.current_revision(&own(), tenant.id).await.unwrap(), Some(revision));
     let done = store.latest_operation(&own(), EnvId(1)).await.unwrap().unwrap();
     assert_eq!((done.state, done.updated_at), (OperationState::Succeeded, at(4)));
     assert!(matches!(end(store, &lease, Ended::Spawned, at(5)).await, Err(StoreError::LeaseLost { .. })));
@@ -118,7 +118,7 @@ async fn destroy(store: &Store) {
     end(store, &lease, Ended::Destroyed, at(15)).await.unwrap();
     assert_eq!(store.tenant(&own(), EnvId(1)).await.unwrap(), None);
     assert_eq!(store.binding(&own(), tenant_id(1)).await.unwrap(), None);
-    assert_eq!(store.latest_revision(&own(), tenant_id(1)).await.unwrap(), None);
+    assert_eq!(store.current_revision(&own(), tenant_id(1)).await.unwrap(), None);
     assert_eq!(store.key_by_lookup("lookup-1").await.unwrap(), None);
     assert_eq!(destroy_asked(store, &own(), EnvId(1), 13, at(16)).await.unwrap(), None);
     let done = store.operation(&own(), operation_id(12)).await.unwrap().unwrap();

@@ -28,7 +28,7 @@ async fn a_foreign_scope_sees_nothing() {
         assert_eq!(store.tenants(&scope, query).await.unwrap().len(), 1);
         assert!(store.binding(&scope, tenant).await.unwrap().is_some());
         assert!(store.revision(&scope, tenant, one).await.unwrap().is_some());
-        assert!(store.latest_revision(&scope, tenant).await.unwrap().is_some());
+        assert!(store.current_revision(&scope, tenant).await.unwrap().is_some());
         assert!(store.operation(&scope, operation).await.unwrap().is_some());
         assert!(store.active_operation(&scope, env).await.unwrap().is_some());
         assert!(store.latest_operation(&scope, env).await.unwrap().is_some());
@@ -45,7 +45,7 @@ async fn a_foreign_scope_sees_nothing() {
     assert_eq!(store.tenants(&scope, TenantQuery { org: Some(ORG), ..query }).await.unwrap(), []);
     assert_eq!(store.binding(&scope, tenant).await.unwrap(), None);
     assert_eq!(store.revision(&scope, tenant, one).await.unwrap(), None);
-    assert_eq!(store.latest_revision(&scope, tenant).await.unwrap(), None);
+    assert_eq!(store.current_revision(&scope, tenant).await.unwrap(), None);
     assert_eq!(store.operation(&scope, operation).await.unwrap(), None);
     assert_eq!(store.active_operation(&scope, env).await.unwrap(), None);
     assert_eq!(store.latest_operation(&scope, env).await.unwrap(), None);

@@ -38,7 +38,7 @@ pub(crate) async fn dockerfile(
 ) -> Result<Dockerfile, Refused> {
     let scope = caller.scope();
     let tenant = app.store.tenant(&scope, env_id).await?.ok_or(Absent("tenant"))?;
-    let revision = app.store.latest_revision(&scope, tenant.id).await?;
+    let revision = app.store.current_revision(&scope, tenant.id).await?;
     let built = revision.and_then(|revision| revision.built);
     Ok(built.map(|built| Dockerfile(built.dockerfile)).ok_or(Absent("image: the tenant is not built yet"))?)
 }

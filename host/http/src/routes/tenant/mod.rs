@@ -5,12 +5,12 @@ mod destroy;
 mod dockerfile;
 mod list;
 mod logs;
-mod plan;
+pub(crate) mod plan;
 mod repair;
 mod show;
 mod spawn;
 mod status;
-mod wire;
+pub(crate) mod wire;
 
 use utoipa_axum::router::OpenApiRouter;
 

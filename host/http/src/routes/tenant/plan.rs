@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use convergence_model::Limits;
+use convergence_model::tenant::PluginPin;
 use convergence_provision::PlanError;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -84,6 +85,12 @@ pub(crate) struct PluginView {
     digest: String,
 }
 
+impl From<PluginPin> for PluginView {
+    fn from(pin: PluginPin) -> Self {
+        Self { version: pin.version, digest: pin.digest }
+    }
+}
+
 /// What a spawn would do, without doing any of it.
 #[utoipa::path(post, path = "/api/v1/tenant/plan", tag = "tenant")]
 pub(crate) async fn plan(
@@ -94,22 +101,17 @@ pub(crate) async fn plan(
 ) -> Result<Json<Planned>, Refused> {
     let (org, scope) = caller.organization(parameters.org_id)?;
     let spec = body.check(app.provisioner.default_limits(), wrong).map_err(Wrong)?;
-    let language = spec.language.clone();
     let preview = app.provisioner.preview(&scope, &caller.0, org, spec).await?;
     let planned = preview.planned;
     Ok(Json(Planned {
         dockerfile: preview.dockerfile,
         compose: preview.compose,
         decisions: Decisions {
-            language,
+            language: planned.spec.language.clone(),
             notes: planned.plan.plan().notes.clone(),
             limits: planned.limits.into(),
             images: planned.plan.images().clone(),
-            plugins: planned
-                .plugins
-                .into_iter()
-                .map(|(id, pin)| (id, PluginView { version: pin.version, digest: pin.digest }))
-                .collect(),
+            plugins: planned.plugins.into_iter().map(|(id, pin)| (id, pin.into())).collect(),
             warnings: planned.warnings.into_iter().map(|warning| warning.to_string()).collect(),
             files: planned.plan.plan().files.iter().map(|file| file.path.clone()).collect(),
         },

@@ -28,6 +28,8 @@ pub(crate) struct TenantDetail {
     status: String,
     /// The port on the host.
     port: u16,
+    /// Where the application comes from: `starter` or `archive`.
+    source: String,
     language: String,
     /// The framework that was asked for; absent where it was left to the template.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +60,7 @@ pub(crate) async fn show(
     let scope = caller.scope();
     let tenant = app.store.tenant(&scope, env_id).await?.ok_or(Absent("tenant"))?;
     let binding = app.store.binding(&scope, tenant.id).await?.ok_or(Absent("tenant"))?;
-    let revision = app.store.latest_revision(&scope, tenant.id).await?;
+    let revision = app.store.current_revision(&scope, tenant.id).await?;
     let limits = revision.map_or(tenant.spec.limits, |revision| revision.limits);
     Ok(Json(TenantDetail {
         env_id: tenant.env_id.0,
@@ -66,6 +68,7 @@ pub(crate) async fn show(
         org_id: tenant.org.0,
         status: tenant.status.as_str().to_owned(),
         port: binding.port,
+        source: tenant.spec.source.kind().to_owned(),
         language: tenant.spec.language,
         framework: tenant.spec.framework,
         description: tenant.spec.description,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use convergence_model::{EnvName, Limits, TenantName, TenantSpec, Violation};
+use convergence_model::source::NotADigest;
+use convergence_model::{EnvName, Limits, Source, TenantName, TenantSpec, Violation};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
@@ -22,8 +23,10 @@ pub(crate) struct SpecBody {
         pattern = r"^(?![0-9]+$)(?!(?:[pP][lL][aA][nN]|[sS][pP][aA][wW][nN])$)[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?$"
     )]
     name: Option<String>,
-    /// A language that `GET /api/v1/templates` lists.
-    #[schema(required, value_type = String, pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
+    /// Where the application comes from; the starter of the language where absent.
+    source: Option<SourceBody>,
+    /// A language that `GET /api/v1/templates` lists. With a source it may be absent, and is then recognized.
+    #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
     language: Option<String>,
     /// A framework of that language; its first one where absent.
     #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
@@ -38,6 +41,22 @@ pub(crate) struct SpecBody {
     /// Variables of its own, set literally: nothing expands `$`.
     #[schema(schema_with = variables_schema)]
     env: Option<BTreeMap<String, String>>,
+}
+
+/// An application of one's own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SourceBody {
+    /// The digest of an archive, as its upload answered it.
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    archive: String,
+}
+
+impl SourceBody {
+    pub(crate) fn check(self, wrong: &mut Vec<Violation>) -> Option<Source> {
+        let digest = self.archive.parse().map_err(|error: NotADigest| error.to_string());
+        digest.map(Source::Archive).map_err(|e| wrong.push(Violation::deny("source.archive", "bad-form", e))).ok()
+    }
 }
 
 /// How much of a machine a tenant may use. What is absent is the server's default.
@@ -56,7 +75,7 @@ pub(crate) struct LimitsBody {
 }
 
 /// What `variables` checks.
-fn variables_schema() -> Schema {
+pub(crate) fn variables_schema() -> Schema {
     let value = ObjectBuilder::new()
         .schema_type(Type::String)
         .max_length(Some(TenantSpec::ENV_VALUE_MAX))
@@ -77,6 +96,8 @@ fn variables_schema() -> Schema {
 #[derive(Debug, Serialize)]
 pub(crate) struct Asked<'a> {
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<&'a str>,
     language: Option<&'a str>,
     framework: Option<&'a str>,
     description: Option<&'a str>,
@@ -87,21 +108,35 @@ pub(crate) struct Asked<'a> {
     env: BTreeMap<&'a str, &'a str>,
 }
 
-impl SpecBody {
-    /// The request as it is compared with another one.
-    pub(crate) fn asked(&self) -> Asked<'_> {
-        let limits = self.limits.as_ref();
-        Asked {
-            name: self.name.as_deref(),
-            language: self.language.as_deref(),
-            framework: self.framework.as_deref(),
-            description: self.description.as_deref(),
-            base_image: self.base_image.as_deref(),
+impl<'a> Asked<'a> {
+    /// Of name, language, framework, description and base image, in this order.
+    pub(crate) fn of(
+        source: Option<&'a SourceBody>,
+        [name, language, framework, description, base_image]: [Option<&'a str>; 5],
+        limits: Option<&LimitsBody>,
+        env: Option<&'a BTreeMap<String, String>>,
+    ) -> Self {
+        Self {
+            name,
+            archive: source.map(|source| source.archive.as_str()),
+            language,
+            framework,
+            description,
+            base_image,
             cpu_millis: limits.and_then(|limits| limits.cpu).and_then(|cores| millis(cores).ok()),
             memory_mb: limits.and_then(|limits| limits.memory_mb),
             disk_mb: limits.and_then(|limits| limits.disk_mb),
-            env: self.env.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            env: env.into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         }
+    }
+}
+
+impl SpecBody {
+    /// The request as it is compared with another one.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        let (name, language, framework) = (self.name.as_deref(), self.language.as_deref(), self.framework.as_deref());
+        let texts = [name, language, framework, self.description.as_deref(), self.base_image.as_deref()];
+        Asked::of(self.source.as_ref(), texts, self.limits.as_ref(), self.env.as_ref())
     }
 
     /// The spec, with `defaults` where limits are absent; or everything that is wrong with it, what the schema `told`
@@ -109,8 +144,18 @@ impl SpecBody {
     pub(crate) fn check(self, defaults: Limits, told: Vec<Violation>) -> Result<TenantSpec, Vec<Violation>> {
         let mut wrong = Vec::new();
         let name = self.name.and_then(|name| TenantName::parse(&name).map_err(|violation| wrong.push(violation)).ok());
-        if let Some(language) = &self.language {
-            slug("language", language, &mut wrong);
+        let source = match self.source {
+            Some(source) => source.check(&mut wrong).unwrap_or_default(),
+            None => Source::Starter,
+        };
+        match &self.language {
+            Some(language) => slug("language", language, &mut wrong),
+            None if source == Source::Starter && wrong.is_empty() => {
+                let message =
+                    "name a language that `GET /api/v1/templates` lists, or give the source of an application";
+                wrong.push(Violation::deny("language", "required", message));
+            }
+            None => {}
         }
         if let Some(framework) = &self.framework {
             slug("framework", framework, &mut wrong);
@@ -121,10 +166,11 @@ impl SpecBody {
         let limits = self.limits.unwrap_or_default().check(defaults, &mut wrong);
         let env = variables(self.env.unwrap_or_default(), &mut wrong);
         let wrong = merged(wrong, told);
-        match (name, self.language) {
-            (Some(name), Some(language)) if wrong.is_empty() => Ok(TenantSpec {
+        match name {
+            Some(name) if wrong.is_empty() => Ok(TenantSpec {
                 name,
-                language,
+                source,
+                language: self.language.unwrap_or_default(),
                 framework: self.framework,
                 description: self.description,
                 base_image: self.base_image,
@@ -137,7 +183,7 @@ impl SpecBody {
 }
 
 impl LimitsBody {
-    fn check(self, defaults: Limits, wrong: &mut Vec<Violation>) -> Limits {
+    pub(crate) fn check(self, defaults: Limits, wrong: &mut Vec<Violation>) -> Limits {
         let cpu_millis = self.cpu.map_or(defaults.cpu_millis, |cores| {
             millis(cores).unwrap_or_else(|(code, message)| {
                 wrong.push(Violation::deny("limits.cpu", code, message));
@@ -178,7 +224,7 @@ fn millis(cores: f64) -> Result<u32, (&'static str, String)> {
 
 /// Languages and frameworks are names that plugins chose; anything that could not be one is refused here, so
 /// that nothing unprintable reaches a plugin or a log.
-fn slug(path: &str, text: &str, wrong: &mut Vec<Violation>) {
+pub(crate) fn slug(path: &str, text: &str, wrong: &mut Vec<Violation>) {
     let good =
         (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+#/-".contains(&b));
     if !good {
@@ -204,7 +250,7 @@ fn describe(text: &str, wrong: &mut Vec<Violation>) {
     }
 }
 
-fn variables(given: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> BTreeMap<EnvName, String> {
+pub(crate) fn variables(given: BTreeMap<String, String>, wrong: &mut Vec<Violation>) -> BTreeMap<EnvName, String> {
     if given.len() > TenantSpec::ENV_MAX {
         let most = TenantSpec::ENV_MAX;
         wrong.push(Violation::deny(

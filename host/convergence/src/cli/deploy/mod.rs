@@ -1,0 +1,278 @@
+//! `convergence deploy`
+
+mod pack;
+mod remembered;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use convergence_model::TenantName;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::client::Client;
+use super::exit::Failure;
+use super::output::Output;
+use super::spawn::plain;
+use super::spec::Wishes;
+use super::watch::{Watch, Watching};
+use pack::Pack;
+use remembered::Remembered;
+
+/// What is deployed, where to, and how long to wait for it.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Deploy the application in this folder. `.gitignore` and `.dockerignore` say what stays; `.git` and `node_modules` always do.
+    #[arg(default_value = ".", value_name = "DIR")]
+    folder: PathBuf,
+    /// Deploy to the tenant of this name, and make it if there is none [default: the one this folder was deployed to, else a new
+    /// one called like the folder].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Use the template for this language: node, python, go, … [default: the one that recognizes the application]
+    #[arg(long, short)]
+    language: Option<String>,
+    #[command(flatten)]
+    wishes: Wishes,
+    /// Say why, for people who read the history.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Make a new tenant in this organization [default: 1].
+    #[arg(long, value_name = "ID")]
+    org: Option<i64>,
+    /// Show what would be built and run, and do not do it.
+    #[arg(long, conflicts_with_all = ["wait", "detach", "reason"])]
+    plan: bool,
+    /// Stop waiting after this many seconds (the operation continues).
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=604_800))]
+    wait: Option<u64>,
+    /// Return as soon as the server has accepted the deployment.
+    #[arg(long, conflicts_with = "wait")]
+    detach: bool,
+    #[command(flatten)]
+    watching: Watching,
+}
+
+/// Packs a folder, uploads what the server does not have, and deploys it.
+pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let folder = arguments
+        .folder
+        .canonicalize()
+        .map_err(|error| Failure::Usage(format!("cannot open the folder {}: {error}", arguments.folder.display())))?;
+    let remembered = Remembered::read(&folder, client.url())?;
+    let (name, tenant) = target(client, arguments, &folder, remembered).await?;
+    let watch = Watch::new(client, *output, &arguments.watching, "deployment");
+    let watch = watch.for_at_most(arguments.wait.map(Duration::from_secs));
+    let digest = watch.unless_interrupted(upload(client, &folder, arguments.org, output)).await?;
+    let mut body = arguments.wishes.body()?;
+    body.insert("source".to_owned(), json!({ "archive": digest }));
+    if let Some(language) = &arguments.language {
+        body.insert("language".to_owned(), json!(language));
+    }
+    if arguments.plan {
+        body.insert("name".to_owned(), json!(name));
+        return super::plan::show(client, &Value::Object(body), &query(arguments.org), output).await;
+    }
+    let done = async {
+        match &tenant {
+            None => first(&watch, client, arguments, name.clone(), body, &folder).await,
+            Some(tenant) => next(&watch, client, arguments, tenant, body, &folder).await,
+        }
+    };
+    let deployed = watch.unless_interrupted(done).await?;
+    output.result(&deployed, || told(&deployed));
+    Ok(())
+}
+
+/// The name to deploy as, and the tenant of that name where there is one.
+async fn target(
+    client: &Client,
+    arguments: &Arguments,
+    folder: &Path,
+    remembered: Option<Remembered>,
+) -> Result<(String, Option<Value>), Failure> {
+    if let Some(name) = &arguments.name {
+        let name = TenantName::parse(name).map_err(|wrong| Failure::Usage(format!("--name: {}", wrong.message)))?;
+        let name = name.to_string();
+        return Ok((name.clone(), find(client, &name).await?));
+    }
+    if let Some(remembered) = remembered {
+        // By its number: it may have been destroyed, and its name given to another one.
+        let found = find(client, &remembered.env_id.to_string()).await?;
+        return Ok((remembered.name, found));
+    }
+    let name = called_like(folder).ok_or_else(|| {
+        Failure::Usage(format!("{} has no name that a tenant could have; give one with --name", folder.display()))
+    })?;
+    match find(client, &name).await? {
+        None => Ok((name, None)),
+        Some(_) => Err(Failure::Usage(format!(
+            "there is a tenant `{name}` already, and this folder was never deployed to it; deploy to it with \
+             --name '{name}', or choose another name"
+        ))),
+    }
+}
+
+/// A tenant by its name or number; none where there is none.
+async fn find(client: &Client, tenant: &str) -> Result<Option<Value>, Failure> {
+    let path = super::tenant::path_of(tenant, "");
+    match client.json(client.request(Method::GET, &path)).await {
+        Ok((_, tenant)) => Ok(Some(tenant)),
+        Err(Failure::Problem(404, _)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// A tenant's name made from that of a folder; none where nothing of it can stay.
+fn called_like(folder: &Path) -> Option<String> {
+    let name = folder.file_name()?.to_string_lossy();
+    let kept: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    let trimmed = kept.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let short: String = trimmed.chars().take(100).collect();
+    TenantName::parse(&short).ok().map(|name| name.to_string())
+}
+
+/// Packs the folder and uploads it, unless the server has the same already. Answers the digest of the source.
+async fn upload(client: &Client, folder: &Path, org: Option<i64>, output: &Output) -> Result<String, Failure> {
+    let packing = folder.to_owned();
+    let packed = tokio::task::spawn_blocking(move || Pack::of(&packing)).await;
+    let pack = packed.map_err(|error| Failure::Failed(format!("cannot pack the folder: {error}")))??;
+    for line in pack.summary() {
+        output.progress(&line);
+    }
+    let path = format!("/api/v1/sources/{}", pack.digest);
+    match client.json(client.request(Method::GET, &path).query(&query(org))).await {
+        Ok(_) => {
+            output.progress("the server has this source already");
+            return Ok(pack.digest);
+        }
+        Err(Failure::Problem(404, _)) => {}
+        Err(other) => return Err(other),
+    }
+    output.progress(&format!("uploading {}", pack::size(pack.archive_bytes)));
+    let request = client.request(Method::POST, "/api/v1/sources").query(&query(org));
+    let request = request.header("content-type", "application/gzip").header("content-digest", &pack.checksum);
+    let body = pack.body().await?;
+    let request = request.header("content-length", pack.archive_bytes).body(body);
+    let (_, uploaded) = client.json(request).await?;
+    for note in uploaded.get("notes").and_then(Value::as_array).into_iter().flatten() {
+        output.progress(&plain(note));
+    }
+    Ok(uploaded.pointer("/source/digest").map(plain).unwrap_or_default())
+}
+
+/// Makes the tenant.
+async fn first(
+    watch: &Watch<'_>,
+    client: &Client,
+    arguments: &Arguments,
+    name: String,
+    mut body: Map<String, Value>,
+    folder: &Path,
+) -> Result<Value, Failure> {
+    body.insert("name".to_owned(), json!(name));
+    let (body, query) = (Value::Object(body), query(arguments.org));
+    let remember = |tenant: &Value| {
+        let env_id = tenant.get("envId").and_then(Value::as_i64).unwrap_or_default();
+        Remembered { env_id, name: name.clone() }.write(folder, client.url())
+    };
+    if arguments.detach {
+        let request =
+            client.request(Method::POST, "/api/v1/tenant/spawn").query(&query).header("prefer", "respond-async");
+        let (_, answer) = client.json_once(request.json(&body)).await?;
+        let tenant = answer.get("tenant").cloned().unwrap_or_default();
+        remember(&tenant)?;
+        return Ok(result(client, &tenant, 1, answer.get("operation")));
+    }
+    let tenant = watch.spawn(&body, &query).await?;
+    remember(&tenant)?;
+    Ok(result(client, &tenant, 1, None))
+}
+
+/// Deploys to a tenant there is.
+async fn next(
+    watch: &Watch<'_>,
+    client: &Client,
+    arguments: &Arguments,
+    tenant: &Value,
+    mut body: Map<String, Value>,
+    folder: &Path,
+) -> Result<Value, Failure> {
+    if let Some(reason) = &arguments.reason {
+        body.insert("reason".to_owned(), json!(reason));
+    }
+    let env_id = tenant.get("envId").and_then(Value::as_i64).unwrap_or_default();
+    let name = tenant.get("name").map(plain).unwrap_or_default();
+    Remembered { env_id, name }.write(folder, client.url())?;
+    let path = format!("/api/v1/tenant/{env_id}/deployments");
+    let accepted = watch.deploy(&path, &Value::Object(body), arguments.detach).await?;
+    let revision = accepted.pointer("/deployment/revision").and_then(Value::as_i64).unwrap_or_default();
+    let operation = accepted.get("operation").filter(|_| arguments.detach);
+    Ok(result(client, tenant, revision, operation))
+}
+
+/// What is printed of a deployment: to programs as it is, to people as [`told`].
+pub(super) fn result(client: &Client, tenant: &Value, revision: i64, operation: Option<&Value>) -> Value {
+    let part = |key: &str| tenant.get(key).cloned().unwrap_or_default();
+    let mut deployed = Map::from_iter([
+        ("envId".to_owned(), part("envId")),
+        ("name".to_owned(), part("name")),
+        ("port".to_owned(), part("port")),
+        ("revision".to_owned(), json!(revision)),
+        ("url".to_owned(), json!(url(client, &part("port")))),
+    ]);
+    // Only the answer that makes a tenant has its key.
+    if let Some(key) = tenant.get("apiKey") {
+        deployed.insert("apiKey".to_owned(), key.clone());
+    }
+    if let Some(operation) = operation {
+        deployed.insert("operation".to_owned(), operation.clone());
+    }
+    Value::Object(deployed)
+}
+
+/// A deployment, for people.
+pub(super) fn told(deployed: &Value) -> String {
+    let part = |key: &str| deployed.get(key).map(plain).unwrap_or_default();
+    let (id, name, revision) = (part("envId"), part("name"), part("revision"));
+    let mut text = match deployed.get("operation") {
+        None => format!("tenant {id} `{name}` runs revision {revision} at {}", part("url")),
+        Some(operation) => {
+            let operation = operation.get("id").map(plain).unwrap_or_default();
+            format!(
+                "tenant {id} `{name}`: revision {revision} is accepted\nwatch: convergence operation watch {operation}"
+            )
+        }
+    };
+    if deployed.get("apiKey").is_some() {
+        text.push_str(&format!("\nAPI key (shown only once): {}", part("apiKey")));
+    }
+    text
+}
+
+/// Where a tenant's port is, seen from here: on the machine of its server.
+pub(super) fn url(client: &Client, port: &Value) -> String {
+    let host = client.host().unwrap_or_else(|| "127.0.0.1".to_owned());
+    format!("http://{host}:{}", plain(port))
+}
+
+fn query(org: Option<i64>) -> Vec<(&'static str, String)> {
+    org.map(|org| ("org_id", org.to_string())).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_called_like_its_folder_as_far_as_it_can_be() {
+        let name = |folder: &str| called_like(Path::new(folder));
+        assert_eq!(name("/srv/shop").as_deref(), Some("shop"));
+        assert_eq!(name("/srv/.My Shop (new)").as_deref(), Some("My-Shop--new"));
+        assert_eq!(name("/srv/2024"), None);
+        assert_eq!(name("/srv/日本"), None);
+        assert_eq!(name("/"), None);
+    }
+}

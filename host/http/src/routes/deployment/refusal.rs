@@ -1,0 +1,39 @@
+//! Why a deployment is refused, for clients.
+
+use std::collections::BTreeSet;
+
+use convergence_model::Code;
+use convergence_provision::{DeployError, PlanError, SpawnError};
+use convergence_runtime::RuntimeError;
+
+use crate::document::Fails;
+use crate::problem::Problem;
+
+impl From<DeployError> for Problem {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::NoTenant(_) => Self::no_such("tenant"),
+            DeployError::NoRevision(_) => Self::no_such("revision"),
+            DeployError::Unusable { .. } => Self::new(Code::RevisionUnusable, error.to_string()),
+            DeployError::Plan(error) => error.into(),
+            DeployError::Engine(error) => error.into(),
+            DeployError::Store(error) => error.into(),
+            DeployError::Stopping => SpawnError::Stopping.into(),
+        }
+    }
+}
+
+impl Fails for DeployError {
+    fn codes() -> BTreeSet<Code> {
+        let mut codes = &PlanError::codes() | &RuntimeError::codes();
+        codes.extend([
+            Code::NotFound,
+            Code::RevisionUnusable,
+            Code::TenantBusy,
+            Code::IdempotencyKeyReused,
+            Code::QueueFull,
+            Code::Stopping,
+        ]);
+        codes
+    }
+}

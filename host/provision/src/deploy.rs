@@ -1,0 +1,235 @@
+//! Accepting a deployment, and the steps that carry it out: a tenant's next revision, while the one before serves.
+
+use convergence_access::Caller;
+use convergence_model::operation::{Lane, Operation};
+use convergence_model::policy::PlanSummary;
+use convergence_model::tenant::{Revision, RevisionState, Tenant};
+use convergence_model::{EnvId, RevisionNumber, Scope, TenantSpec};
+use convergence_runtime::RuntimeError;
+use convergence_store::{Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, StoreError};
+use convergence_work::{Effect, Failing, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::Provisioner;
+use crate::planning::{PlanError, passed};
+use crate::recipe::{Leaves, Recipe};
+use crate::request::asked;
+use crate::step::{
+    Kept, candidate::Candidate, image::Image, network::Network, others::Others, probe::Probe, replace::Replace,
+    retire::Retire, start::Start, volumes::Volumes,
+};
+
+/// Build a tenant's next revision and bring it up. One that does not come up is undone, and the one before serves on.
+pub static KIND: Kind = Kind {
+    name: "deploy",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: false,
+    cancellable: true,
+    checkpoint: 0,
+    failing: Failing::Undo(Effect::None),
+    stuck: Effect::TenantFailed,
+    asked_action: "tenant.deploy",
+    done_action: "tenant.deployed",
+    failed_action: "tenant.deploy-failed",
+};
+
+pub(crate) static RECIPE: Recipe = Recipe {
+    kind: &KIND,
+    steps: &[&Image, &Others, &Kept(&Network), &Kept(&Volumes), &Candidate, &Replace, &Start, &Probe, &Retire],
+    leaves: Leaves::Revision,
+};
+
+/// What the audit calls a deployment that restores an earlier revision.
+const ROLLBACK: &str = "tenant.rollback";
+
+/// What a deployment is asked. The store adds the revision's number.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DeployInput {
+    /// Which revision it brings up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revision: Option<RevisionNumber>,
+}
+
+/// Why a deployment was not accepted. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// There is no such tenant within reach, or it is being destroyed.
+    #[error("there is no tenant {0}")]
+    NoTenant(EnvId),
+    /// There is no such revision.
+    #[error("the tenant has no revision {0}")]
+    NoRevision(RevisionNumber),
+    /// The revision cannot be run again.
+    #[error("revision {number} cannot be restored: {why}")]
+    Unusable {
+        /// Which one.
+        number: RevisionNumber,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The engine does not answer.
+    #[error(transparent)]
+    Engine(RuntimeError),
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// A deployment that was accepted.
+#[derive(Debug, Clone)]
+pub struct Deployed {
+    /// What to wait for.
+    pub operation: Operation,
+    /// The revision it brings up.
+    pub revision: RevisionNumber,
+    /// Whether this is the operation that an earlier request with the same idempotency key began.
+    pub replayed: bool,
+}
+
+impl Provisioner {
+    /// What a tenant should be as of its newest revision that runs or may come to run: what a deployment changes.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn wanted(&self, scope: &Scope, env_id: EnvId) -> Result<Option<TenantSpec>, StoreError> {
+        let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
+        let newest = self.store.revisions(scope, tenant.id, None, 1).await?.pop();
+        let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
+        Ok(Some(pending.map_or(tenant.spec, |revision| revision.spec)))
+    }
+
+    /// Plans a tenant's next revision and accepts it. The work itself begins elsewhere: at once, or when what is under way
+    /// on the tenant has ended.
+    ///
+    /// # Errors
+    /// [`DeployError`]; nothing was changed.
+    pub async fn deploy(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        env_id: EnvId,
+        spec: TenantSpec,
+        reason: String,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Deployed, DeployError> {
+        let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
+        if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
+            return Ok(deployed);
+        }
+        let planned = Box::pin(self.plan(scope, caller, tenant.org, spec, "deploy")).await?;
+        let revision = NewRevision {
+            accepted_at: planned.at,
+            plan: planned.plan.into_plan(),
+            plugins: planned.plugins,
+            limits: planned.limits,
+            reason,
+            restores: None,
+        };
+        self.accept(scope, caller, &tenant, planned.spec, revision, idempotency).await
+    }
+
+    /// Accepts a deployment that restores an earlier revision: its image, limits and variables, as they were. No template is
+    /// asked; policies may refuse it.
+    ///
+    /// # Errors
+    /// [`DeployError`]; nothing was changed.
+    pub async fn rollback(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        env_id: EnvId,
+        number: RevisionNumber,
+        reason: String,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Deployed, DeployError> {
+        let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
+        if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
+            return Ok(deployed);
+        }
+        let found = self.store.revision(scope, tenant.id, number).await?.ok_or(DeployError::NoRevision(number))?;
+        let Revision { spec, plan, plugins, limits, state, built, .. } = found;
+        let unusable = |why| DeployError::Unusable { number, why };
+        let Some(built) = built.filter(|_| state == RevisionState::Ready) else {
+            return Err(unusable(match state {
+                RevisionState::Retired => "its image was removed to make room; deploy its source again",
+                RevisionState::Pending => "it is not up yet; wait until it is",
+                RevisionState::Ready | RevisionState::Failed | RevisionState::Replaced => {
+                    "it never ran; choose one that did"
+                }
+            }));
+        };
+        if tenant.current_revision == Some(number) {
+            return Err(unusable("it is the one that runs; to start it anew, repair the tenant"));
+        }
+        let mut review = self.review(scope, caller, tenant.org, &spec, "rollback").await?;
+        review.plan = Some(PlanSummary::from(&plan));
+        review.limits = limits;
+        let at = review.at;
+        let reviewed = passed(self.catalogue.snapshot().review(review).await.map_err(PlanError::from)?, Vec::new())?;
+        let revision = NewRevision {
+            accepted_at: at,
+            plan,
+            plugins,
+            limits: limits.tightened_by(reviewed.limits),
+            reason,
+            restores: Some((number, built)),
+        };
+        self.accept(scope, caller, &tenant, spec, revision, idempotency).await
+    }
+
+    async fn accept(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        tenant: &Tenant,
+        spec: TenantSpec,
+        revision: NewRevision,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Deployed, DeployError> {
+        if self.operations.is_stopping() {
+            return Err(DeployError::Stopping);
+        }
+        self.runtime.ping().await.map_err(DeployError::Engine)?;
+        let action = if revision.restores.is_some() { ROLLBACK } else { KIND.asked_action };
+        let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());
+        let new = NewDeployment {
+            spec,
+            revision,
+            operation: NewOperation { idempotency, ..operation },
+            action,
+            backlog_max: self.operations.settings().backlog_max,
+        };
+        match self.store.begin_deployment(scope, tenant.env_id, &new).await {
+            Ok(None) => Err(DeployError::NoTenant(tenant.env_id)),
+            Ok(Some(Deployment { revision, operation })) => {
+                self.operations.queued(KIND.lane);
+                Ok(Deployed { operation, revision, replayed: false })
+            }
+            // The same request came twice at the same moment, and the other one was faster.
+            Err(StoreError::Conflict(refused @ Conflict::AlreadyBegun { .. })) => {
+                let begun = self.deployed_with(scope, tenant, new.operation.idempotency.as_ref()).await?;
+                begun.ok_or_else(|| StoreError::from(refused).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn deployed_with(
+        &self,
+        scope: &Scope,
+        tenant: &Tenant,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Deployed>, StoreError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let Some(operation) = self.store.begun_with(scope, tenant.org, idempotency).await? else { return Ok(None) };
+        let input: DeployInput = operation.asked().unwrap_or_default();
+        Ok(input.revision.map(|revision| Deployed { operation, revision, replayed: true }))
+    }
+}

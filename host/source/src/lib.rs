@@ -1,0 +1,139 @@
+//! Sources of applications.
+//!
+//! An archive is received as a stream, checked entry by entry, and kept as one tar under the hash of what is in it. Two
+//! archives of the same files are the same source. The tar has the names that a build wants, so a build sends it on as it
+//! lies there. Nothing is ever unpacked on the host's file system, so no link and no name in an archive can matter there.
+//!
+//! This room knows nothing of tenants: which sources are needed is for its callers to say.
+
+mod archive;
+mod entry;
+mod error;
+mod kept;
+mod receive;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use convergence_model::SourceDigest;
+use tokio::sync::Semaphore;
+
+pub use error::SourceError;
+pub use kept::{Changed, FileChange, KeptSource};
+pub use receive::Received;
+
+/// What an upload may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Bytes of an archive as it is sent.
+    pub archive_bytes: u64,
+    /// Bytes of all files of an archive.
+    pub unpacked_bytes: u64,
+    /// Files, folders and links of an archive.
+    pub entries: usize,
+    /// Uploads received at the same time.
+    pub at_once: usize,
+    /// How long one upload may take.
+    pub patience: Duration,
+    /// What must arrive within every [`SourceLimits::PACE`].
+    pub pace_bytes: u64,
+}
+
+impl SourceLimits {
+    /// How long a sender may take for [`SourceLimits::pace_bytes`].
+    pub const PACE: Duration = Duration::from_secs(20);
+}
+
+impl Default for SourceLimits {
+    fn default() -> Self {
+        Self {
+            archive_bytes: 256 << 20,
+            unpacked_bytes: 1 << 30,
+            entries: 20_000,
+            at_once: 4,
+            patience: Duration::from_secs(900),
+            pace_bytes: 64 << 10,
+        }
+    }
+}
+
+/// The sources that are kept, in one folder. Servers that share a database share this folder too.
+#[derive(Debug)]
+pub struct Sources {
+    folder: PathBuf,
+    limits: SourceLimits,
+    turns: Semaphore,
+}
+
+/// How long what an upload left behind is kept. No upload takes that long.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+impl Sources {
+    /// Opens the folder, and makes it where it is missing. What uploads left behind that were cut off is removed.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn open(folder: PathBuf, limits: SourceLimits) -> io::Result<Self> {
+        let incoming = folder.join(INCOMING);
+        std::fs::create_dir_all(&incoming)?;
+        for entry in std::fs::read_dir(&incoming)? {
+            let entry = entry?;
+            let age =
+                entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed().unwrap_or_default());
+            if age.is_ok_and(|age| age > ABANDONED) {
+                std::fs::remove_file(entry.path()).ok();
+            }
+        }
+        Ok(Self { folder, limits, turns: Semaphore::new(limits.at_once) })
+    }
+
+    /// A source that is kept; none where it is not.
+    ///
+    /// # Errors
+    /// Its index cannot be read.
+    pub async fn get(&self, digest: &SourceDigest) -> io::Result<Option<KeptSource>> {
+        let (index, tar) = (self.index(digest), self.tar(digest));
+        tokio::task::spawn_blocking(move || KeptSource::open(&index, tar)).await.map_err(io::Error::other)?
+    }
+
+    /// Removes a source. One that is not there is removed.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub async fn remove(&self, digest: &SourceDigest) -> io::Result<()> {
+        // The index first: without it the source is not there.
+        for path in [self.index(digest), self.tar(digest)] {
+            match tokio::fs::remove_file(&path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&self, digest: &SourceDigest) -> PathBuf {
+        self.folder.join(format!("{}{INDEX}", digest.hex()))
+    }
+
+    fn tar(&self, digest: &SourceDigest) -> PathBuf {
+        self.folder.join(format!("{}{TAR}", digest.hex()))
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.folder.join(INCOMING)
+    }
+
+    /// Where the sources are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// The folder of uploads that are under way.
+const INCOMING: &str = "incoming";
+const TAR: &str = ".tar";
+const INDEX: &str = ".json";

@@ -1,0 +1,254 @@
+//! Deployments: a tenant's next revision, with the operation that brings it up. One is under way at a time; the newest of those
+//! that came meanwhile waits for its turn.
+
+use std::collections::BTreeSet;
+
+use convergence_model::operation::{Failure, Operation, Subject};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::{Code, EnvId, Limits, OperationId, RevisionNumber, Scope, TenantSpec};
+use jiff::Timestamp;
+
+use crate::database::{Tx, values};
+use crate::decode::{At, to_json};
+use crate::let_go;
+use crate::operation::{self, NewOperation};
+use crate::revision::{self, Author, NewRevision};
+use crate::{Conflict, Lease, Result, Store, StoreError, audit, idempotency, lease, request, source, tenant};
+
+/// What an operation awaits that waits for another one on its subject to end.
+pub(crate) const TURN: &str = "turn";
+
+/// Everything a deployment leaves in the database.
+#[derive(Debug, Clone)]
+pub struct NewDeployment {
+    /// What the tenant should be.
+    pub spec: TenantSpec,
+    /// The revision to be.
+    pub revision: NewRevision,
+    /// The operation that will do the work, with who asks and when.
+    pub operation: NewOperation,
+    /// As the audit names the request.
+    pub action: &'static str,
+    /// Operations that may be unfinished, the new one included.
+    pub backlog_max: u32,
+}
+
+/// What a deployment begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// The revision's number.
+    pub revision: RevisionNumber,
+    /// The operation: queued, or waiting while another one on the tenant is under way.
+    pub operation: Operation,
+}
+
+/// A revision that makes room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    /// Its number.
+    pub number: RevisionNumber,
+    /// The tag of its image.
+    pub image_tag: String,
+}
+
+impl Store {
+    /// Accepts a deployment: revision, operation and audit row, or none of them. `None` when there is no such tenant within
+    /// reach, or it is being destroyed.
+    ///
+    /// Deployments that nobody has begun are replaced. While another operation on the tenant is under way, it waits.
+    ///
+    /// # Errors
+    /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`];
+    /// [`Conflict::NoSource`]; [`Conflict::SubjectBusy`] while the tenant is being destroyed; when the database does not answer
+    /// or a row cannot be read.
+    pub async fn begin_deployment(
+        &self,
+        scope: &Scope,
+        env_id: EnvId,
+        new: &NewDeployment,
+    ) -> Result<Option<Deployment>> {
+        let Some(found) = self.tenant(scope, env_id).await? else { return Ok(None) };
+        let (org, tenant) = (found.org, found.id);
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let (subject, asked) = (Subject::tenant(env_id), &new.operation);
+                request::make_way(&mut tx, env_id, asked).await?;
+                let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
+                idempotency::refuse_begun(&mut tx, org, asked.idempotency.as_ref()).await?;
+                tenant::refuse_full_queue(&mut tx, asked.lane, new.backlog_max).await?;
+                let sql = "SELECT status FROM tenants WHERE env_id = $1";
+                let row: Option<(String,)> = tx.first(sql, values![env_id]).await?;
+                let Some((status,)) = row else { return Ok(None) };
+                let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
+                if status == TenantStatus::Destroying {
+                    return Ok(None);
+                }
+                source::refuse_unknown(&mut tx, org, &new.spec.source, asked.now).await?;
+                replace_waiting(&mut tx, &subject, asked.now).await?;
+                let busy = match request::refuse_busy(&mut tx, &subject).await {
+                    Ok(()) => false,
+                    Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) => true,
+                    Err(error) => return Err(error),
+                };
+                let sql = "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE tenant = $1";
+                let (last,): (i64,) = tx.one(sql, values![tenant]).await?;
+                let number = RevisionNumber(last + 1);
+                let author = Author { spec: &new.spec, operation: asked.id, actor: &asked.actor };
+                revision::insert(&mut tx, tenant, number, &new.revision, author).await?;
+                let mut operation = NewOperation { exclusive: asked.exclusive && !busy, ..asked.clone() };
+                operation.input = with_revision(operation.input, number);
+                let mut operation = operation::insert(&mut tx, org, &subject, &operation).await?;
+                if busy {
+                    operation = operation::wait_for_turn(&mut tx, operation.id).await?;
+                }
+                let detail = serde_json::json!({
+                    "operation": operation.id, "revision": number, "reason": new.revision.reason,
+                });
+                let (at, actor) = (asked.now, asked.actor.as_str());
+                let entry = audit::Entry { at, actor, action: new.action, env_id: Some(env_id), detail };
+                turn.record(&mut tx, entry).await?;
+                tx.commit().await?;
+                Ok(Some(Deployment { revision: number, operation }))
+            })
+            .await
+    }
+
+    /// Lets operations that wait for their turn have it where nothing is under way on their subject any more. The end of the
+    /// operation before them does so already; this is for what was ended otherwise. Answers how many.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn give_turns(&self, now: Timestamp) -> Result<u64> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let sql = "SELECT DISTINCT subject FROM operations o WHERE o.state = 'waiting' AND o.awaits = $1 \
+                     AND NOT EXISTS (SELECT 1 FROM operations a WHERE a.subject = o.subject AND a.exclusive = 1 \
+                     AND a.state IN ('queued', 'running', 'waiting'))";
+                let subjects: Vec<(String,)> = tx.all(sql, values![TURN]).await?;
+                let mut given = 0;
+                for (subject,) in subjects {
+                    given += give_turn(&mut tx, &Subject::stored(subject), now).await?;
+                }
+                tx.commit().await?;
+                Ok(given)
+            })
+            .await
+    }
+
+    /// Marks the revisions of the operation's tenant retired that are to make room: those that ran and whose image is neither
+    /// that of the operation's revision, nor of the current one, nor among the newest. `keep` images are kept in all. Those of
+    /// the retired may be removed, unless others use the same.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; when the database does not answer.
+    pub async fn retire_revisions(&self, lease: &Lease, keep: u32, now: Timestamp) -> Result<Vec<Retired>> {
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let tenant = lease::hold(&mut tx, lease).await?.tenant(&mut tx).await?;
+                let sql = "SELECT r.image_tag FROM revisions r JOIN tenants t ON t.id = r.tenant WHERE r.tenant = $1 \
+                     AND r.image_tag IS NOT NULL AND (r.number = t.current_revision OR r.operation = $2)";
+                let needed: Vec<(String,)> = tx.all(sql, values![tenant, lease.operation]).await?;
+                let mut kept: BTreeSet<String> = needed.into_iter().map(|(tag,)| tag).collect();
+                let sql = "SELECT number, image_tag, built FROM revisions WHERE tenant = $1 AND state = 'ready' \
+                     AND image_tag IS NOT NULL ORDER BY number DESC";
+                let rows: Vec<(i64, String, Option<String>)> = tx.all(sql, values![tenant]).await?;
+                let mut retired = Vec::new();
+                for (number, image_tag, built) in rows {
+                    if kept.contains(&image_tag) {
+                        continue;
+                    }
+                    if kept.len() < keep {
+                        kept.insert(image_tag);
+                        continue;
+                    }
+                    let_go::remember(&mut tx, &image_tag, built.as_deref(), now).await?;
+                    let sql = "UPDATE revisions SET state = 'retired', image_tag = NULL, built = NULL, source = NULL \
+                         WHERE tenant = $1 AND number = $2";
+                    tx.execute(sql, values![tenant, number]).await?;
+                    retired.push(Retired { number: RevisionNumber(number), image_tag });
+                }
+                tx.commit().await?;
+                Ok(retired)
+            })
+            .await
+    }
+}
+
+/// Cancels deployments of a subject that were never begun: the one that comes replaces them.
+async fn replace_waiting(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<()> {
+    let sql = "SELECT id FROM operations WHERE subject = $1 AND kind = 'deploy' AND lease_epoch = 0 \
+         AND state IN ('queued', 'waiting')";
+    let waiting: Vec<(String,)> = tx.all(sql, values![subject.as_str()]).await?;
+    for (id,) in waiting {
+        let sql = "UPDATE operations SET state = 'cancelled', failure = $3, updated_at = $2 WHERE id = $1 AND lease_epoch = 0 \
+             AND state IN ('queued', 'waiting')";
+        if tx.execute(sql, values![id.as_str(), now, to_json(&replaced())?]).await? > 0 {
+            let sql = "UPDATE revisions SET state = 'replaced' WHERE operation = $1";
+            tx.execute(sql, values![id]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a deployment is told that never had its turn.
+fn replaced() -> Failure {
+    Failure {
+        step: "turn".to_owned(),
+        code: Code::Cancelled.into(),
+        message: "a newer deployment came while this one waited for its turn".to_owned(),
+        likely_cause: "somebody deployed the tenant again".to_owned(),
+        next: "look at the newer one (`convergence deployments`)".to_owned(),
+        log: Vec::new(),
+    }
+}
+
+/// Queues what waits for its turn on a subject, or cancels it where the subject is gone.
+pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<u64> {
+    let clock = tx.clock().await?;
+    let sql = "UPDATE operations SET exclusive = 1, awaits = NULL, deadline = $3 + patience, updated_at = $4, \
+         state = CASE WHEN EXISTS (SELECT 1 FROM tenants t WHERE 'tenant/' || t.env_id = operations.subject \
+         AND t.status <> 'destroying') THEN 'queued' ELSE 'cancelled' END \
+         WHERE subject = $1 AND state = 'waiting' AND awaits = $2";
+    tx.execute(sql, values![subject.as_str(), TURN, clock, now]).await
+}
+
+/// What became of the revision that an operation is to bring up, if it is to bring one up; and the tenant from then on. One
+/// that never ran lets its image go: it was removed, or others have it too.
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    env_id: EnvId,
+    operation: OperationId,
+    runs: bool,
+    now: Timestamp,
+) -> Result<()> {
+    if !runs {
+        let sql = "SELECT image_tag, built FROM revisions WHERE operation = $1 AND state = 'pending' AND image_tag IS NOT NULL";
+        if let Some((tag, built)) = tx.first::<(String, Option<String>)>(sql, values![operation]).await? {
+            let_go::remember(tx, &tag, built.as_deref(), now).await?;
+        }
+        let sql = "UPDATE revisions SET state = 'failed', image_tag = NULL, built = NULL, source = NULL \
+             WHERE operation = $1 AND state = 'pending'";
+        return tx.execute(sql, values![operation]).await.map(drop);
+    }
+    let sql = "UPDATE revisions SET state = 'ready' WHERE operation = $1 RETURNING number, spec, limits";
+    let row: Option<(i64, String, String)> = tx.first(sql, values![operation]).await?;
+    let Some((number, spec, limits)) = row else { return Ok(()) };
+    let id = format!("{env_id}/{number}");
+    let limits: Limits = At { table: "revisions", id: &id }.json("limits", &limits)?;
+    let sql = "UPDATE tenants SET current_revision = $2, spec = $3, cpu_millis = $4, memory_mb = $5, disk_mb = $6, \
+         replicas = $7 WHERE env_id = $1";
+    let values = values![env_id, number, spec, limits.cpu_millis, limits.memory_mb, limits.disk_mb, limits.replicas];
+    tx.execute(sql, values).await.map(drop)
+}
+
+/// The input of an operation that brings up a revision.
+fn with_revision(mut input: serde_json::Value, number: RevisionNumber) -> serde_json::Value {
+    if let Some(input) = input.as_object_mut() {
+        input.insert("revision".to_owned(), number.0.into());
+    }
+    input
+}
