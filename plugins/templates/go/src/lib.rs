@@ -9,6 +9,8 @@ use convergence_plugin_api::{Description, Example, NoConfig, PluginError, regist
 mod application;
 mod build;
 mod module;
+mod place;
+mod program;
 mod starter;
 #[cfg(test)]
 mod tests;
@@ -63,7 +65,14 @@ impl Template for Go {
     }
 
     fn wants() -> Vec<String> {
-        vec!["/go.mod".to_owned()]
+        // Programs are found by their `package main`: in `main.go` anywhere near, and in any file where one is usual.
+        let mut patterns: Vec<String> = Vec::new();
+        for depth in 0..=place::DEPTH {
+            let folder = format!("/{}", "*/".repeat(depth));
+            patterns.extend(["go.mod", "*.go", "cmd/*/*.go"].map(|name| format!("{folder}{name}")));
+        }
+        patterns.push("main.go".to_owned());
+        patterns
     }
 
     fn detect(request: &Request, _: &NoConfig) -> Result<Option<Detection>, PluginError> {
@@ -82,14 +91,19 @@ impl Template for Go {
 register_template!(Go);
 
 fn detect(source: &Source) -> Result<Option<Detection>, PluginError> {
-    let Some(module) = module::Module::read(source)? else {
+    let Some(folder) = place::find(source)? else {
+        return Ok(None);
+    };
+    let file = place::join(&folder, "go.mod");
+    let Some(module) = module::Module::read(source, &file)? else {
         return Ok(None);
     };
     Ok(Some(Detection {
-        confidence: 95,
+        // The root may belong to another language.
+        confidence: if folder.is_empty() { 95 } else { 50 },
         language: "go".to_owned(),
         framework: None,
         version: module.go,
-        reason: "it has a go.mod".to_owned(),
+        reason: format!("it has a {file}"),
     }))
 }
