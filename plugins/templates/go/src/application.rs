@@ -43,8 +43,9 @@ pub(crate) fn plan(request: &Request, source: &Source) -> Result<BuildPlan, Plug
         ));
     }
     let (image, why) = build::image(&at("go.mod"), module.go.as_deref(), module.toolchain.as_deref())?;
-    let program = program::find(source, &folder, &module, &request.tenant_name)?;
     let process = request.process_command("web", PORT)?;
+    let asked = process.as_deref().and_then(program_name);
+    let program = program::find(source, &folder, &module, &request.tenant_name, asked)?;
 
     let mut stage = build_stage(request, &image);
     let workspace = source.has("go.work") || source.has(&at("go.work"));
@@ -66,7 +67,10 @@ pub(crate) fn plan(request: &Request, source: &Source) -> Result<BuildPlan, Plug
         assets.iter().fold(run_stage(request), |stage, name| stage.copy_source([at(name)], &format!("/app/{name}")));
 
     let started = process.is_some();
-    let command = process.unwrap_or_else(|| vec![PROGRAM.to_owned()]);
+    let command = match process {
+        None => vec![PROGRAM.to_owned()],
+        Some(argv) => command(argv, request, &program.package, &module)?,
+    };
     let mut plan = BuildPlan::new(service(request, &command, Health::tcp()))
         .stage(compile(stage, &program.package, vendored))
         .stage(run);
@@ -92,6 +96,32 @@ pub(crate) fn plan(request: &Request, source: &Source) -> Result<BuildPlan, Plug
         ));
     }
     Ok(plan)
+}
+
+/// The name of the program that a command line starts.
+fn program_name(argv: &[String]) -> Option<&str> {
+    argv.first()?.rsplit('/').next()
+}
+
+/// The command of the process `web`, with the path that the program has in the image. People write the one that it has
+/// elsewhere: `bin/shop`, `./main`.
+fn command(argv: Vec<String>, request: &Request, package: &str, module: &Module) -> Result<Vec<String>, PluginError> {
+    // An image that the request names may hold other programs.
+    if request.base_image.is_some() || argv.first().is_some_and(|first| first == PROGRAM) {
+        return Ok(argv);
+    }
+    let name = program_name(&argv).unwrap_or_default();
+    let own = [package.rsplit('/').next().unwrap_or_default(), module.name(), "app", "main", "server"];
+    if !own.contains(&name) {
+        return Err(PluginError::invalid_input(
+            "processes.web",
+            format!(
+                "the process `web` starts `{name}`, and the image holds only the program `{PROGRAM}`; write `web: \
+                 {PROGRAM}` in the Procfile, with the arguments it needs"
+            ),
+        ));
+    }
+    Ok(std::iter::once(PROGRAM.to_owned()).chain(argv.into_iter().skip(1)).collect())
 }
 
 /// Makes the module's folder the current one.

@@ -9,6 +9,9 @@ use crate::place::join;
 /// Folders that hold programs which do not serve.
 const NOT_PROGRAMS: [&str; 6] = ["example", "examples", "internal", "node_modules", "testdata", "vendor"];
 
+/// Build constraints of files that are no part of a server on Linux.
+const NOT_BUILT: [&str; 7] = ["ignore", "tools", "js", "wasm", "js && wasm", "windows", "darwin"];
+
 /// How many programs an error lists.
 const LISTED: usize = 20;
 
@@ -33,35 +36,44 @@ enum Holds {
 }
 
 /// Finds the program of the module in `folder`: the module's own package, the only package that is a program, or the
-/// one of several that is named after the module or the tenant, `server`, `web` or `api`.
+/// one of several that has the name `asked`, or is named after the module or the tenant, `server`, `web` or `api`.
 ///
 /// # Errors
 ///
 /// Invalid input where there is none, or several of which none is named so.
-pub(crate) fn find(source: &Source, folder: &str, module: &Module, tenant_name: &str) -> Result<Program, PluginError> {
+pub(crate) fn find(
+    source: &Source,
+    folder: &str,
+    module: &Module,
+    tenant_name: &str,
+    asked: Option<&str>,
+) -> Result<Program, PluginError> {
     let packages = packages(source, folder);
     let is_program = |package: &str| packages.iter().any(|(name, holds)| name == package && *holds == Holds::Program);
     let program = |package: &str, why: String| {
         let package = if package == "." { package.to_owned() } else { format!("./{package}") };
         Ok(Program { package, why })
     };
-    if is_program(".") {
-        return program(".", format!("{} has `package main`", join(folder, "the root of the module")));
-    }
     let all: Vec<&str> = packages
         .iter()
         .filter(|(name, holds)| *holds == Holds::Program || (*holds == Holds::Perhaps && name.starts_with("cmd/")))
         .map(|(name, _)| name.as_str())
         .collect();
-    if let [only] = all.as_slice() {
-        return program(only, "it is the only program".to_owned());
-    }
-    let tenant = kebab(tenant_name);
     let named = |name: &str| {
         let last = |package: &&&str| package.rsplit('/').next() == Some(name);
         let in_cmd = all.iter().filter(last).find(|package| package.starts_with("cmd/"));
         in_cmd.or_else(|| all.iter().find(last)).copied()
     };
+    if let Some(package) = asked.and_then(named) {
+        return program(package, "the process `web` names it".to_owned());
+    }
+    if is_program(".") {
+        return program(".", "the module's own folder holds `package main`".to_owned());
+    }
+    if let [only] = all.as_slice() {
+        return program(only, "it is the only program".to_owned());
+    }
+    let tenant = kebab(tenant_name);
     let names = [
         (module.name(), "the module"),
         (tenant.as_str(), "the tenant"),
@@ -77,7 +89,7 @@ pub(crate) fn find(source: &Source, folder: &str, module: &Module, tenant_name: 
         return program(only, "it is the only program under `cmd`".to_owned());
     }
     if all.is_empty() && packages.iter().any(|(name, holds)| name == "." && *holds == Holds::Perhaps) {
-        return program(".", "it has the only Go files outside of packages that are named".to_owned());
+        return program(".", "its folder holds the module's only Go files that can be a program".to_owned());
     }
     if all.is_empty() {
         let path = join(folder, "main.go");
@@ -90,11 +102,12 @@ pub(crate) fn find(source: &Source, folder: &str, module: &Module, tenant_name: 
     Err(PluginError::invalid_input(
         &join(folder, "cmd"),
         format!(
-            "there are {} programs ({}); name the folder of the one to run after the tenant (`{tenant}`), the module \
-             (`{}`) or `server`",
+            "there are {} programs ({}), and none is named after the module (`{}`) or the tenant (`{tenant}`); start one \
+             by its name in a Procfile, such as `web: {}`",
             all.len(),
             listed.join(", "),
-            module.name()
+            module.name(),
+            all.first().and_then(|package| package.rsplit('/').next()).unwrap_or("server")
         ),
     ))
 }
@@ -102,16 +115,17 @@ pub(crate) fn find(source: &Source, folder: &str, module: &Module, tenant_name: 
 /// The module's packages in byte order, as far as they can be a program, with what each one holds.
 fn packages(source: &Source, folder: &str) -> Vec<(String, Holds)> {
     let mut packages: Vec<(String, Holds)> = Vec::new();
+    let modules: Vec<&str> = source.paths.iter().filter_map(|path| of(path, folder)?.strip_suffix("/go.mod")).collect();
     for path in &source.paths {
-        let Some(inner) = (if folder.is_empty() { Some(path.as_str()) } else { inside(path, folder) }) else {
-            continue;
-        };
+        let Some(inner) = of(path, folder) else { continue };
         let (package, file) = inner.rsplit_once('/').unwrap_or((".", inner));
+        let of_module = |module: &&str| inside(inner, module).is_some();
         let skipped = |part: &str| part != "." && (part.starts_with(['.', '_']) || NOT_PROGRAMS.contains(&part));
-        if !file.ends_with(".go") || file.ends_with("_test.go") || package.split('/').any(skipped) {
-            continue;
-        }
-        if is_other_module(source, folder, package) {
+        if !file.ends_with(".go")
+            || file.ends_with("_test.go")
+            || package.split('/').any(skipped)
+            || modules.iter().any(of_module)
+        {
             continue;
         }
         let Some(holds) = holds(source, path, file, package) else { continue };
@@ -129,8 +143,8 @@ fn packages(source: &Source, folder: &str) -> Vec<(String, Holds)> {
 fn holds(source: &Source, path: &str, file: &str, package: &str) -> Option<Holds> {
     let contents = source.files.iter().find(|file| file.path == path).map(|file| file.contents.as_slice());
     let text = contents.and_then(|contents| std::str::from_utf8(contents).ok()).unwrap_or_default();
-    if text.lines().any(|line| line == "//go:build ignore" || line == "// +build ignore" || line == "//go:build tools")
-    {
+    let constraint = |line: &str| line.strip_prefix("//go:build ").is_some_and(|rest| NOT_BUILT.contains(&rest.trim()));
+    if text.lines().any(constraint) {
         return None;
     }
     let clause = text.lines().find_map(|line| line.strip_prefix("package "));
@@ -144,14 +158,9 @@ fn holds(source: &Source, path: &str, file: &str, package: &str) -> Option<Holds
     }
 }
 
-/// Whether a package belongs to another module below this one.
-fn is_other_module(source: &Source, folder: &str, package: &str) -> bool {
-    let ends = package.match_indices('/').map(|(at, _)| at).chain([package.len()]);
-    package != "."
-        && ends
-            .into_iter()
-            .filter_map(|end| package.get(..end))
-            .any(|part| source.has(&join(folder, &format!("{part}/go.mod"))))
+/// A path as seen from the module's folder, which is empty for the root.
+fn of<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    if folder.is_empty() { Some(path) } else { inside(path, folder) }
 }
 
 fn inside<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
@@ -175,10 +184,14 @@ mod tests {
     const MAIN: &str = "// Says hello.\npackage main\n";
 
     fn found(files: &[(&str, &str)]) -> Result<String, PluginError> {
+        found_as(files, None)
+    }
+
+    fn found_as(files: &[(&str, &str)], asked: Option<&str>) -> Result<String, PluginError> {
         let files = files.iter().copied().chain([("go.mod", "module example.com/shop/v2\n")]);
         let source = Request::application("demo", files).source.unwrap();
         let module = Module::read(&source, "go.mod")?.unwrap();
-        find(&source, "", &module, "My Till").map(|program| program.package)
+        find(&source, "", &module, "My Till", asked).map(|program| program.package)
     }
 
     #[test]
@@ -203,6 +216,9 @@ mod tests {
         };
         assert_eq!(of(&["cmd/a", "cmd/my-till", "cmd/shop"]).unwrap(), "./cmd/shop");
         assert_eq!(of(&["cmd/a", "cmd/my-till", "cmd/server"]).unwrap(), "./cmd/my-till");
+        let both = [("cmd/a/main.go", MAIN), ("cmd/shop/main.go", MAIN), ("main.go", MAIN)];
+        assert_eq!(found_as(&both, Some("a")).unwrap(), "./cmd/a");
+        assert_eq!(found_as(&both, Some("x")).unwrap(), ".");
         assert_eq!(of(&["cmd/a", "tools/gen"]).unwrap(), "./cmd/a");
         let Err(PluginError::InvalidInput(errors)) = of(&["cmd/a", "cmd/b"]) else { panic!("one of two was chosen") };
         assert!(

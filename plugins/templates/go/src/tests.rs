@@ -164,6 +164,12 @@ fn a_procfile_wins() {
     let mut request = Request::application("demo", [("go.mod", MODULE), ("main.go", "")]);
     request.processes = vec![Attribute::new("web", "/app/server -listen :$PORT")];
     assert_eq!(plan(&request).service.command, ["/app/server", "-listen", ":3000"]);
+    request.processes = vec![Attribute::new("web", "bin/shop -v")];
+    assert_eq!(plan(&request).service.command, ["/app/server", "-v"]);
+    request.processes = vec![Attribute::new("web", "go run .")];
+    assert_eq!(refused_at(&request), "processes.web");
+    request.base_image = Some("example.com/with-go:1".into());
+    assert_eq!(plan(&request).service.command, ["go", "run", "."]);
 }
 
 #[test]
