@@ -20,10 +20,10 @@ const TOOL_PYTHON: &str = "/opt/tool/bin/python";
 pub(crate) enum Install {
     /// Nothing.
     Nothing,
-    /// `requirements.txt`, which stands alone.
-    Requirements,
-    /// `requirements.txt`, which refers to other files of the source.
-    RequirementsAndSource,
+    /// A file of requirements, which stands alone.
+    Requirements(&'static str),
+    /// A file of requirements, which refers to other files of the source.
+    RequirementsAndSource(&'static str),
     /// These requirements, which `pyproject.toml` lists. The project itself is not installed.
     Listed(Vec<String>),
     /// The application itself, as `pyproject.toml` or `setup.py` says.
@@ -55,11 +55,11 @@ pub(crate) fn stage(
     let start = Stage::from_image(STAGE, image).workdir("/app");
     let with_args = |stage: Stage| request.build_args.iter().fold(stage, |stage, arg| stage.env(&arg.key, &arg.value));
     if let Install::Locked { tool, project, whole_source } = install {
-        let stage = start
-            .run(["python3", "-m", "venv", "/opt/tool"])
+        // Before anything is downloaded: an argument may name the index to download from.
+        let stage = with_args(start.run(["python3", "-m", "venv", "/opt/tool"]))
             .run_with_caches(pip(TOOL_PYTHON).chain(["install", tool.package()]), [pip_cache()])
             .run(["python3", "-m", "venv", "--without-pip", VENV]);
-        let stage = tool.env().iter().fold(with_args(stage), |stage, (key, value)| stage.env(key, value));
+        let stage = tool.env().iter().fold(stage, |stage, (key, value)| stage.env(key, value));
         let files: Vec<String> = if *whole_source {
             vec![place.full(".")]
         } else {
@@ -71,12 +71,15 @@ pub(crate) fn stage(
     }
     let stage = with_args(start.run(["python3", "-m", "venv", VENV]));
     let install = match install {
-        Install::Requirements => stage
-            .copy(origin.clone(), [place.full("requirements.txt")], "/app/")
-            .run_with_caches(pip(PYTHON).chain(["install", "-r", "requirements.txt"]), [pip_cache()]),
-        Install::RequirementsAndSource => stage
+        Install::Requirements(file) => {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            stage
+                .copy(origin.clone(), [place.full(file)], "/app/")
+                .run_with_caches(pip(PYTHON).chain(["install", "-r", name]), [pip_cache()])
+        }
+        Install::RequirementsAndSource(file) => stage
             .copy(origin.clone(), [place.full(".")], "/app/")
-            .run_with_caches(pip(PYTHON).chain(["install", "-r", "requirements.txt"]), [pip_cache()]),
+            .run_with_caches(pip(PYTHON).chain(["install", "-r", *file]), [pip_cache()]),
         Install::Listed(_) => stage
             .copy_plan([LISTED], "/opt/")
             .run_with_caches(pip(PYTHON).chain(["install", "-r", "/opt/dependencies.txt"]), [pip_cache()]),

@@ -28,8 +28,15 @@ use project::Project;
 const FRAMEWORKS: [&str; 4] = ["fastapi", "django", "flask", "streamlit"];
 
 /// Files that are read wherever an application may be.
-const READ: [&str; 7] =
-    ["requirements.txt", "pyproject.toml", "Pipfile", ".python-version", "runtime.txt", "manage.py", "Home.py"];
+const READ: [&str; 7] = [
+    "*requirements*.txt",
+    "requirements/*.txt",
+    "pyproject.toml",
+    "Pipfile",
+    ".python-version",
+    "runtime.txt",
+    "manage.py",
+];
 
 /// The template.
 #[derive(Debug)]
@@ -43,7 +50,7 @@ impl Template for Python {
             "python",
             "Python",
             env!("CARGO_PKG_VERSION"),
-            "Runs Python applications: a FastAPI starter, or your own with its requirements.txt honoured.",
+            "Runs Python applications: a FastAPI starter, or your own with pip, uv, Poetry, PDM or Pipenv.",
         )
         .example(
             Example::new(
@@ -55,14 +62,17 @@ impl Template for Python {
         )
         .example(
             Example::new(
-                "an application with requirements",
+                "a Flask application",
                 "{}",
                 r#"{"tenantName":"my-app","architecture":"arm64","memoryMb":512,"source":{
-                    "paths":["main.py","requirements.txt"],
-                    "files":[{"path":"main.py","contents":"","executable":false},
+                    "paths":["app.py","requirements.txt"],
+                    "files":[{"path":"app.py","contents":"app = Flask(__name__)\n","executable":false},
                              {"path":"requirements.txt","contents":"flask==3.1.0\n","executable":false}]}}"#,
             )
-            .expect(r#"{"service":{"command":["/app/.venv/bin/python","main.py"]}}"#),
+            .expect(
+                r#"{"service":{"command":["/app/.venv/bin/python","-m","gunicorn","app:app","--bind","0.0.0.0:3000",
+                    "--threads","4"]}}"#,
+            ),
         )
         .example(
             Example::new(

@@ -6,6 +6,20 @@ use convergence_plugin_api::PluginError;
 use convergence_plugin_api::template::Source;
 use serde::Deserialize;
 
+use crate::place::text_or_empty;
+
+/// Files of requirements, by the names people give the one that is for production.
+pub(crate) const REQUIREMENTS: [&str; 5] = [
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "requirements/requirements.txt",
+];
+
+/// How many files of requirements are followed, so that a circle ends.
+const REFERENCES: usize = 16;
+
 /// An application's dependencies and what it says about itself.
 #[derive(Debug, Default)]
 pub(crate) struct Project {
@@ -13,7 +27,9 @@ pub(crate) struct Project {
     requirements: Vec<String>,
     /// Lines of `requirements.txt` that are options to pip.
     options: Vec<String>,
-    /// Whether `requirements.txt` refers to other files.
+    /// The file of requirements, where there is one.
+    pub(crate) requirements_file: Option<&'static str>,
+    /// Whether it refers to other files.
     pub(crate) requirements_refer: bool,
     /// What `pyproject.toml` says; none where it describes no project.
     pub(crate) package: Option<Package>,
@@ -103,8 +119,21 @@ impl Project {
     ///
     /// Invalid input when a file is not what it should be.
     pub(crate) fn read(source: &Source) -> Result<Self, PluginError> {
-        let mut project = Self::default();
-        project.read_requirements(source.text("requirements.txt")?.unwrap_or_default());
+        let requirements_file = REQUIREMENTS.into_iter().find(|path| source.has(path));
+        let mut project = Self { requirements_file, ..Self::default() };
+        let mut files: Vec<String> = project.requirements_file.iter().map(|path| (*path).to_owned()).collect();
+        let mut at = 0;
+        while let Some(path) = files.get(at).filter(|_| at < REFERENCES).cloned() {
+            // The first one is what is installed; the others tell a framework and may be anywhere.
+            let text = if at == 0 { source.text(&path)?.unwrap_or_default() } else { text_or_empty(source, &path) };
+            project.read_requirements(text);
+            for other in text.lines().filter_map(|line| referred(&path, line)) {
+                if !files.contains(&other) {
+                    files.push(other);
+                }
+            }
+            at += 1;
+        }
         if let Some(text) = source.text("pyproject.toml")? {
             project.read_pyproject(parse("pyproject.toml", text)?);
         }
@@ -211,6 +240,20 @@ impl Project {
     }
 }
 
+/// The file of requirements that a line of another one refers to.
+fn referred(path: &str, line: &str) -> Option<String> {
+    let line = line.trim();
+    let other = line.strip_prefix("--requirement").or_else(|| line.strip_prefix("-r"))?;
+    let other = other.trim_start_matches(['=', ' ']).trim_start_matches("./");
+    let mut folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut other = other.split(" #").next()?.trim();
+    while let Some(rest) = other.strip_prefix("../") {
+        folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        other = rest;
+    }
+    Some(if folder.is_empty() { other.to_owned() } else { format!("{folder}/{other}") })
+}
+
 fn parse<T: for<'de> Deserialize<'de>>(file: &str, text: &str) -> Result<T, PluginError> {
     toml::from_str(text).map_err(|error| {
         PluginError::invalid_input(file, format!("{file} cannot be read: {}; correct it", error.message()))
@@ -249,6 +292,18 @@ mod tests {
         assert!(read.is_built_from_source("lxml") && !read.is_built_from_source("pillow"));
         assert!(read.has_extra("psycopg", "binary") && !read.has_extra("psycopg", "c"));
         assert!(read.depends_on("ruamel-yaml") && !read.requirements_refer);
+    }
+
+    #[test]
+    fn requirements_are_followed_to_other_files() {
+        let files = [
+            ("requirements/base.txt", "-r production.txt\ndjango\n"),
+            ("requirements/production.txt", "-r ./base.txt  # shared\n-r ../extra.txt\ngunicorn\n"),
+            ("extra.txt", "redis\n"),
+        ];
+        let read = Project::read(&Request::application("demo", files).source.unwrap()).unwrap();
+        assert_eq!(read.requirements_file, Some("requirements/production.txt"));
+        assert!(read.requirements_refer && ["django", "gunicorn", "redis"].iter().all(|name| read.depends_on(name)));
     }
 
     #[test]

@@ -77,7 +77,13 @@ pub(crate) fn decide(
 ) -> Result<Start, PluginError> {
     let django = if framework == Some("django") { Django::find(source) } else { None };
     let mut start = if let Some(argv) = request.process_command("web", PORT)? {
-        let mut start = Start::new(argv, "the process `web` says so");
+        let program = argv.first().map(String::as_str).unwrap_or_default();
+        let server = match program {
+            "gunicorn" if !project.depends_on("gunicorn") => Some(GUNICORN),
+            "uvicorn" if !project.has_uvicorn() => Some(UVICORN),
+            _ => None,
+        };
+        let mut start = Start::new(argv, "the process `web` says so").server(server);
         start.import_folder = django.as_ref().map(|django| django.folder.clone()).filter(|folder| !folder.is_empty());
         start
     } else {

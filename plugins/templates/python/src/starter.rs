@@ -16,7 +16,7 @@ pub(crate) fn plan(request: &Request) -> BuildPlan {
     BuildPlan::new(service([PYTHON, "main.py"], probe_health("/health")))
         .file("main.py", include_str!("../starter/main.py"))
         .file("requirements.txt", include_str!("../starter/requirements.txt"))
-        .stage(install::stage(request, &image, &Origin::Plan, &place, &Install::Requirements, None))
+        .stage(install::stage(request, &image, &Origin::Plan, &place, &Install::Requirements("requirements.txt"), None))
         .stage(run)
         .note(format!("The FastAPI starter on `{image}`, dependencies pinned in its requirements.txt."))
 }

@@ -111,15 +111,18 @@ impl Tool {
 /// Invalid input where lock files contradict each other or one is missing.
 pub(crate) fn what_to_install(source: &Source, project: &Project) -> Result<(Install, Vec<String>), PluginError> {
     let locks: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| source.has(tool.files()[1])).collect();
-    if source.has("requirements.txt") {
-        let mut notes = vec!["Dependencies: requirements.txt, installed by pip.".to_owned()];
+    // A folder of requirements is older than a lock file next to it; requirements.txt is also what tools export.
+    let beside = |file: &&str| *file == "requirements.txt" || (locks.is_empty() && project.package.is_none());
+    if let Some(file) = project.requirements_file.filter(beside) {
+        let mut notes = vec![format!("Dependencies: {file}, installed by pip.")];
         for tool in &locks {
             let lock = tool.files()[1];
             notes.push(format!(
                 "{lock} is ignored, because requirements.txt is there as well. To use {lock}, delete requirements.txt."
             ));
         }
-        let install = if project.requirements_refer { Install::RequirementsAndSource } else { Install::Requirements };
+        let install =
+            if project.requirements_refer { Install::RequirementsAndSource(file) } else { Install::Requirements(file) };
         return Ok((install, notes));
     }
     let package = project.package.as_ref();

@@ -128,6 +128,7 @@ fn a_process_wins_over_a_framework_and_a_release_is_not_silent() {
     assert_eq!(plan.service.command, ["uvicorn", "a:b", "--port", "3000"]);
     assert_eq!(plan.stages.len(), 3, "static files are collected all the same");
     assert!(notes(&plan).contains("The process `release` is not run"));
+    assert!(notes(&plan).contains("`uvicorn==0.54.0` is installed in addition"));
 }
 
 #[test]
@@ -178,7 +179,8 @@ fn an_application_in_the_only_folder_is_found() {
 fn what_is_read_is_wanted() {
     let wants = Python::wants();
     for pattern in [
-        "/requirements.txt",
+        "/*requirements*.txt",
+        "/requirements/*.txt",
         "/*/*/pyproject.toml",
         "/main.py",
         "/*/*/*/main.py",

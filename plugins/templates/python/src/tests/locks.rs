@@ -128,3 +128,17 @@ fn what_the_image_lacks_is_told() {
     let plan = plan(&Request::application("demo", [("requirements.txt", "psycopg2\n"), ("main.py", "")]));
     assert!(notes(&plan).contains("psycopg2 needs Debian packages"), "{}", notes(&plan));
 }
+
+#[test]
+fn a_folder_of_requirements_is_used_where_nothing_else_is_there() {
+    let production = ("requirements/production.txt", "-r base.txt\n");
+    let (commands, copies, notes) = installed(&[production, ("requirements/base.txt", "flask\n"), ("manage.py", "")]);
+    assert!(commands.contains("install -r requirements/production.txt"), "{commands}");
+    assert_eq!(copies, [(Origin::Source, ".".to_owned())]);
+    assert!(notes.contains("Dependencies: requirements/production.txt"), "{notes}");
+    let (commands, copies, _) = installed(&[("requirements/base.txt", "flask\n")]);
+    assert!(commands.contains("install -r base.txt"), "{commands}");
+    assert_eq!(copies, [(Origin::Source, "requirements/base.txt".to_owned())]);
+    let (commands, ..) = installed(&[production, ("pyproject.toml", PROJECT), ("uv.lock", "")]);
+    assert!(commands.contains("uv sync"), "{commands}");
+}
