@@ -90,20 +90,27 @@ impl Template for Go {
 
 register_template!(Go);
 
+/// How sure folders make us of which none can be chosen: enough that a plan is asked for and says so, where no other
+/// language recognizes the source.
+const SEVERAL_FOLDERS: u8 = 20;
+
 fn detect(source: &Source) -> Result<Option<Detection>, PluginError> {
-    let Some(folder) = place::find(source)? else {
+    let found = |confidence: u8, version: Option<String>, reason: String| {
+        Ok(Some(Detection { confidence, language: "go".to_owned(), framework: None, version, reason }))
+    };
+    let Ok(folder) = place::find(source) else {
+        return found(SEVERAL_FOLDERS, None, "several of its folders have a go.mod".to_owned());
+    };
+    let Some(folder) = folder else {
         return Ok(None);
     };
     let file = place::join(&folder, "go.mod");
-    let Some(module) = module::Module::read(source, &file)? else {
-        return Ok(None);
-    };
-    Ok(Some(Detection {
-        // The root may belong to another language.
-        confidence: if folder.is_empty() { 95 } else { 50 },
-        language: "go".to_owned(),
-        framework: None,
-        version: module.go,
-        reason: format!("it has a {file}"),
-    }))
+    let reason = format!("it has a {file}");
+    match module::Module::read(source, &file) {
+        Ok(module) if folder.is_empty() => found(95, module.and_then(|module| module.go), reason),
+        // The root may belong to another language; what is wrong with the folder is told where it is planned.
+        Ok(module) => found(50, module.and_then(|module| module.go), reason),
+        Err(_) if !folder.is_empty() => found(50, None, reason),
+        Err(error) => Err(error),
+    }
 }

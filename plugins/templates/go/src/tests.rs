@@ -145,7 +145,9 @@ fn a_module_in_the_only_folder_is_built_there() {
     }
     let found = Go::detect(&Request::application("demo", files), &NoConfig {}).unwrap().unwrap();
     assert_eq!((found.confidence, found.reason.as_str()), (50, "it has a backend/go.mod"));
-    assert_eq!(refused_at(&Request::application("demo", [("a/go.mod", MODULE), ("b/go.mod", MODULE)])), "go.mod");
+    let two = Request::application("demo", [("a/go.mod", MODULE), ("b/go.mod", MODULE)]);
+    assert_eq!(refused_at(&two), "go.mod");
+    assert_eq!(Go::detect(&two, &NoConfig {}).unwrap().unwrap().confidence, 20);
     assert_eq!(refused_at(&Request::application("demo", [("a/go.mod", MODULE)])), "a/main.go");
 }
 

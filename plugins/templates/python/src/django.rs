@@ -18,6 +18,8 @@ pub(crate) struct Django {
     pub(crate) folder: String,
     /// The settings that `manage.py` names.
     settings: String,
+    /// The settings that `wsgi.py` or `asgi.py` names, where they are others: those of production, as a rule.
+    served: Option<String>,
     /// The file that sets `STATIC_ROOT`, where one does.
     pub(crate) static_root: Option<String>,
 }
@@ -44,7 +46,13 @@ impl Django {
             near && path.ends_with(".py") && sets_static_root(text_or_empty(source, path))
         };
         let static_root = source.paths.iter().find(sets).cloned();
-        Some(Self { folder: folder.to_owned(), settings, static_root })
+        let mut django = Self { folder: folder.to_owned(), settings, served: None, static_root };
+        let named = |name| {
+            let module = django.module(source, name)?;
+            settings_module(text_or_empty(source, &join(folder, &format!("{}.py", module.replace('.', "/")))))
+        };
+        django.served = ["wsgi", "asgi"].into_iter().find_map(named).filter(|served| *served != django.settings);
+        Some(django)
     }
 
     /// The module with `application`, and whether it is ASGI.
@@ -91,6 +99,8 @@ impl Django {
         names.dedup();
         let mut argv = vec!["env".to_owned()];
         argv.extend(names.into_iter().map(|name| format!("{name}={NO_SECRET}")));
+        // Those of `manage.py` may need what only development installs.
+        argv.extend(self.served.iter().map(|served| format!("DJANGO_SETTINGS_MODULE={served}")));
         argv.extend([python.to_owned(), self.manage_py(), "collectstatic".into(), "--noinput".into()]);
         argv
     }

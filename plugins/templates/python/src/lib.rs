@@ -124,8 +124,21 @@ impl Template for Python {
 
 register_template!(Python);
 
+/// How sure folders make us of which none can be chosen: enough that a plan is asked for and says so, where no other
+/// language recognizes the source.
+const SEVERAL_FOLDERS: u8 = 20;
+
 fn detect(source: &Source) -> Result<Option<Detection>, PluginError> {
-    let place = Place::find(source)?;
+    let found = |confidence: u8, reason: String| Detection {
+        confidence,
+        language: "python".to_owned(),
+        framework: None,
+        version: None,
+        reason,
+    };
+    let Ok(place) = Place::find(source) else {
+        return Ok(Some(found(SEVERAL_FOLDERS, "several of its folders hold a Python application".to_owned())));
+    };
     let Some((mark, confidence)) = place.mark else {
         return Ok(None);
     };
@@ -134,16 +147,19 @@ fn detect(source: &Source) -> Result<Option<Detection>, PluginError> {
         let version = version::asked_for(&place.source, &project)?.map(|asked| asked.text);
         Ok((start::framework(&place.source, &project), version))
     };
-    let (framework, version) = recognized().map_err(|error| place.locate(error))?;
-    let mark = place.full(mark);
-    Ok(Some(Detection {
-        confidence,
-        language: "python".to_owned(),
-        framework: framework.map(str::to_owned),
-        version,
-        reason: match framework {
-            Some(framework) => format!("it has a {mark} and depends on {framework}"),
-            None => format!("it has a {mark}"),
-        },
-    }))
+    let detection = found(confidence, format!("it has a {}", place.full(mark)));
+    match recognized() {
+        Ok((framework, version)) => Ok(Some(Detection {
+            framework: framework.map(str::to_owned),
+            version,
+            reason: match framework {
+                Some(framework) => format!("{} and depends on {framework}", detection.reason),
+                None => detection.reason.clone(),
+            },
+            ..detection
+        })),
+        // A folder may be a small part of another language's source: its faults are told where it is planned.
+        Err(_) if place.folder.is_some() => Ok(Some(detection)),
+        Err(error) => Err(error),
+    }
 }

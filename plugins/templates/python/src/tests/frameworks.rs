@@ -82,6 +82,21 @@ fn django_is_served_with_its_static_files() {
 }
 
 #[test]
+fn static_files_are_collected_with_the_settings_that_are_served() {
+    let serve = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.production')\n";
+    let files = [
+        ("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"),
+        ("config/settings/base.py", STATIC),
+        ("config/settings/local.py", ""),
+        ("config/wsgi.py", serve),
+        ("requirements/base.txt", "django\ngunicorn\n"),
+    ];
+    let (plan, command) = started(&files);
+    assert_eq!(command, "gunicorn config.wsgi:application --bind 0.0.0.0:3000 --threads 4");
+    assert!(commands(&plan.stages[1])[0].contains(" DJANGO_SETTINGS_MODULE=config.settings.production "));
+}
+
+#[test]
 fn django_without_static_root_and_with_channels() {
     let files = [
         ("site/manage.py", MANAGE),
@@ -172,6 +187,8 @@ fn an_application_in_the_only_folder_is_found() {
     assert_eq!(refused_at(&silent), "processes.web");
     let two = Request::application("demo", [("a/requirements.txt", ""), ("b/requirements.txt", "")]);
     assert_eq!(refused_at(&two), "source");
+    let detect = |request: &Request| Python::detect(request, &NoConfig {}).unwrap().unwrap().confidence;
+    assert_eq!((detect(&broken), detect(&two)), (50, 20), "another language's source may have such folders");
 }
 
 /// A file that is not wanted is never handed over, and a plan would change without anybody noticing.
