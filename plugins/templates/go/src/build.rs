@@ -21,32 +21,52 @@ const MIN_MEMORY_MB: u32 = 32;
 /// The certificates of well-known authorities, as the build image has them.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The image that can build a module that asks for this version of Go, and why. Newer Go builds older modules.
+/// The image that can build a module that asks for this version of Go, and why. Newer Go builds older modules. The
+/// `toolchain` line is what the authors use: it is followed where the release is known, and not needed otherwise.
 ///
 /// # Errors
 ///
-/// Unsupported when it asks for a version that is not known.
-pub(crate) fn image(go: Option<&str>) -> Result<(String, String), PluginError> {
-    let Some(go) = go else {
-        return Ok((DEFAULT_IMAGE.to_owned(), "go.mod asks for no version".to_owned()));
+/// Unsupported when the `go` line asks for a version that is not known.
+pub(crate) fn image(file: &str, go: Option<&str>, toolchain: Option<&str>) -> Result<(String, String), PluginError> {
+    let needed = match go {
+        None => None,
+        Some(go) => match minor(go).and_then(fitting) {
+            Some(fitting) => Some(fitting),
+            None => {
+                return Err(PluginError::unsupported(format!(
+                    "{file} asks for Go `{go}`, and this template knows {}; lower the `go` line of {file} to one of these",
+                    KNOWN.map(|(_, text)| text).join(" and ")
+                )));
+            }
+        },
     };
-    let mut parts = go.split(['.', '-']);
-    let minor = match (parts.next(), parts.next()) {
-        // `1.25rc1` counts as 1.25.
-        (Some("1"), Some(minor)) => {
-            minor.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok())
+    let preferred = toolchain.and_then(|name| minor(name.strip_prefix("go")?)).map(|minor| {
+        let newest = KNOWN.into_iter().next();
+        fitting(minor).or(newest)
+    });
+    let (version, why) = match (preferred.flatten(), needed, go) {
+        (Some(preferred), needed, _) if needed.is_none_or(|needed| preferred.0 >= needed.0) => {
+            (preferred.1, format!("the `toolchain` line of {file} says {}", toolchain.unwrap_or_default()))
         }
-        (Some("1"), None) => Some(0_u32),
-        _ => None,
+        (_, Some(needed), Some(go)) => (needed.1, format!("{file} asks for Go {go} or newer")),
+        _ => return Ok((DEFAULT_IMAGE.to_owned(), format!("{file} asks for no version"))),
     };
-    let fitting = minor.and_then(|minor| KNOWN.into_iter().rev().find(|(known, _)| *known >= minor));
-    match fitting {
-        Some((_, version)) => Ok((format!("golang:{version}-bookworm"), format!("go.mod asks for Go {go} or newer"))),
-        None => Err(PluginError::unsupported(format!(
-            "go.mod asks for Go `{go}`, and this template knows up to {}; lower the `go` line of go.mod",
-            KNOWN.map(|(_, text)| text).join(" and ")
-        ))),
+    Ok((format!("golang:{version}-bookworm"), why))
+}
+
+/// The minor number of `1.24`, `1.24.2`, `1.25rc1` or `1`.
+fn minor(go: &str) -> Option<u32> {
+    let mut parts = go.split(['.', '-']);
+    match (parts.next(), parts.next()) {
+        (Some("1"), Some(minor)) => minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok(),
+        (Some("1"), None) => Some(0),
+        _ => None,
     }
+}
+
+/// The oldest known release that is new enough.
+fn fitting(minor: u32) -> Option<(u32, &'static str)> {
+    KNOWN.into_iter().rev().find(|(known, _)| *known >= minor)
 }
 
 /// The stage that compiles, up to where sources are copied.
@@ -63,11 +83,14 @@ pub(crate) fn build_stage(request: &Request, image: &str) -> Stage {
 
 /// Compiles a package of the source to [`PROGRAM`]: static, without paths of the build, and with the time zones
 /// that an empty image lacks.
-pub(crate) fn compile(stage: Stage, package: &str) -> Stage {
-    stage.run_with_caches(
-        ["go", "build", "-trimpath", "-buildvcs=false", "-tags=timetzdata", "-ldflags=-s -w", "-o", PROGRAM, package],
-        caches(),
-    )
+pub(crate) fn compile(stage: Stage, package: &str, vendored: bool) -> Stage {
+    let mut argv = vec!["go", "build", "-trimpath", "-buildvcs=false", "-tags=timetzdata", "-ldflags=-s -w"];
+    if vendored {
+        // Said aloud, because go uses the folder on its own only where go.mod asks for Go 1.14 or newer.
+        argv.push("-mod=vendor");
+    }
+    argv.extend(["-o", PROGRAM, package]);
+    stage.run_with_caches(argv, caches())
 }
 
 /// The caches of compiler and modules.
@@ -107,9 +130,25 @@ mod tests {
     #[test]
     fn an_image_that_is_new_enough() {
         for (go, tag) in [("1.19", "1.24"), ("1", "1.24"), ("1.24.2", "1.24"), ("1.25rc1", "1.25"), ("1.25", "1.25")] {
-            assert_eq!(image(Some(go)).unwrap().0, format!("golang:{tag}-bookworm"), "{go}");
+            assert_eq!(image("go.mod", Some(go), None).unwrap().0, format!("golang:{tag}-bookworm"), "{go}");
         }
-        assert_eq!(image(None).unwrap().0, DEFAULT_IMAGE);
-        assert!(image(Some("1.99")).is_err() && image(Some("2.0")).is_err() && image(Some("x")).is_err());
+        assert_eq!(image("go.mod", None, None).unwrap().0, DEFAULT_IMAGE);
+        for unknown in ["1.99", "2.0", "x"] {
+            assert!(image("go.mod", Some(unknown), None).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_toolchain_is_followed_where_it_is_known() {
+        for (go, toolchain, tag) in [
+            (Some("1.22"), "go1.25.1", "1.25"),
+            (Some("1.25"), "go1.24.1", "1.25"),
+            (Some("1.22"), "go1.99.0", "1.25"),
+            (Some("1.22"), "default", "1.24"),
+            (None, "go1.25.1", "1.25"),
+        ] {
+            let (found, why) = image("go.mod", go, Some(toolchain)).unwrap();
+            assert_eq!(found, format!("golang:{tag}-bookworm"), "{go:?}, {toolchain}: {why}");
+        }
     }
 }

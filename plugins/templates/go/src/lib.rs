@@ -9,6 +9,8 @@ use convergence_plugin_api::{Description, Example, NoConfig, PluginError, regist
 mod application;
 mod build;
 mod module;
+mod place;
+mod program;
 mod starter;
 #[cfg(test)]
 mod tests;
@@ -63,7 +65,14 @@ impl Template for Go {
     }
 
     fn wants() -> Vec<String> {
-        vec!["/go.mod".to_owned()]
+        // Programs are found by their `package main`: in `main.go` anywhere near, and in any file where one is usual.
+        let mut patterns: Vec<String> = Vec::new();
+        for depth in 0..=place::DEPTH {
+            let folder = format!("/{}", "*/".repeat(depth));
+            patterns.extend(["go.mod", "*.go", "cmd/*/*.go"].map(|name| format!("{folder}{name}")));
+        }
+        patterns.push("main.go".to_owned());
+        patterns
     }
 
     fn detect(request: &Request, _: &NoConfig) -> Result<Option<Detection>, PluginError> {
@@ -81,15 +90,27 @@ impl Template for Go {
 
 register_template!(Go);
 
+/// How sure folders make us of which none can be chosen: enough that a plan is asked for and says so, where no other
+/// language recognizes the source.
+const SEVERAL_FOLDERS: u8 = 20;
+
 fn detect(source: &Source) -> Result<Option<Detection>, PluginError> {
-    let Some(module) = module::Module::read(source)? else {
+    let found = |confidence: u8, version: Option<String>, reason: String| {
+        Ok(Some(Detection { confidence, language: "go".to_owned(), framework: None, version, reason }))
+    };
+    let Ok(folder) = place::find(source) else {
+        return found(SEVERAL_FOLDERS, None, "several of its folders have a go.mod".to_owned());
+    };
+    let Some(folder) = folder else {
         return Ok(None);
     };
-    Ok(Some(Detection {
-        confidence: 95,
-        language: "go".to_owned(),
-        framework: None,
-        version: module.go,
-        reason: "it has a go.mod".to_owned(),
-    }))
+    let file = place::join(&folder, "go.mod");
+    let reason = format!("it has a {file}");
+    match module::Module::read(source, &file) {
+        Ok(module) if folder.is_empty() => found(95, module.and_then(|module| module.go), reason),
+        // The root may belong to another language; what is wrong with the folder is told where it is planned.
+        Ok(module) => found(50, module.and_then(|module| module.go), reason),
+        Err(_) if !folder.is_empty() => found(50, None, reason),
+        Err(error) => Err(error),
+    }
 }

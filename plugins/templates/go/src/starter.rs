@@ -11,7 +11,7 @@ pub(crate) fn plan(request: &Request) -> BuildPlan {
     BuildPlan::new(service(request, [PROGRAM], health))
         .file("go.mod", include_str!("../starter/go.mod"))
         .file("main.go", include_str!("../starter/main.go"))
-        .stage(compile(build, "."))
+        .stage(compile(build, ".", false))
         .stage(run_stage(request))
         .note(format!("The starter on the standard library, built on `{DEFAULT_IMAGE}`, runs as one static binary."))
 }

@@ -113,7 +113,52 @@ fn sources_that_cannot_be_built_are_refused_with_the_reason() {
 fn vendored_modules_are_not_downloaded() {
     let module = "module x\nrequire a.b/c v1.0.0\n";
     let files = [("go.mod", module), ("main.go", ""), ("vendor/modules.txt", "")];
-    assert_eq!(commands(&plan(&Request::application("demo", files)).stages[0]), [format!("{BUILD} .")]);
+    let vendored = plan(&Request::application("demo", files));
+    assert_eq!(commands(&vendored.stages[0]), [BUILD.replace(" -o", " -mod=vendor -o") + " ."]);
+    assert!(vendored.notes.concat().contains("vendor/modules.txt"));
+    let other = [("go.mod", module), ("main.go", ""), ("vendor/jquery.js", "")];
+    assert_eq!(refused_at(&Request::application("demo", other)), "go.sum");
+}
+
+#[test]
+fn a_module_in_the_only_folder_is_built_there() {
+    let module = "module example.com/shop\nrequire github.com/mattn/go-sqlite3 v1.14.0\n";
+    let files = [
+        ("README.md", ""),
+        ("backend/cmd/shop/run.go", "package main\n"),
+        ("backend/go.mod", module),
+        ("backend/go.sum", ""),
+        ("backend/static/a.css", ""),
+        ("tools/go.mod", "module tools\n"),
+    ];
+    let plan = plan(&Request::application("demo", files));
+    assert_eq!(commands(&plan.stages[0]), ["go mod download".to_owned(), format!("{BUILD} ./cmd/shop")]);
+    assert_eq!(
+        copies(&plan.stages[0]),
+        [(Origin::Source, "backend/go.mod backend/go.sum".to_owned()), (Origin::Source, ".".to_owned())]
+    );
+    assert!(plan.stages[0].steps.contains(&Step::Workdir("/src/backend".into())));
+    assert!(copies(&plan.stages[1]).contains(&(Origin::Source, "backend/static".to_owned())));
+    let notes = plan.notes.join("\n");
+    for words in ["in the folder `backend`", "it is the only program", "needs cgo", "modernc.org/sqlite"] {
+        assert!(notes.contains(words), "{notes}");
+    }
+    let found = Go::detect(&Request::application("demo", files), &NoConfig {}).unwrap().unwrap();
+    assert_eq!((found.confidence, found.reason.as_str()), (50, "it has a backend/go.mod"));
+    let two = Request::application("demo", [("a/go.mod", MODULE), ("b/go.mod", MODULE)]);
+    assert_eq!(refused_at(&two), "go.mod");
+    assert_eq!(Go::detect(&two, &NoConfig {}).unwrap().unwrap().confidence, 20);
+    assert_eq!(refused_at(&Request::application("demo", [("a/go.mod", MODULE)])), "a/main.go");
+}
+
+#[test]
+fn a_workspace_is_built_with_all_its_modules() {
+    let module = "module example.com/shop\nrequire a.b/c v1.0.0\n";
+    let mut files = vec![("go.mod", module), ("go.sum", ""), ("go.work", ""), ("main.go", "")];
+    assert_eq!(commands(&plan(&Request::application("demo", files.clone())).stages[0]), [format!("{BUILD} .")]);
+    files.push(("vendor/modules.txt", ""));
+    let vendored = plan(&Request::application("demo", files));
+    assert!(vendored.stages[0].steps.contains(&Step::Env(Attribute::new("GOWORK", "off"))));
 }
 
 #[test]
@@ -121,6 +166,12 @@ fn a_procfile_wins() {
     let mut request = Request::application("demo", [("go.mod", MODULE), ("main.go", "")]);
     request.processes = vec![Attribute::new("web", "/app/server -listen :$PORT")];
     assert_eq!(plan(&request).service.command, ["/app/server", "-listen", ":3000"]);
+    request.processes = vec![Attribute::new("web", "bin/shop -v")];
+    assert_eq!(plan(&request).service.command, ["/app/server", "-v"]);
+    request.processes = vec![Attribute::new("web", "go run .")];
+    assert_eq!(refused_at(&request), "processes.web");
+    request.base_image = Some("example.com/with-go:1".into());
+    assert_eq!(plan(&request).service.command, ["go", "run", "."]);
 }
 
 #[test]

@@ -1,29 +1,17 @@
 //! An application of the tenant's own.
 
 use convergence_plugin_api::PluginError;
-use convergence_plugin_api::template::{BuildPlan, Origin, Request, Source};
+use convergence_plugin_api::template::{BuildPlan, Origin, Request, Source, Stage};
 
 use crate::install::{self, Install};
+use crate::place::Place;
 use crate::project::Project;
-use crate::service::{PORT, PYTHON, run_stage, service, tcp_health};
-use crate::version;
+use crate::service::{PYTHON, run_stage, service};
+use crate::start::{self, Start};
+use crate::{system, tool, version};
 
-/// Files in which a FastAPI application is looked for, with the module that each one is.
-pub(crate) const MODULES: [(&str, &str); 5] = [
-    ("main.py", "main"),
-    ("app.py", "app"),
-    ("server.py", "server"),
-    ("app/main.py", "app.main"),
-    ("src/main.py", "src.main"),
-];
-
-/// Lock files of tools that the images do not have, with the command that exports what pip reads.
-const OTHER_LOCKS: [(&str, &str); 4] = [
-    ("uv.lock", "uv export --format requirements-txt --output-file requirements.txt"),
-    ("poetry.lock", "poetry export --output requirements.txt"),
-    ("pdm.lock", "pdm export --output requirements.txt"),
-    ("Pipfile.lock", "pipenv requirements > requirements.txt"),
-];
+/// The stage in which static files are collected.
+const STATIC_STAGE: &str = "static";
 
 /// Plans the build of an application.
 ///
@@ -31,14 +19,20 @@ const OTHER_LOCKS: [(&str, &str); 4] = [
 ///
 /// Invalid input where the source contradicts itself or the request, unsupported where it needs other tools.
 pub(crate) fn plan(request: &Request, source: &Source, framework: Option<&str>) -> Result<BuildPlan, PluginError> {
+    let place = Place::find(source)?;
+    plan_at(request, &place, framework).map_err(|error| place.locate(error))
+}
+
+fn plan_at(request: &Request, place: &Place, asked: Option<&str>) -> Result<BuildPlan, PluginError> {
+    let source = &place.source;
     let project = Project::read(source)?;
-    if let Some(framework) = framework
-        && project.framework() != Some(framework)
+    if let Some(framework) = asked
+        && !project.depends_on(framework)
     {
         return Err(PluginError::invalid_input(
             "framework",
             format!(
-                "neither requirements.txt nor pyproject.toml asks for `{framework}`; add it, or leave the framework out"
+                "the application does not depend on `{framework}`; add it to the dependencies, or leave the framework out"
             ),
         ));
     }
@@ -48,82 +42,67 @@ pub(crate) fn plan(request: &Request, source: &Source, framework: Option<&str>) 
             "the source contains a virtual environment, which works only where it was made; leave it out",
         ));
     }
-    let install = what_to_install(source, &project)?;
+    let (install, install_notes) = tool::what_to_install(source, &project)?;
     let (image, why) = match &request.base_image {
-        Some(image) => (image.clone(), "as asked for".to_owned()),
+        Some(image) => (image.clone(), "the request names it as baseImage".to_owned()),
         None => version::image(version::asked_for(source, &project)?.as_ref())?,
     };
-    let command = command(request, source, &project)?;
-    let run = run_stage(&image).copy_source(["."], "/app/").copy_stage(install::STAGE, ["/app/.venv"], "/app/.venv");
-    Ok(BuildPlan::new(service(&command, tcp_health()))
-        .stage(install::stage(request, &image, Origin::Source, install))
-        .stage(run)
-        .note(format!("Base image `{image}`: {why}."))
-        .note(match install {
-            Install::Nothing => "Nothing to install: there is neither a requirements.txt nor a project to install.",
-            Install::Project => {
-                "Installed as pyproject.toml or setup.py says: dependencies may differ from build to build. Pin them in \
-                 a requirements.txt."
-            }
-            Install::Requirements | Install::RequirementsAndSource => "Dependencies as in requirements.txt.",
-        })
-        .note(format!("Started with `{}`.", command.join(" "))))
-}
+    let framework = asked.or_else(|| start::framework(source, &project));
+    let start = start::decide(request, source, &project, framework)?;
+    let (static_stage, static_note) = collect_static(request, place, &project, &start);
 
-fn what_to_install(source: &Source, project: &Project) -> Result<Install, PluginError> {
-    if source.has("requirements.txt") {
-        return Ok(if project.requirements_refer { Install::RequirementsAndSource } else { Install::Requirements });
+    let mut plan = BuildPlan::new(service(&start.command, start.health));
+    if let Install::Listed(lines) = &install {
+        plan = plan.file(install::LISTED, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     }
-    if let Some((lock, export)) = OTHER_LOCKS.into_iter().find(|(lock, _)| source.has(lock)) {
-        return Err(PluginError::unsupported(format!(
-            "{lock} is read by a tool that this template does not have; installing without it would give other versions. \
-             Run `{export}` and commit requirements.txt"
-        )));
-    }
-    let installable = project.installable || source.has("setup.py");
-    Ok(if installable { Install::Project } else { Install::Nothing })
-}
-
-/// A process `web`, else uvicorn for a FastAPI application, else a file with a usual name.
-fn command(request: &Request, source: &Source, project: &Project) -> Result<Vec<String>, PluginError> {
-    if let Some(argv) = request.process_command("web", PORT)? {
-        return Ok(argv);
-    }
-    if project.framework() == Some("fastapi")
-        && let Some(target) = fastapi_target(source)?
-    {
-        if !project.has_uvicorn() {
-            return Err(PluginError::invalid_input(
-                "requirements.txt",
-                "FastAPI needs a server to run in; add `uvicorn` to the dependencies",
-            ));
-        }
-        let port = PORT.to_string();
-        let argv = [PYTHON, "-m", "uvicorn", &target, "--host", "0.0.0.0", "--port", &port];
-        return Ok(argv.map(str::to_owned).to_vec());
-    }
-    match MODULES.into_iter().find(|(path, _)| source.has(path)) {
-        Some((path, _)) => Ok(vec![PYTHON.to_owned(), path.to_owned()]),
-        None => Err(PluginError::invalid_input(
-            "processes.web",
-            "nothing says how the application is started; name a `web` process, such as `python -m mysite`, in a Procfile",
+    plan = plan.stage(install::stage(request, &image, &Origin::Source, place, &install, start.server));
+    let run = start.import_folder.iter().fold(run_stage(&image), |stage, folder| {
+        // The script's own folder is not on the path of a module that a server imports.
+        stage.env("PYTHONPATH", &format!("/app/{folder}"))
+    });
+    plan = match static_stage {
+        Some(stage) => plan.stage(stage).stage(run.copy_stage(STATIC_STAGE, ["/app"], "/app")),
+        None => plan.stage(run.copy_source([place.full(".")], "/app/").copy_stage(
+            install::STAGE,
+            [install::VENV],
+            install::VENV,
         )),
+    };
+    let mut notes = Vec::new();
+    if let Some(folder) = &place.folder {
+        notes.push(format!("The application is in the folder `{folder}`: no other folder holds a Python application."));
     }
+    notes.push(format!("Base image `{image}`: {why}."));
+    notes.extend(install_notes);
+    notes.extend(start.notes);
+    notes.extend(static_note);
+    notes.extend(system::notes(&project, &image));
+    Ok(notes.into_iter().fold(plan, BuildPlan::note))
 }
 
-/// `module:variable` of the first `variable = FastAPI(` that is found.
-fn fastapi_target(source: &Source) -> Result<Option<String>, PluginError> {
-    for (path, module) in MODULES {
-        let text = source.text(path)?.unwrap_or_default();
-        for line in text.lines() {
-            let Some((left, right)) = line.split_once('=') else { continue };
-            // A type may stand between: `app: FastAPI = FastAPI()`.
-            let name = left.split(':').next().unwrap_or_default().trim_end();
-            let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            if is_name && ["FastAPI(", "fastapi.FastAPI("].iter().any(|call| right.trim_start().starts_with(call)) {
-                return Ok(Some(format!("{module}:{name}")));
-            }
-        }
+/// The stage that collects static files, where Django's settings say where to, and a note on it.
+fn collect_static(request: &Request, place: &Place, project: &Project, start: &Start) -> (Option<Stage>, Vec<String>) {
+    let Some(django) = &start.django else { return (None, Vec::new()) };
+    let Some(settings) = &django.static_root else {
+        let note = "Static files are not collected: the settings set no STATIC_ROOT.";
+        return (None, vec![note.to_owned()]);
+    };
+    if request.build_args.iter().any(|arg| arg.key == "DISABLE_COLLECTSTATIC" && arg.value != "0") {
+        let note = "Static files are not collected: the build argument DISABLE_COLLECTSTATIC says so.";
+        return (None, vec![note.to_owned()]);
     }
-    Ok(None)
+    let argv = django.collect_static(request, PYTHON);
+    let stage = Stage::from_stage(STATIC_STAGE, install::STAGE).copy_source([place.full(".")], "/app/").run(argv);
+    let mut notes = vec![format!(
+        "Static files are collected while the image is built, because {settings} sets STATIC_ROOT. The settings must \
+         load without variables of the run time; secret keys have a placeholder. Set the build argument \
+         DISABLE_COLLECTSTATIC=1 to leave this out."
+    )];
+    if !project.depends_on("whitenoise") {
+        notes.push(
+            "The application does not depend on whitenoise: gunicorn and uvicorn do not serve the static files."
+                .to_owned(),
+        );
+    }
+    (Some(stage), notes)
 }

@@ -32,13 +32,13 @@ pub(crate) fn run_stage(image: &str) -> Stage {
         .prepend_path("/app/.venv/bin")
 }
 
-/// GET /health, from the host and by Python itself inside the container.
-pub(crate) fn http_health() -> Health {
+/// GET of a path, from the host and by Python itself inside the container.
+pub(crate) fn probe_health(path: &str) -> Health {
     let ask = format!(
         "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', {PORT}, timeout=3); \
-         c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"
+         c.request('GET', '{path}'); sys.exit(c.getresponse().status != 200)"
     );
-    Health::http("/health").in_container([PYTHON, "-c", &ask])
+    Health::http(path).in_container([PYTHON, "-c", &ask])
 }
 
 /// A connection to the port, for applications of which no path is known.

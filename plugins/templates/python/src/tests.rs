@@ -6,6 +6,9 @@ use convergence_plugin_api::{Attribute, NoConfig, PluginError};
 
 use crate::Python;
 
+mod frameworks;
+mod locks;
+
 const API: &str = "from fastapi import FastAPI\n\napi: FastAPI = FastAPI(title='x')\n";
 
 fn plan(request: &Request) -> BuildPlan {
@@ -35,7 +38,11 @@ fn copies(stage: &Stage) -> Vec<(Origin, String)> {
     stage.steps.iter().filter_map(paths).collect()
 }
 
-const PIP: &str = "/app/.venv/bin/python -m pip install --no-input --disable-pip-version-check";
+fn notes(plan: &BuildPlan) -> String {
+    plan.notes.join("\n")
+}
+
+const PIP: &str = "/app/.venv/bin/python -m pip --no-input --disable-pip-version-check install";
 
 #[test]
 fn the_starter_is_installed_apart_from_what_runs() {
@@ -98,11 +105,15 @@ fn a_fastapi_application_runs_in_uvicorn() {
 }
 
 #[test]
-fn fastapi_without_a_server_is_refused() {
+fn fastapi_without_a_server_gets_one() {
     let files = [("main.py", API), ("requirements.txt", "fastapi\n")];
-    assert_eq!(refused_at(&Request::application("demo", files)), "requirements.txt");
+    let with = plan(&Request::application("demo", files));
+    assert!(commands(&with.stages[0]).contains(&format!("{PIP} uvicorn==0.54.0")));
+    assert!(notes(&with).contains("`uvicorn==0.54.0` is installed in addition"));
     let files = [("main.py", API), ("requirements.txt", "fastapi[standard]\n")];
-    assert!(plan(&Request::application("demo", files)).service.command.contains(&"main:api".to_owned()));
+    let own = plan(&Request::application("demo", files));
+    assert!(own.service.command.contains(&"main:api".to_owned()));
+    assert!(!commands(&own.stages[0]).concat().contains("uvicorn=="));
 }
 
 #[test]
@@ -112,14 +123,24 @@ fn requirements_that_refer_to_files_are_installed_with_the_source() {
 }
 
 #[test]
-fn a_project_is_installed_and_its_python_honoured() {
-    let project = "[project]\nname='x'\nrequires-python='>=3.13'\ndependencies=['flask']\n";
-    let mut request = Request::application("demo", [("pyproject.toml", project), ("app.py", "")]);
+fn a_project_is_installed_where_it_says_how_it_is_built() {
+    let listed =
+        "[project]\nname='x'\nrequires-python='>=3.13'\ndependencies=['flask>=3', 'x[a]; python_version>\"3\"']\n";
+    let mut request = Request::application("demo", [("pyproject.toml", listed), ("app.py", "")]);
     request.build_args = vec![Attribute::new("EXTRA", "1")];
-    let plan = plan(&request);
-    assert!(plan.stages.iter().all(|stage| stage.base == Base::Image("python:3.13-slim-bookworm".into())));
-    assert_eq!(commands(&plan.stages[0])[1], format!("{PIP} ."));
-    assert!(plan.stages[0].steps.contains(&Step::Env(Attribute::new("EXTRA", "1"))));
+    let only = plan(&request);
+    assert!(only.stages.iter().all(|stage| stage.base == Base::Image("python:3.13-slim-bookworm".into())));
+    assert_eq!(commands(&only.stages[0])[1], format!("{PIP} -r /opt/dependencies.txt"));
+    assert_eq!(copies(&only.stages[0]), [(Origin::Plan, "dependencies.txt".to_owned())]);
+    assert_eq!(only.files[0].contents, b"flask>=3\nx[a]; python_version>\"3\"\n");
+    assert!(only.stages[0].steps.contains(&Step::Env(Attribute::new("EXTRA", "1"))));
+
+    let built = format!("{listed}[build-system]\nrequires=['hatchling']\n");
+    let request = Request::application("demo", [("pyproject.toml", built.as_str()), ("app.py", "")]);
+    assert_eq!(commands(&plan(&request).stages[0])[1], format!("{PIP} ."));
+    let dynamic = "[project]\nname='x'\ndynamic=['dependencies']\n";
+    let request = Request::application("demo", [("pyproject.toml", dynamic), ("app.py", "")]);
+    assert_eq!(commands(&plan(&request).stages[0])[1], format!("{PIP} ."));
 }
 
 #[test]
@@ -137,19 +158,6 @@ fn sources_that_cannot_be_built_are_refused_with_the_reason() {
     let mut other = Request::application("demo", [("main.py", "")]);
     other.framework = Some("fastapi".into());
     assert_eq!(refused_at(&other), "framework");
-}
-
-#[test]
-fn lock_files_of_other_tools_are_not_ignored() {
-    for lock in ["uv.lock", "poetry.lock", "Pipfile.lock"] {
-        let mut request = Request::application("demo", [("pyproject.toml", "[project]\nname='x'\n"), (lock, "")]);
-        let Err(PluginError::Unsupported(why)) = Python::plan(&request, &NoConfig {}) else {
-            panic!("{lock} was ignored");
-        };
-        assert!(why.contains(lock) && why.contains("requirements.txt"), "{why}");
-        request = Request::application("demo", [("main.py", ""), ("requirements.txt", ""), (lock, "")]);
-        assert!(Python::plan(&request, &NoConfig {}).is_ok());
-    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ pub(crate) const DEFAULT_IMAGE: &str = "python:3.12-slim-bookworm";
 type Line = (u32, u32);
 
 /// Release lines that have a Debian bookworm image, newest first.
-pub(crate) const KNOWN: [(Line, &str); 4] =
-    [((3, 13), "3.13"), ((3, 12), "3.12"), ((3, 11), "3.11"), ((3, 10), "3.10")];
+pub(crate) const KNOWN: [(Line, &str); 5] =
+    [((3, 14), "3.14"), ((3, 13), "3.13"), ((3, 12), "3.12"), ((3, 11), "3.11"), ((3, 10), "3.10")];
 
 /// The release line of [`DEFAULT_IMAGE`].
 const DEFAULT: Line = (3, 12);
@@ -29,7 +29,7 @@ pub(crate) struct Asked {
     line: Option<Line>,
 }
 
-/// The first of `.python-version`, `runtime.txt` and `requires-python` that says something.
+/// The first of `.python-version`, `runtime.txt` and the project's range that says something.
 ///
 /// # Errors
 ///
@@ -41,9 +41,9 @@ pub(crate) fn asked_for(source: &Source, project: &Project) -> Result<Option<Ask
             return Ok(Some(Asked { text: text.to_owned(), place, line: line_of_name(text) }));
         }
     }
-    Ok(project.requires_python.as_deref().map(|range| Asked {
-        text: range.to_owned(),
-        place: "pyproject.toml:project.requires-python",
+    Ok(project.requires_python.as_ref().map(|(range, place)| Asked {
+        text: range.clone(),
+        place,
         line: line_of_range(range),
     }))
 }
@@ -67,19 +67,25 @@ pub(crate) fn image(asked: Option<&Asked>) -> Result<(String, String), PluginErr
     Ok((format!("python:{major}.{minor}-slim-bookworm"), format!("{} says `{}`", asked.place, asked.text)))
 }
 
-/// The release line of `3.12.4`, `3.12`, `3` or `python-3.12.4`.
+/// The release line of `3.12.4`, `3.12`, `3`, `python-3.12.4` or uv's `cpython@3.12`.
 fn line_of_name(name: &str) -> Option<Line> {
-    let (line, _) = parse(name.strip_prefix("python-").unwrap_or(name))?;
+    let prefixes = ["python-", "cpython-", "cpython@", "python@"];
+    let (line, _) = parse(prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name))?;
     match line {
         (3, None) => Some(DEFAULT),
         (major, minor) => KNOWN.iter().map(|(line, _)| *line).find(|line| Some(line.1) == minor && line.0 == major),
     }
 }
 
-/// The release line that a range allows: the default one if it can be, else the newest known one.
+/// The release line that a range allows: the default one if it can be, else the next newer one that is known, else
+/// the next older one. The newest is not the first choice, because wheels for it come late.
 fn line_of_range(range: &str) -> Option<Line> {
+    let known = KNOWN.map(|(line, _)| line);
+    let newer = known.into_iter().rev().filter(|line| *line > DEFAULT);
+    let older = known.into_iter().filter(|line| *line < DEFAULT);
     std::iter::once(DEFAULT)
-        .chain(KNOWN.map(|(line, _)| line))
+        .chain(newer)
+        .chain(older)
         .find(|line| range.split(',').all(|part| allows(part.trim(), *line).unwrap_or(false)))
 }
 
@@ -126,6 +132,7 @@ mod tests {
     fn names() {
         assert_eq!(line_of_name("3.11.4"), Some((3, 11)));
         assert_eq!(line_of_name("python-3.13.1"), Some((3, 13)));
+        assert_eq!(line_of_name("cpython@3.14"), Some((3, 14)));
         assert_eq!(line_of_name("3"), Some((3, 12)));
         assert_eq!(line_of_name("3.6"), None);
         assert_eq!(line_of_name("pypy3.10"), None);
@@ -143,6 +150,7 @@ mod tests {
             ("^3.13", Some((3, 13))),
             (">3.12", Some((3, 13))),
             ("!=3.12.*", Some((3, 13))),
+            (">=3.14", Some((3, 14))),
             ("<3.12", Some((3, 11))),
             ("*", Some((3, 12))),
             ("", Some((3, 12))),
