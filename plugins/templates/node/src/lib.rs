@@ -85,7 +85,9 @@ impl Template for Node {
 
     fn wants() -> Vec<String> {
         let folders = (0..=layout::DEPTH).map(|depth| "*/".repeat(depth));
-        folders.flat_map(|folder| READ.map(|name| format!("/{folder}{name}"))).collect()
+        let files = folders.flat_map(|folder| READ.map(|name| format!("/{folder}{name}")));
+        // A source that has installed its dependencies is refused; thousands of files need not be read for that.
+        files.chain(["!**/node_modules/**".to_owned()]).collect()
     }
 
     fn detect(request: &Request, _: &NoConfig) -> Result<Option<Detection>, PluginError> {
