@@ -156,8 +156,9 @@ impl Install<'_> {
         } else {
             match self.manager.kind {
                 Kind::Npm => stage.run(["npm", "run", "build", "--workspace", &self.layout.folder]),
-                // The three dots are for the packages of the workspace that it depends on.
-                Kind::Pnpm => stage.run(["pnpm", "--filter", &format!("{folder}..."), "run", "build"]),
+                // The three dots are for the packages of the workspace that it depends on. Without braces they would
+                // be part of the folder's name.
+                Kind::Pnpm => stage.run(["pnpm", "--filter", &format!("{{{folder}}}..."), "run", "build"]),
                 Kind::YarnClassic | Kind::YarnBerry => stage.run(["yarn", "--cwd", &folder, "run", "build"]),
                 Kind::Bun => stage.run(["bun", "run", "--cwd", &folder, "build"]),
             }

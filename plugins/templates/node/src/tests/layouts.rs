@@ -78,7 +78,7 @@ fn the_package_of_a_workspace_is_built_with_what_it_depends_on() {
         of("{}", "pnpm-lock.yaml")[1..],
         [
             "pnpm install --frozen-lockfile --prod=false",
-            "pnpm --filter ./apps/web... run build",
+            "pnpm --filter {./apps/web}... run build",
             "find /app -name node_modules -type d -prune -exec rm -rf {} +",
             "pnpm install --frozen-lockfile --prod"
         ]
