@@ -101,14 +101,16 @@ fn refuse_modules(source: &Source, layout: &Layout) -> Result<(), PluginError> {
 }
 
 fn service_of(request: &Request, layout: &Layout, framework: Option<&str>, argv: &[String]) -> Service {
-    let mut service = service(request, argv, tcp_health());
+    // Many servers listen to this container alone unless they are told otherwise.
+    let mut service = service(request, argv, tcp_health()).env("HOST", "0.0.0.0");
     if argv.first().is_some_and(|program| program == "npm") {
         // The root file system is read-only, and nobody reads what npm would write there.
         service = service.env("npm_config_cache", "/tmp/npm").env("npm_config_update_notifier", "false");
     }
     if framework == Some("next") {
-        // Images that Next resized, and pages it made anew.
-        service = service.writable(&layout.in_container(".next/cache"), 64);
+        // The engine sets HOSTNAME to the container's, which Next's standalone server would listen on. The folder is
+        // for images that Next resized, and pages it made again.
+        service = service.env("HOSTNAME", "0.0.0.0").writable(&layout.in_container(".next/cache"), 64);
     }
     service
 }

@@ -12,8 +12,11 @@ pub(crate) const FRAMEWORKS: [&str; 8] = ["express", "fastify", "koa", "nest", "
 
 /// Frameworks by the packages that show them. The first match is the application's: those that build on others come
 /// before these, and vite, which many build with, is last.
-const BY_PACKAGE: [(&str, &[&str]); 8] = [
+const BY_PACKAGE: [(&str, &[&str]); 11] = [
     ("next", &["next"]),
+    ("nuxt", &["nuxt"]),
+    ("astro", &["astro"]),
+    ("sveltekit", &["@sveltejs/kit"]),
     ("nest", &["@nestjs/core"]),
     ("react-router", &["@react-router/dev", "@react-router/serve"]),
     ("remix", &["@remix-run/dev", "@remix-run/serve"]),
@@ -24,7 +27,7 @@ const BY_PACKAGE: [(&str, &[&str]); 8] = [
 ];
 
 /// Tools that build a site of files, with the folder they build it in.
-const SITE_TOOLS: [(&str, &str); 2] = [("vite", "dist"), ("react-scripts", "build")];
+const SITE_TOOLS: [(&str, &str); 3] = [("vite", "dist"), ("react-scripts", "build"), ("@vue/cli-service", "dist")];
 
 /// Ends of the names of configuration files.
 const CONFIG_ENDS: [&str; 6] = ["js", "mjs", "cjs", "ts", "mts", "cts"];
@@ -36,7 +39,7 @@ pub(crate) fn all(package: &Package) -> impl Iterator<Item = &'static str> {
         .filter(|(name, packages)| {
             packages.iter().any(|known| match *name {
                 // Development dependencies of these build what runs without them.
-                "vite" | "react-router" | "remix" => package.builds_with(known),
+                "astro" | "nuxt" | "react-router" | "remix" | "sveltekit" | "vite" => package.builds_with(known),
                 _ => package.depends_on(known),
             })
         })
@@ -69,6 +72,25 @@ pub(crate) fn default(
             _ => command(["next", "start", "-p", &PORT.to_string(), "-H", "0.0.0.0"]),
         }),
         Some("nest") => Some(command(["node", "dist/main"])),
+        Some("nuxt") if package.scripts.get("build").is_some_and(|build| build.contains("nuxt generate")) => {
+            Some(Default::Site(".output/public".to_owned()))
+        }
+        // What Nuxt builds holds its dependencies.
+        Some("nuxt") => Some(command(["node", ".output/server/index.mjs"])),
+        Some("astro") if package.builds_with("@astrojs/node") => Some(command(["node", "dist/server/entry.mjs"])),
+        Some("astro") => Some(Default::Site("dist".to_owned())),
+        Some("sveltekit") if package.builds_with("@sveltejs/adapter-node") => Some(command(["node", "build"])),
+        Some("sveltekit") if package.builds_with("@sveltejs/adapter-static") => Some(Default::Site("build".to_owned())),
+        Some("sveltekit") => {
+            let path = layout.in_package("package.json");
+            return Err(PluginError::invalid_input(
+                &path,
+                format!(
+                    "{path} has no adapter of SvelteKit that makes a server or files; install `@sveltejs/adapter-node`, \
+                     or `@sveltejs/adapter-static`, and name it in svelte.config.js"
+                ),
+            ));
+        }
         Some("react-router") => {
             let config = config(source, layout, "react-router.config")?;
             let is_site = config.is_some_and(|(_, text)| text.replace(char::is_whitespace, "").contains("ssr:false"));

@@ -146,6 +146,16 @@ impl Install<'_> {
 
     /// Everything is installed from the whole source, and built.
     fn build(&self) -> Stage {
+        let stage = self.run_build();
+        // Next keeps what only its next build would use, which may be larger than the application.
+        if self.layout.package.depends_on("next") {
+            stage.run(["rm", "-rf", &self.layout.in_container(".next/cache")])
+        } else {
+            stage
+        }
+    }
+
+    fn run_build(&self) -> Stage {
         let stage = self.install(self.copy_source(self.stage("build")), Which::All);
         let folder = format!("./{}", self.layout.folder);
         let program = self.manager.program();

@@ -71,6 +71,30 @@ impl Template for Node {
         )
         .example(
             Example::new(
+                "a package of a workspace that pnpm installs",
+                "{}",
+                r#"{"tenantName":"my-app","architecture":"amd64","memoryMb":512,"source":{
+                    "paths":["apps/web/package.json","package.json","pnpm-lock.yaml"],
+                    "files":[
+                        {"path":"apps/web/package.json","contents":"{\"scripts\":{\"build\":\"next build\"},\"dependencies\":{\"next\":\"15\"}}","executable":false},
+                        {"path":"package.json","contents":"{\"workspaces\":[\"apps/*\"]}","executable":false}]}}"#,
+            )
+            .expect(r#"{"service":{"command":["next","start","-p","3000","-H","0.0.0.0"]}}"#),
+        )
+        .example(
+            Example::new(
+                "a site that Vite builds is served as files",
+                "{}",
+                r#"{"tenantName":"my-app","architecture":"amd64","memoryMb":256,"source":{
+                    "paths":["package.json","yarn.lock"],
+                    "files":[
+                        {"path":"package.json","contents":"{\"scripts\":{\"build\":\"vite build\"},\"devDependencies\":{\"vite\":\"6\"}}","executable":false},
+                        {"path":"yarn.lock","contents":"__metadata:\n  version: 8\n","executable":false}]}}"#,
+            )
+            .expect(r#"{"service":{"command":["node","/app/serve.mjs","/app/site"]}}"#),
+        )
+        .example(
+            Example::new(
                 "an unknown framework is refused",
                 "{}",
                 r#"{"tenantName":"my-app","framework":"rails","architecture":"amd64","memoryMb":512}"#,

@@ -12,11 +12,14 @@ const ENTRY_POINTS: [&str; 6] = ["server.js", "index.js", "app.js", "server.mjs"
 
 /// Programs of start scripts that serve a developer and not the public, with the first argument that makes them so.
 /// They need the development dependencies, and most of them listen to this machine only.
-const DEVELOPMENT: [(&str, Option<&str>); 10] = [
+const DEVELOPMENT: [(&str, Option<&str>); 13] = [
     ("vite", None),
     ("react-scripts", Some("start")),
     ("nest", Some("start")),
     ("next", Some("dev")),
+    ("nuxt", Some("dev")),
+    ("astro", Some("dev")),
+    ("astro", Some("preview")),
     ("remix", None),
     ("react-router", Some("dev")),
     ("ng", Some("serve")),
@@ -118,9 +121,11 @@ fn needs_build(layout: &Layout, framework: Option<&str>) -> Result<(), PluginErr
     let script = match framework {
         Some("next") => "next build",
         Some("nest") => "nest build",
+        Some("nuxt") => "nuxt build",
+        Some("astro") => "astro build",
         Some("react-router") => "react-router build",
         Some("remix") => "remix vite:build",
-        Some("vite") => "vite build",
+        Some("vite" | "sveltekit") => "vite build",
         _ => "react-scripts build",
     };
     Err(PluginError::invalid_input(

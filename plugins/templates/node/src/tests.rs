@@ -133,6 +133,7 @@ fn a_build_script_runs_with_development_dependencies() {
         [
             "npm ci --include=dev --no-audit --no-fund",
             "npm run build",
+            "rm -rf /app/.next/cache",
             "npm prune --omit=dev --ignore-scripts --no-audit --no-fund"
         ]
     );

@@ -42,6 +42,29 @@ fn next_is_built_and_listens_to_everybody() {
     assert!(commands(&plan.stages[0]).contains(&"npm run build".to_owned()));
     assert!(plan.stages[1].steps.contains(&Step::PrependPath("/app/node_modules/.bin".into())));
     assert!(plan.service.writable.iter().any(|folder| folder.path == "/app/.next/cache"));
+    for name in ["HOST", "HOSTNAME"] {
+        assert!(plan.service.env.contains(&Attribute::new(name, "0.0.0.0")), "{name}");
+    }
+}
+
+#[test]
+fn frameworks_on_vite_are_no_sites_by_themselves() {
+    let started = |packages: &str| {
+        let package = format!(r#"{{"scripts":{{"build":"x"}},"devDependencies":{{"vite":"6",{packages}}}}}"#);
+        let request = with(&package, &[]);
+        plan(&request)
+    };
+    assert_eq!(started(r#""nuxt":"3""#).service.command, ["node", ".output/server/index.mjs"]);
+    let generated = r#"{"scripts":{"build":"nuxt generate"},"dependencies":{"nuxt":"3"}}"#;
+    assert_eq!(site(&plan(&with(generated, &[]))), "/app/.output/public");
+    assert_eq!(started(r#""astro":"5","@astrojs/node":"9""#).service.command, ["node", "dist/server/entry.mjs"]);
+    assert_eq!(site(&started(r#""astro":"5""#)), "/app/dist");
+    let kit = |adapter: &str| format!(r#""@sveltejs/kit":"2","@sveltejs/adapter-{adapter}":"5""#);
+    assert_eq!(started(&kit("node")).service.command, ["node", "build"]);
+    assert_eq!(site(&started(&kit("static"))), "/app/build");
+    let package = format!(r#"{{"devDependencies":{{{}}}}}"#, kit("auto"));
+    let (place, why) = refusal(&with(&package, &[]));
+    assert!(place == "package.json" && why.contains("install `@sveltejs/adapter-node`"), "{why}");
 }
 
 #[test]
