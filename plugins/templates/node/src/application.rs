@@ -59,7 +59,10 @@ pub(crate) fn plan(request: &Request, source: &Source, asked: Option<&str>) -> R
                 install.source_alone(needs)
             };
             if needs_manager {
-                notes.push(format!("{} is in the image too, because the start script calls it.", manager.program()));
+                notes.push(format!(
+                    "{} is in the image too, because what starts the application calls it.",
+                    manager.program()
+                ));
             }
             (BuildPlan::new(service_of(request, &layout, framework, &argv)), stages)
         }

@@ -58,7 +58,8 @@ pub(crate) fn decide(
 ) -> Result<(Start, String), PluginError> {
     if let Some(argv) = request.process_command("web", PORT)? {
         let note = format!("Started with `{}`, as the process `web` says.", argv.join(" "));
-        return Ok((Start::Command { argv, needs_manager: false }, note));
+        let needs_manager = argv.first().is_some_and(|program| MANAGERS.contains(&program.as_str()));
+        return Ok((Start::Command { argv, needs_manager }, note));
     }
     let path = layout.in_package("package.json");
     let mut before = String::new();

@@ -205,4 +205,7 @@ fn a_script_that_calls_its_manager_has_it_in_the_image() {
     assert_eq!(commands(&plan.stages[1]), [format!("{PROVIDE}pnpm@10.34.8")]);
     assert_eq!(plan.service.command, ["npm", "start"]);
     assert!(is_noted(&plan, "pnpm is in the image too"));
+    let mut request = Request::application("demo", [("package.json", package), ("pnpm-lock.yaml", "")]);
+    request.processes = vec![Attribute::new("web", "pnpm run serve")];
+    assert_eq!(commands(&super::plan(&request).stages[1]), [format!("{PROVIDE}pnpm@10.34.8")]);
 }
