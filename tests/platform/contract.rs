@@ -63,7 +63,7 @@ async fn templates_are_listed_with_what_they_need() {
     let server = without_engine().await;
     let listed = server.http.get("/api/v1/templates").await.expect(200);
     let ids: Vec<&str> = listed["templates"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["go", "node", "python"]);
+    assert_eq!(ids, ["go", "node", "python", "static"]);
     for template in listed["templates"].as_array().unwrap() {
         assert!(template["languages"][0]["images"].as_array().is_some_and(|images| !images.is_empty()), "{template}");
     }

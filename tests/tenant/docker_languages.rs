@@ -86,6 +86,11 @@ async fn a_go_tenant_lives() {
 }
 
 #[tokio::test]
+async fn a_site_of_files_lives() {
+    lives("site").await;
+}
+
+#[tokio::test]
 async fn a_build_may_be_given_certificate_authorities_that_the_image_does_not_keep() {
     let server = Server::with(Options {
         tables: "\n[build]\nca-bundle = \"/etc/ssl/certs/ca-certificates.crt\"\n".to_owned(),
@@ -111,7 +116,7 @@ async fn a_fourth_language_is_one_file_in_the_plugins_folder() {
     .await;
     let listed = server.http.get("/api/v1/templates").await.expect(200);
     let language = listed["templates"][0]["languages"][0]["name"].as_str().expect("a language").to_owned();
-    assert!(!["node", "python", "go"].contains(&language.as_str()), "{listed}");
+    assert!(!["node", "python", "go", "site"].contains(&language.as_str()), "{listed}");
     let tenant = server.spawn_plain("site", &language).await;
     assert_eq!(server.ask(&tenant, "/").await.status, 200);
     server.destroy(&tenant).await;

@@ -75,7 +75,14 @@ fn request() -> Value {
 
 #[tokio::test]
 async fn the_products_own_plugins_pass_every_step() {
-    for name in ["templates/node", "templates/go", "templates/python", "examples/rust/static-site", "policies/limits"] {
+    for name in [
+        "templates/node",
+        "templates/go",
+        "templates/python",
+        "templates/static",
+        "examples/rust/static-site",
+        "policies/limits",
+    ] {
         let report = checked(&component(name)).await;
         assert!(report.passed, "{name}: {report:#?}");
         assert_eq!(report.steps.len(), if name.starts_with("policies") { 8 } else { 10 });

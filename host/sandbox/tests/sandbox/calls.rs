@@ -37,7 +37,7 @@ async fn a_plan_comes_back_whole() {
 /// A guest that grows its memory waits for a lock that hostile ones hold.
 #[tokio::test]
 async fn a_template_plans_in_the_memory_it_begins_with() {
-    for name in ["templates/node", "templates/python", "templates/go"] {
+    for name in ["templates/node", "templates/python", "templates/go", "templates/static"] {
         let bytes = component(name);
         let mut pages = 0;
         for part in wasmparser::Parser::new(0).parse_all(&bytes) {

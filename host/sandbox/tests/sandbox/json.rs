@@ -46,6 +46,7 @@ async fn a_plan_is_the_one_of_the_typed_call() {
         ("templates/node", ("package.json", r#"{"dependencies":{"express":"5"},"scripts":{"start":"node a.js"}}"#)),
         ("templates/go", ("go.mod", "module example.com/x\n\ngo 1.22\n")),
         ("templates/python", ("requirements.txt", "flask==3.1.0\n")),
+        ("templates/static", ("index.html", "<p>Grüße</p>")),
         ("examples/rust/static-site", ("index.html", "<p>Grüße</p>")),
     ] {
         let component = load(limits(), name);

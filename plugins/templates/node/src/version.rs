@@ -3,7 +3,7 @@
 use convergence_plugin_api::PluginError;
 use convergence_plugin_api::template::Source;
 
-use crate::package::Package;
+use crate::layout::Layout;
 
 /// The image of the starter, and of applications that ask for nothing else.
 pub(crate) const DEFAULT_IMAGE: &str = "node:22-bookworm-slim";
@@ -23,7 +23,7 @@ pub(crate) struct Asked {
     /// As written.
     pub(crate) text: String,
     /// The file, or the file and the field.
-    place: &'static str,
+    place: String,
     /// The release line that serves it; none when no known one does.
     line: Option<u32>,
 }
@@ -33,16 +33,21 @@ pub(crate) struct Asked {
 /// # Errors
 ///
 /// Invalid input when one of the files cannot be read.
-pub(crate) fn asked_for(source: &Source, package: &Package) -> Result<Option<Asked>, PluginError> {
-    for place in [".nvmrc", ".node-version"] {
-        let text = source.text(place)?.unwrap_or_default();
+pub(crate) fn asked_for(source: &Source, layout: &Layout) -> Result<Option<Asked>, PluginError> {
+    let names = [".nvmrc", ".node-version"];
+    // In a workspace, what the application's own folder says comes first.
+    let own = names.map(|name| layout.in_package(name));
+    for place in own.into_iter().chain(names.map(|name| layout.in_root(name))) {
+        let text = source.text(&place)?.unwrap_or_default();
         if let Some(text) = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')) {
-            return Ok(Some(Asked { text: text.to_owned(), place, line: line_of_name(text) }));
+            return Ok(Some(Asked { text: text.to_owned(), line: line_of_name(text), place }));
         }
     }
-    Ok(package.engine().map(|range| Asked {
+    let own = layout.package.engine().map(|range| (range, layout.in_package("package.json")));
+    let range = own.or_else(|| Some((layout.installed().engine()?, layout.in_root("package.json"))));
+    Ok(range.map(|(range, file)| Asked {
         text: range.to_owned(),
-        place: "package.json:engines.node",
+        place: format!("{file}:engines.node"),
         line: line_of_range(range),
     }))
 }
