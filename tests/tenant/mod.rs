@@ -2,6 +2,7 @@
 
 mod docker_compose;
 mod docker_database;
+mod docker_deploy;
 mod docker_doubt;
 mod docker_engine;
 mod docker_failures;

@@ -1,5 +1,7 @@
 //! What a failed step means to the person who asked: likely cause, next thing to try, last lines.
 
+use std::net::SocketAddr;
+
 use convergence_model::{Code, Failure, Violation};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
@@ -81,6 +83,40 @@ struct Told {
     log: Vec<String>,
 }
 
+/// Why an app that runs is not ready, from what it listens on, and what to do.
+fn unready(port: u16, listening: Option<&[SocketAddr]>) -> (String, &'static str) {
+    let Some(listening) = listening else {
+        return (
+            "the app does not listen on $PORT on all addresses (0.0.0.0), or its health path does not answer 2xx"
+                .to_owned(),
+            "listen on 0.0.0.0:$PORT and answer the health path the plan names (`POST /api/v1/tenant/plan` shows it)",
+        );
+    };
+    let shown = || listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut on_port = listening.iter().filter(|address| address.port() == port).peekable();
+    if listening.is_empty() {
+        (
+            format!("the app runs and listens on no port; port {port} is expected (the variable PORT says so)"),
+            "let it listen on 0.0.0.0:$PORT; if it needs longer to start, the operator can raise `ready-seconds` in [tenants]",
+        )
+    } else if on_port.peek().is_none() {
+        (
+            format!("the app listens on {} instead of port {port}, which the variable PORT tells it", shown()),
+            "let it listen on the port in the variable PORT instead of a fixed one",
+        )
+    } else if on_port.all(|address| address.ip().is_loopback()) {
+        (
+            format!("the app listens on {} only, which nothing outside of its container reaches", shown()),
+            "let it listen on all addresses (0.0.0.0) instead of localhost",
+        )
+    } else {
+        (
+            format!("the app listens on port {port}, and its health path does not answer 2xx in time"),
+            "answer the health path the plan names (`POST /api/v1/tenant/plan` shows it) with a status of 2xx",
+        )
+    }
+}
+
 fn runtime(error: &RuntimeError) -> Told {
     let told = |code, cause: &str, next| Told { code, cause: cause.to_owned(), next, log: Vec::new() };
     match error {
@@ -118,14 +154,10 @@ fn runtime(error: &RuntimeError) -> Told {
             next: "fix what its last lines report; the root filesystem is read-only and it runs as uid 10001",
             log: log.clone(),
         },
-        RuntimeError::NotReady { log, .. } => Told {
-            code: Code::AppNotReady,
-            cause:
-                "the app does not listen on $PORT on all addresses (0.0.0.0), or its health path does not answer 2xx"
-                    .to_owned(),
-            next: "listen on 0.0.0.0:$PORT and answer the health path the plan names (`POST /api/v1/tenant/plan` shows it)",
-            log: log.clone(),
-        },
+        RuntimeError::NotReady { log, port, listening, .. } => {
+            let (cause, next) = unready(*port, listening.as_deref());
+            Told { code: Code::AppNotReady, cause, next, log: log.clone() }
+        }
         RuntimeError::Deviates { deviations } => Told {
             code: Code::ContainerDeviates,
             cause: format!(
@@ -251,6 +283,19 @@ mod tests {
         assert!(!explain("probe", &exited(false)).next.contains("memoryMb"));
     }
 
+    #[test]
+    fn what_an_app_listens_on_says_why_it_is_not_ready() {
+        let told = |listening: &[&str]| {
+            let listening: Vec<SocketAddr> = listening.iter().filter_map(|text| text.parse().ok()).collect();
+            unready(3000, Some(&listening))
+        };
+        assert!(told(&[]).0.contains("no port"));
+        assert!(told(&["0.0.0.0:8080"]).0.contains("0.0.0.0:8080 instead of port 3000"));
+        assert!(told(&["127.0.0.1:3000", "[::1]:3000"]).1.contains("instead of localhost"));
+        assert!(told(&["[::]:3000"]).0.contains("health path"));
+        assert!(told(&["127.0.0.1:3000", "0.0.0.0:3000"]).0.contains("health path"));
+    }
+
     /// Every error of a step of this room, and the code it is answered with. The room of durable work tests its own.
     fn every_error() -> Vec<(Code, StepError)> {
         let (text, after) = (|| "x".to_owned(), std::time::Duration::from_secs(1));
@@ -291,7 +336,10 @@ mod tests {
             (Code::BaseImageUnavailable, runtime(RuntimeError::PullFailed { reference: text(), message: text() })),
             (Code::NameTakenInEngine, runtime(RuntimeError::Conflict { what: text(), message: text() })),
             (Code::AppExited, runtime(RuntimeError::Exited { code: Some(1), oom: false, log: log() })),
-            (Code::AppNotReady, runtime(RuntimeError::NotReady { after, last: text(), log: log() })),
+            (
+                Code::AppNotReady,
+                runtime(RuntimeError::NotReady { after, last: text(), port: 1, listening: None, log: log() }),
+            ),
             (Code::EngineError, runtime(RuntimeError::Engine { status: 400, message: text() })),
         ]
     }

@@ -70,9 +70,14 @@ impl Application {
             spec.language.clone_from(language);
             return Ok((spec, told));
         }
-        let Detection { language, framework, reason, .. } = self.recognize(plugged, request).await?;
+        let (found, others) = self.recognize(plugged, request).await?;
+        let Detection { language, framework, reason, .. } = found;
         let framework = framework.map_or_else(String::new, |framework| format!(" with `{framework}`"));
         told.push(format!("Recognized as `{language}`{framework}: {reason}."));
+        told.extend(others.into_iter().map(|other| {
+            let Detection { language, reason, .. } = other;
+            format!("It could also be `{language}`: {reason}. Name the language to build it as that.")
+        }));
         spec.language = language;
         Ok((spec, told))
     }
@@ -84,7 +89,12 @@ impl Application {
         Ok(blocking(move || source.view(&wants)).await?)
     }
 
-    async fn recognize(&self, plugged: &Snapshot, request: &PlanRequest) -> Result<Detection, PlanError> {
+    /// What the templates take it for: the surest one, and the others.
+    async fn recognize(
+        &self,
+        plugged: &Snapshot,
+        request: &PlanRequest,
+    ) -> Result<(Detection, Vec<Detection>), PlanError> {
         let asked = plugged.active_templates().iter().map(|template| self.ask(template, request));
         let (mut found, mut failed): (Vec<Detection>, Vec<PlanError>) = Default::default();
         for answer in join_all(asked).await {
@@ -116,7 +126,7 @@ impl Application {
                     first.language, first.reason, second.language, second.reason
                 ),
             ),
-            [first, ..] => Ok(first.clone()),
+            [first, others @ ..] => Ok((first.clone(), others.to_vec())),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with an engine, in words an operator can act on.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::capability::Capability;
@@ -106,6 +107,10 @@ pub enum RuntimeError {
         after: Duration,
         /// What the last probe saw.
         last: String,
+        /// The port it was to listen on.
+        port: u16,
+        /// What it listens on; none where nobody can tell.
+        listening: Option<Vec<SocketAddr>>,
         /// The last 20 lines it printed.
         log: Vec<String>,
     },

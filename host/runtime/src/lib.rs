@@ -65,6 +65,7 @@ pub mod docker;
 mod error;
 pub mod fake;
 mod fingerprint;
+mod listeners;
 mod observed;
 mod owned;
 mod owner;

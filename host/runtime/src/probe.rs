@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::RuntimeError;
+use crate::listeners::listeners;
 use crate::observed::{Endpoint, Instance, Observed, Reach, Rollout, State};
 use crate::runtime::{LogQuery, Ready, Runtime};
 
@@ -53,7 +54,8 @@ pub async fn wait_ready(runtime: &dyn Runtime, workload: &Workload, patience: Du
         let failed = matches!(seen.rollout, Rollout::Failed { .. });
         if failed || began.elapsed().saturating_add(pause) >= patience {
             let after = if failed { began.elapsed() } else { patience };
-            return Err(RuntimeError::NotReady { after, last, log: last_lines(runtime, name).await });
+            let (port, listening) = (workload.container_port, listeners(runtime, name).await);
+            return Err(RuntimeError::NotReady { after, last, port, listening, log: last_lines(runtime, name).await });
         }
         sleep(pause).await;
         pause = pause.saturating_mul(3).checked_div(2).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);

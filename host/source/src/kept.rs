@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::entry::{Entry, Kind};
 
 /// Bytes of one file that a template may read.
-const FILE_MAX: u64 = 512 << 10;
+const FILE_MAX: u64 = 1 << 20;
 /// Bytes of all files that a template may read.
 const FILES_MAX: u64 = 4 << 20;
 

@@ -370,19 +370,19 @@ impl World {
     pub(super) fn wait_ready(&mut self, name: &str, patience: Duration) -> Result<Ready, RuntimeError> {
         let readiness = self.readiness.clone();
         let container = self.containers.get(name).ok_or_else(|| no_container(name))?;
-        let log = newest(container, 20);
+        let (log, port) = (newest(container, 20), container.workload.container_port);
         if let (State::Exited, Some(end)) = (container.state, container.last_end) {
             return Err(RuntimeError::Exited { code: end.code, oom: end.oom, log });
         }
         if container.state != State::Running {
             let last = "the container is created".to_owned();
-            return Err(RuntimeError::NotReady { after: patience, last, log });
+            return Err(RuntimeError::NotReady { after: patience, last, port, listening: None, log });
         }
         match readiness {
             Readiness::Ready => Ok(Ready { after: Duration::ZERO, attempts: 1 }),
             Readiness::Never => {
                 let last = "GET /health answered 503".to_owned();
-                Err(RuntimeError::NotReady { after: patience, last, log })
+                Err(RuntimeError::NotReady { after: patience, last, port, listening: None, log })
             }
             Readiness::Exits { code, oom } => {
                 self.crash(name, code, oom);
