@@ -33,7 +33,10 @@ pub(crate) fn plan(request: &Request, source: &Source) -> Result<BuildPlan, Plug
     let module = Module::read(source, &at("go.mod"))?.ok_or_else(missing)?;
     // Without the list of what is in it, a folder of this name is not Go's.
     let vendored = source.has(&at("vendor/modules.txt"));
-    if module.has_requirements() && !source.has(&at("go.sum")) && !vendored {
+    let workspace = source.has("go.work") || source.has(&at("go.work"));
+    // What a workspace or a replacement takes from a folder has no sum; where another one is missing, go says so.
+    let has_folders = workspace || module.replaces_by_folder;
+    if module.has_requirements() && !source.has(&at("go.sum")) && !vendored && !has_folders {
         return Err(PluginError::invalid_input(
             &at("go.sum"),
             format!(
@@ -48,13 +51,12 @@ pub(crate) fn plan(request: &Request, source: &Source) -> Result<BuildPlan, Plug
     let program = program::find(source, &folder, &module, &request.tenant_name, asked)?;
 
     let mut stage = build_stage(request, &image);
-    let workspace = source.has("go.work") || source.has(&at("go.work"));
     if vendored && workspace {
         // In a workspace, `vendor` must lie next to go.work and hold the modules of all.
         stage = stage.env("GOWORK", "off");
     }
     // A replaced module is a folder that must be there before anything is downloaded.
-    if module.has_requirements() && !vendored && !module.replaces_by_folder && !workspace {
+    if module.has_requirements() && !vendored && !has_folders {
         // Apart from the code, so that a change of code does not download again.
         let destination = if folder.is_empty() { "/src/".to_owned() } else { format!("/src/{folder}/") };
         stage = enter(stage.copy_source([at("go.mod"), at("go.sum")], &destination), &folder)

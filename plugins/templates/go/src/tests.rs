@@ -157,8 +157,14 @@ fn a_workspace_is_built_with_all_its_modules() {
     let mut files = vec![("go.mod", module), ("go.sum", ""), ("go.work", ""), ("main.go", "")];
     assert_eq!(commands(&plan(&Request::application("demo", files.clone())).stages[0]), [format!("{BUILD} .")]);
     files.push(("vendor/modules.txt", ""));
-    let vendored = plan(&Request::application("demo", files));
+    let vendored = plan(&Request::application("demo", files.clone()));
     assert!(vendored.stages[0].steps.contains(&Step::Env(Attribute::new("GOWORK", "off"))));
+    // What comes from its folders, or from those of a replacement, has no sum.
+    files.retain(|(path, _)| !["go.sum", "vendor/modules.txt"].contains(path));
+    assert_eq!(commands(&plan(&Request::application("demo", files)).stages[0]), [format!("{BUILD} .")]);
+    let replaced = format!("{module}replace a.b/c => ./c\n");
+    let files = [("go.mod", replaced.as_str()), ("main.go", ""), ("c/go.mod", "module a.b/c\n")];
+    assert_eq!(commands(&plan(&Request::application("demo", files)).stages[0]), [format!("{BUILD} .")]);
 }
 
 #[test]

@@ -116,9 +116,13 @@ impl Install<'_> {
         let variables: &[(&str, &str)] = match self.manager.kind {
             Kind::Npm => &[],
             // Older and newer releases read the one or the other.
-            Kind::Pnpm => {
-                &[("npm_config_store_dir", "/root/.pnpm-store"), ("pnpm_config_store_dir", "/root/.pnpm-store")]
-            }
+            Kind::Pnpm => &[
+                ("npm_config_store_dir", "/root/.pnpm-store"),
+                ("pnpm_config_store_dir", "/root/.pnpm-store"),
+                // What it says of newer releases would stand in front of why an installation failed.
+                ("npm_config_update_notifier", "false"),
+                ("pnpm_config_update_notifier", "false"),
+            ],
             Kind::YarnClassic => &[("YARN_CACHE_FOLDER", "/root/.yarn-cache")],
             // Node runs the application without Yarn, so that it must find its dependencies in node_modules.
             Kind::YarnBerry => &[

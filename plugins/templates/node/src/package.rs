@@ -59,7 +59,8 @@ impl Package {
         };
         serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text)).map(Some).map_err(|error| {
             let place = match error.path().to_string() {
-                root if root == "." => path.to_owned(),
+                // Of a file that is no JSON the second one is told.
+                root if matches!(root.as_str(), "." | "?") => path.to_owned(),
                 field => format!("{path}:{field}"),
             };
             PluginError::invalid_input(&place, format!("{path} cannot be read: {}; correct it", error.inner()))

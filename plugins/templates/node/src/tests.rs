@@ -162,6 +162,7 @@ fn a_procfile_wins() {
 fn sources_that_cannot_be_built_are_refused_with_the_reason() {
     assert_eq!(refused_at(&Request::application("demo", [("main.py", "")])), "package.json");
     assert_eq!(refused_at(&Request::application("demo", [("package.json", "{}")])), "package.json:scripts.start");
+    assert_eq!(refused_at(&Request::application("demo", [("package.json", "{\"name\":\"x\",}")])), "package.json");
     assert_eq!(
         refused_at(&Request::application("demo", [("package.json", r#"{"scripts":{"start":1}}"#)])),
         "package.json:scripts.start"

@@ -1,0 +1,3 @@
+export default function handler(_, response) {
+  response.json({ time: new Date().toISOString() });
+}

@@ -1,0 +1,1 @@
+module.exports = (slug) => `node-plain has the slug ${slug}\n`;

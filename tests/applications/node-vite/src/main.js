@@ -1,0 +1,3 @@
+import "./style.css";
+
+document.querySelector("#app").textContent = `node-vite says: ${import.meta.env.VITE_GREETING}`;
