@@ -18,6 +18,11 @@ UPDATE revisions SET spec = (SELECT t.spec FROM tenants t WHERE t.id = revisions
 UPDATE revisions SET state = 'pending'
     WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = revisions.tenant AND t.current_revision IS NOT NULL);
 
+-- A spawn that is under way brings up the only revision there is.
+UPDATE revisions SET operation = (SELECT o.id FROM operations o JOIN tenants t ON o.subject = 'tenant/' || t.env_id
+        WHERE t.id = revisions.tenant AND o.kind = 'spawn' ORDER BY o.created_at DESC, o.id DESC LIMIT 1)
+    WHERE state = 'pending';
+
 CREATE INDEX revisions_by_operation ON revisions (operation) WHERE operation IS NOT NULL;
 CREATE INDEX revisions_by_source ON revisions (source) WHERE source IS NOT NULL;
 

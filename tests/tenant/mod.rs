@@ -1,5 +1,6 @@
 //! Tenants on real containers.
 
+mod docker_applications;
 mod docker_compose;
 mod docker_database;
 mod docker_deploy;

@@ -222,6 +222,10 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
     let sources = Sources::open(folder.clone(), config.sources.limits())
         .with_context(|| format!("cannot use the folder of sources {}", folder.display()))?;
     let sources = Arc::new(sources);
+    if store.engine_name() == "postgres" && config.sources.folder.is_none() {
+        let folder = folder.display();
+        tracing::warn!(%folder, "sources are kept in the server's own folder; several servers need one they share: `folder` in [sources]");
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let operations = Arc::new(Operations::new(
         Arc::clone(&store),
@@ -258,6 +262,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             pull_limit: DockerConfig::default().pull_limit,
             build_limit: Duration::from_secs(config.build.timeout_seconds),
             images_keep: config.tenants.images_keep,
+            sources_max: config.sources.keep_max_mb << 20,
             sources_keep: config.sources.keep(),
             reconcile: config.reconcile(),
         },

@@ -392,6 +392,7 @@ impl Config {
             ("unpacked-max-mb of [sources]", self.sources.unpacked_max_mb, 1, 1 << 20),
             ("files-max of [sources]", self.sources.files_max as u64, 1, 1_000_000),
             ("at-once of [sources]", self.sources.at_once as u64, 1, 1000),
+            ("keep-max-mb of [sources]", self.sources.keep_max_mb, 1, 1 << 30),
             ("keep-hours of [sources]", self.sources.keep_hours, 1, 24 * 366),
             ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
             (

@@ -70,7 +70,7 @@ impl PluginFailure {
             Self::UnknownLanguage { .. } => vec![Violation::deny("language", "unknown-language", self.to_string())],
             Self::Call { error: CallError::Plugin(error), .. } => match error {
                 PluginError::InvalidInput(fields) => fields.iter().map(field).collect(),
-                PluginError::Unsupported(message) => vec![Violation::deny("", "unsupported", message)],
+                PluginError::Unsupported(message) => vec![Violation::deny("language", "unsupported", message)],
                 PluginError::InvalidConfig(_) | PluginError::Internal(_) => Vec::new(),
             },
             Self::NoTemplates { .. } | Self::PolicyRejected { .. } | Self::Suspended { .. } | Self::Call { .. } => {

@@ -43,12 +43,24 @@ pub(crate) static RECIPE: Recipe = Recipe {
 /// What the audit calls a deployment that restores an earlier revision.
 const ROLLBACK: &str = "tenant.rollback";
 
-/// What a deployment is asked. The store adds the revision's number.
+/// What a deployment is asked. The store adds both when it is accepted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct DeployInput {
     /// Which revision it brings up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<RevisionNumber>,
+    /// Whether the revision before serves, and is to serve on where this one does not come up.
+    #[serde(default)]
+    pub(crate) serves: bool,
+}
+
+/// What a deployment changes: a tenant's spec as of its newest revision that runs or may come to run.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// That spec.
+    pub spec: TenantSpec,
+    /// The newest revision, whatever became of it.
+    pub base: RevisionNumber,
 }
 
 /// Why a deployment was not accepted. Nothing was changed.
@@ -94,31 +106,33 @@ pub struct Deployed {
 }
 
 impl Provisioner {
-    /// What a tenant should be as of its newest revision that runs or may come to run: what a deployment changes.
+    /// What a deployment of a tenant changes; none where there is no tenant within reach.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn wanted(&self, scope: &Scope, env_id: EnvId) -> Result<Option<TenantSpec>, StoreError> {
+    pub async fn wanted(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Wanted>, StoreError> {
         let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
         let newest = self.store.revisions(scope, tenant.id, None, 1).await?.pop();
+        let base = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
         let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
-        Ok(Some(pending.map_or(tenant.spec, |revision| revision.spec)))
+        Ok(Some(Wanted { spec: pending.map_or(tenant.spec, |revision| revision.spec), base }))
     }
 
-    /// Plans a tenant's next revision and accepts it. The work itself begins elsewhere: at once, or when what is under way
-    /// on the tenant has ended.
+    /// Plans a tenant's next revision, which `wanted` says with everything that is to be different, and accepts it. The work
+    /// itself begins elsewhere: at once, or when what is under way on the tenant has ended.
     ///
     /// # Errors
-    /// [`DeployError`]; nothing was changed.
+    /// [`DeployError`]; nothing was changed. [`Conflict::NewerRevision`] where another one came since the spec was read.
     pub async fn deploy(
         &self,
         scope: &Scope,
         caller: &Caller,
         env_id: EnvId,
-        spec: TenantSpec,
+        wanted: Wanted,
         reason: String,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
+        let Wanted { spec, base } = wanted;
         let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
         if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
             return Ok(deployed);
@@ -132,7 +146,7 @@ impl Provisioner {
             reason,
             restores: None,
         };
-        self.accept(scope, caller, &tenant, planned.spec, revision, idempotency).await
+        self.accept(scope, caller, &tenant, Wanted { spec: planned.spec, base }, revision, idempotency).await
     }
 
     /// Accepts a deployment that restores an earlier revision: its image, limits and variables, as they were. No template is
@@ -153,6 +167,7 @@ impl Provisioner {
         if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
             return Ok(deployed);
         }
+        let base = self.wanted(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?.base;
         let found = self.store.revision(scope, tenant.id, number).await?.ok_or(DeployError::NoRevision(number))?;
         let Revision { spec, plan, plugins, limits, state, built, .. } = found;
         let unusable = |why| DeployError::Unusable { number, why };
@@ -181,7 +196,7 @@ impl Provisioner {
             reason,
             restores: Some((number, built)),
         };
-        self.accept(scope, caller, &tenant, spec, revision, idempotency).await
+        self.accept(scope, caller, &tenant, Wanted { spec, base }, revision, idempotency).await
     }
 
     async fn accept(
@@ -189,7 +204,7 @@ impl Provisioner {
         scope: &Scope,
         caller: &Caller,
         tenant: &Tenant,
-        spec: TenantSpec,
+        wanted: Wanted,
         revision: NewRevision,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
@@ -200,7 +215,8 @@ impl Provisioner {
         let action = if revision.restores.is_some() { ROLLBACK } else { KIND.asked_action };
         let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());
         let new = NewDeployment {
-            spec,
+            spec: wanted.spec,
+            base: wanted.base,
             revision,
             operation: NewOperation { idempotency, ..operation },
             action,

@@ -83,6 +83,38 @@ struct Told {
     log: Vec<String>,
 }
 
+/// Why an app ended while it started, from its exit code and last lines, and what to do.
+fn exited(code: Option<i64>, log: &[String]) -> (&'static str, &'static str) {
+    let all = log.join("\n").to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| all.contains(word));
+    if code == Some(0) {
+        (
+            "the app ended by itself; a server has to stay in the foreground",
+            "start it without a daemon mode, so that its command runs for as long as the app does",
+        )
+    } else if matches!(code, Some(126 | 127)) {
+        (
+            "the command of the app cannot be run: the file is missing or not executable",
+            "correct the command in the Procfile, in convergence.toml or in the start script",
+        )
+    } else if any(&["erofs", "read-only file system"]) {
+        (
+            "the app writes to the root filesystem, which is read-only",
+            "let it write below /tmp, which is empty at every start, or to a database",
+        )
+    } else if any(&["keyerror:", "environment variable", "env var", "must be set", "is not set", "is missing"]) {
+        (
+            "the app seems to miss a variable; its last lines say which",
+            "set it with `env` in the request, on the command line `-e NAME=VALUE`",
+        )
+    } else {
+        (
+            "the app stopped with an error while it started; its last lines say which",
+            "fix what its last lines report; the root filesystem is read-only and it runs as uid 10001",
+        )
+    }
+}
+
 /// Why an app that runs is not ready, from what it listens on, and what to do.
 fn unready(port: u16, listening: Option<&[SocketAddr]>) -> (String, &'static str) {
     let Some(listening) = listening else {
@@ -139,21 +171,13 @@ fn runtime(error: &RuntimeError) -> Told {
         RuntimeError::Exited { oom: true, log, .. } => Told {
             code: Code::AppExited,
             cause: "the app needs more memory than its limit".to_owned(),
-            next: "give it more: `limits.memoryMb`",
+            next: "give it more: `limits.memoryMb`, on the command line `--memory-mb`",
             log: log.clone(),
         },
-        RuntimeError::Exited { code, log, .. } => Told {
-            code: Code::AppExited,
-            cause: match code {
-                Some(0) => "the app ended by itself; a server has to stay in the foreground".to_owned(),
-                Some(126 | 127) => {
-                    "the command of the app cannot be run: the file is missing or not executable".to_owned()
-                }
-                _ => "the app stopped with an error while it started; its last lines say which".to_owned(),
-            },
-            next: "fix what its last lines report; the root filesystem is read-only and it runs as uid 10001",
-            log: log.clone(),
-        },
+        RuntimeError::Exited { code, log, .. } => {
+            let (cause, next) = exited(*code, log);
+            Told { code: Code::AppExited, cause: cause.to_owned(), next, log: log.clone() }
+        }
         RuntimeError::NotReady { log, port, listening, .. } => {
             let (cause, next) = unready(*port, listening.as_deref());
             Told { code: Code::AppNotReady, cause, next, log: log.clone() }
@@ -247,10 +271,9 @@ fn last(log: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use convergence_model::SourceDigest;
     use convergence_model::code::Area;
     use convergence_runtime::Capability;
-
-    use convergence_model::SourceDigest;
 
     use super::*;
 
@@ -281,6 +304,17 @@ mod tests {
         let exited = |oom| StepError::Runtime(RuntimeError::Exited { code: Some(137), oom, log: vec![] });
         assert!(explain("probe", &exited(true)).next.contains("memoryMb"));
         assert!(!explain("probe", &exited(false)).next.contains("memoryMb"));
+    }
+
+    #[test]
+    fn why_an_app_ended_is_seen_from_its_code_and_its_last_lines() {
+        let told = |code: i64, line: &str| exited(Some(code), &[line.to_owned()]);
+        assert!(told(0, "").0.contains("foreground"));
+        assert!(told(127, "").0.contains("cannot be run"));
+        assert!(told(1, "EROFS: read-only file system, open '/app/data.json'").1.contains("/tmp"));
+        assert!(told(1, "KeyError: 'DATABASE_URL'").1.contains("-e NAME=VALUE"));
+        assert!(told(1, "DATABASE_URL is missing").1.contains("-e NAME=VALUE"));
+        assert!(told(1, "Segmentation fault").0.contains("last lines"));
     }
 
     #[test]

@@ -31,16 +31,16 @@ mod work;
 use std::sync::Arc;
 
 use convergence_access::KeyRing;
-use convergence_model::Limits;
 use convergence_model::ids::{Clock, Ids};
+use convergence_model::{Limits, OrgId};
 use convergence_plugin::Catalogue;
 use convergence_runtime::{Builder, Runtime};
-use convergence_source::Sources;
-use convergence_store::Store;
+use convergence_source::{Received, Sources};
+use convergence_store::{Store, StoreError};
 use convergence_work::Operations;
 
 pub use capacity::Machine;
-pub use deploy::{DeployError, Deployed};
+pub use deploy::{DeployError, Deployed, Wanted};
 pub use diff::{Change, changes};
 pub use live::{ContainerReport, UsageReport};
 pub use planning::{PlanError, Planned, Preview};
@@ -118,9 +118,13 @@ impl Provisioner {
         }
     }
 
-    /// The time, for what is stored.
-    pub fn now(&self) -> jiff::Timestamp {
-        self.clock.now()
+    /// An organization has what was received from now on.
+    ///
+    /// # Errors
+    /// It keeps as much as it may; the store does not answer.
+    pub async fn keep_source(&self, org: OrgId, received: &Received) -> Result<(), StoreError> {
+        let (digest, limit) = (&received.digest, self.settings.sources_max);
+        self.store.add_source(org, digest, received.bytes, received.files, limit, self.clock.now()).await
     }
 
     /// What a tenant gets that asks for nothing.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub pull_limit: Duration,
     /// How many images of a tenant are kept, so that revisions can be restored; the one that runs always is.
     pub images_keep: u32,
+    /// Bytes of sources that an organization may keep.
+    pub sources_max: u64,
     /// How long a source is kept that nothing is built from.
     pub sources_keep: Duration,
     /// How what is there is kept as it is wanted.

@@ -9,7 +9,8 @@ use ruzstd::decoding::StreamingDecoder;
 use tar::EntryType;
 use zip::ZipArchive;
 
-use crate::SourceError;
+use crate::meter::{Meter, Metered};
+use crate::{SourceError, SourceLimits};
 
 /// Bytes of a link's target in a zip.
 const TARGET_MAX: u64 = 4096;
@@ -32,6 +33,8 @@ pub(crate) enum What<'a> {
     Link { to: &'a [u8] },
     /// Something no source has.
     Other(&'static str),
+    /// Something that is no entry of its own.
+    Nothing,
 }
 
 /// What is done with each entry.
@@ -73,18 +76,21 @@ impl Format {
 ///
 /// # Errors
 /// The archive cannot be read; what `visit` answers.
-pub(crate) fn each(mut archive: File, visit: Visit<'_>) -> Result<(), SourceError> {
+pub(crate) fn each(mut archive: File, limits: &SourceLimits, visit: Visit<'_>) -> Result<(), SourceError> {
     let mut first = Vec::with_capacity(512);
     archive.by_ref().take(512).read_to_end(&mut first)?;
     archive.seek(SeekFrom::Start(0))?;
     let format = Format::of(&first)?;
+    if format == Format::Zip {
+        refuse_large_directory(&mut archive, limits)?;
+    }
     let archive = BufReader::with_capacity(128 << 10, archive);
     match format {
-        Format::Tar => tar("tar", archive, visit),
-        Format::TarGzip => tar("tar.gz", MultiGzDecoder::new(archive), visit),
+        Format::Tar => tar("tar", archive, limits, visit),
+        Format::TarGzip => tar("tar.gz", MultiGzDecoder::new(archive), limits, visit),
         Format::TarZstd => {
             let decoder = StreamingDecoder::new(archive).map_err(|error| unreadable("tar.zst", error))?;
-            tar("tar.zst", decoder, visit)
+            tar("tar.zst", decoder, limits, visit)
         }
         Format::Zip => zip(archive, visit),
     }
@@ -94,22 +100,35 @@ fn unreadable(format: &str, error: impl std::error::Error + Send + Sync + 'stati
     SourceError::unreadable(format, &io::Error::other(error))
 }
 
-fn tar(format: &str, archive: impl Read, visit: Visit<'_>) -> Result<(), SourceError> {
+/// Bytes of everything about an entry that is not its contents: headers, a long name, the target of a link.
+const HEADERS_MAX: u64 = 64 << 10;
+/// Bytes that programs write behind the end of a tar, to fill up a block of theirs.
+const PADDING_MAX: u64 = 1 << 20;
+
+fn tar(format: &str, archive: impl Read, limits: &SourceLimits, visit: Visit<'_>) -> Result<(), SourceError> {
     let bad = |error: io::Error| SourceError::unreadable(format, &error);
-    let mut archive = tar::Archive::new(archive);
-    for entry in archive.entries().map_err(bad)? {
+    let headers = (limits.entries as u64).saturating_mul(4096);
+    let meter = Meter::new(limits.unpacked_bytes.saturating_add(headers).saturating_add(PADDING_MAX));
+    let mut archive = tar::Archive::new(Metered::new(archive, &meter));
+    let mut entries = archive.entries().map_err(bad)?;
+    let mut unread = 0_u64;
+    loop {
+        meter.allow(unread.saturating_add(HEADERS_MAX));
+        let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(bad)?;
         let header = entry.header();
         let (kind, size) = (header.entry_type(), entry.size());
         let executable = header.mode().map_err(bad)? & 0o111 != 0;
         let path = entry.path_bytes().into_owned();
         let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let before = meter.read();
+        meter.allow(size);
         let what = match kind {
             EntryType::Regular | EntryType::Continuous => What::File { size, executable, contents: &mut entry },
             EntryType::Directory => What::Folder,
             EntryType::Symlink => What::Link { to: &target },
             // Says something of the entries that follow.
-            EntryType::XGlobalHeader => continue,
+            EntryType::XGlobalHeader => What::Nothing,
             EntryType::Link => What::Other("a hard link"),
             EntryType::GNUSparse => What::Other("a sparse file"),
             EntryType::Char | EntryType::Block => What::Other("a device"),
@@ -117,6 +136,42 @@ fn tar(format: &str, archive: impl Read, visit: Visit<'_>) -> Result<(), SourceE
             _ => What::Other("an entry of unknown kind"),
         };
         visit(Raw { path: &path, what })?;
+        unread = size.saturating_sub(meter.read() - before);
+    }
+    // A tar ends with a block of zeros. One that just stops was cut off, perhaps between two files.
+    if meter.has_ended() {
+        let error = io::Error::other("its end is missing, so that files may be as well");
+        return Err(bad(error));
+    }
+    // To its real end, so that a checksum behind it is looked at.
+    meter.allow(PADDING_MAX);
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop).map_err(bad)
+}
+
+/// The end record of a zip is the last thing in it, but for a comment (APPNOTE 4.3.16).
+const END_RECORD: usize = 22;
+/// Bytes of a zip's directory for each entry. A name has at most 1024.
+const DIRECTORY_ENTRY: u64 = 2048;
+
+/// A zip's directory is read into memory before anything can be looked at, so it is looked at here how long it says it is.
+fn refuse_large_directory(archive: &mut File, limits: &SourceLimits) -> Result<(), SourceError> {
+    let length = archive.seek(SeekFrom::End(0))?;
+    let tail = length.min(END_RECORD as u64 + u64::from(u16::MAX));
+    archive.seek(SeekFrom::Start(length - tail))?;
+    let mut bytes = Vec::new();
+    archive.by_ref().take(tail).read_to_end(&mut bytes)?;
+    archive.seek(SeekFrom::Start(0))?;
+    // What has no end record, the reader refuses.
+    for window in bytes.windows(END_RECORD).filter(|window| window.starts_with(b"PK\x05\x06")) {
+        let [.., low, high, a, b, c, d, _, _, _, _, _, _] = window else { continue };
+        let entries = usize::from(u16::from_le_bytes([*low, *high]));
+        let directory = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+        if entries > limits.entries || directory > (limits.entries as u64).saturating_mul(DIRECTORY_ENTRY) {
+            return Err(SourceError::TooLarge(format!(
+                "the zip has more than {} files and folders; leave out what is installed or generated, such as node_modules",
+                limits.entries
+            )));
+        }
     }
     Ok(())
 }
@@ -124,6 +179,9 @@ fn tar(format: &str, archive: impl Read, visit: Visit<'_>) -> Result<(), SourceE
 fn zip(archive: BufReader<File>, visit: Visit<'_>) -> Result<(), SourceError> {
     let mut raw = archive.get_ref().try_clone()?;
     let mut archive = ZipArchive::new(archive).map_err(|error| unreadable("zip", error))?;
+    if archive.has_duplicate_names() {
+        return Err(SourceError::Refused("the zip has a file twice; pack it again".to_owned()));
+    }
     for index in 0..archive.len() {
         let encrypted = archive.by_index_raw(index).is_ok_and(|entry| entry.encrypted());
         if encrypted {
@@ -131,7 +189,9 @@ fn zip(archive: BufReader<File>, visit: Visit<'_>) -> Result<(), SourceError> {
         }
         let mut entry = archive.by_index(index).map_err(|error| unreadable("zip", error))?;
         let path = entry.name_raw().to_vec();
-        agree(&mut raw, entry.header_start(), &path)?;
+        if !has_unicode_name(&entry.extra_data().unwrap_or_default()) {
+            agree(&mut raw, entry.header_start(), &path)?;
+        }
         // The upper half of the attributes, where the archive was made on Unix.
         let mode = entry.unix_mode().unwrap_or(0o644);
         let size = entry.size();
@@ -152,6 +212,17 @@ fn zip(archive: BufReader<File>, visit: Visit<'_>) -> Result<(), SourceError> {
         visit(Raw { path: &path, what })?;
     }
     Ok(())
+}
+
+/// Whether a file has its name in Unicode beside the one in its headers, as Info-ZIP writes it (APPNOTE 4.6.9).
+fn has_unicode_name(mut extra: &[u8]) -> bool {
+    while let [a, b, c, d, rest @ ..] = extra {
+        if u16::from_le_bytes([*a, *b]) == 0x7075 {
+            return true;
+        }
+        extra = rest.get(usize::from(u16::from_le_bytes([*c, *d]))..).unwrap_or_default();
+    }
+    false
 }
 
 /// Bytes of the fixed part of what stands before each file of a zip (APPNOTE 4.3.7).

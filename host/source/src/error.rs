@@ -24,7 +24,7 @@ pub enum SourceError {
         got: String,
     },
     /// The body ended before all of it arrived.
-    #[error("the archive broke off after {bytes} bytes: {cause}; send it again")]
+    #[error("the archive was cut off after {bytes} bytes: {cause}; send it again")]
     Cut {
         /// Bytes that arrived.
         bytes: u64,
@@ -34,6 +34,9 @@ pub enum SourceError {
     /// The sender is too slow.
     #[error("the archive did not arrive in time: {0}")]
     TooSlow(String),
+    /// There is no room for it.
+    #[error("{0}")]
+    Full(String),
     /// As many uploads as are allowed are under way.
     #[error("{at_once} uploads are under way, as many as are received at the same time; send it again in {} s", .retry.as_secs())]
     Busy {

@@ -61,6 +61,10 @@ impl KeptSource {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
+        // Where somebody removed it by hand, or while it was kept again, it is not there, and can be uploaded again.
+        if !tar.is_file() {
+            return Ok(None);
+        }
         let index: Index = serde_json::from_slice(&text)?;
         let entries = index.entries.into_iter().map(|entry| (entry.path, entry.kind)).collect();
         Ok(Some(Self { digest: index.digest, bytes: index.bytes, entries, tar }))

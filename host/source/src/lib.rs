@@ -10,6 +10,7 @@ mod archive;
 mod entry;
 mod error;
 mod kept;
+mod meter;
 mod receive;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use convergence_model::SourceDigest;
@@ -66,7 +68,7 @@ impl Default for SourceLimits {
 pub struct Sources {
     folder: PathBuf,
     limits: SourceLimits,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// How long what an upload left behind is kept. No upload takes that long.
@@ -88,7 +90,7 @@ impl Sources {
                 std::fs::remove_file(entry.path()).ok();
             }
         }
-        Ok(Self { folder, limits, turns: Semaphore::new(limits.at_once) })
+        Ok(Self { folder, limits, turns: Arc::new(Semaphore::new(limits.at_once)) })
     }
 
     /// A source that is kept; none where it is not.
@@ -98,6 +100,29 @@ impl Sources {
     pub async fn get(&self, digest: &SourceDigest) -> io::Result<Option<KeptSource>> {
         let (index, tar) = (self.index(digest), self.tar(digest));
         tokio::task::spawn_blocking(move || KeptSource::open(&index, tar)).await.map_err(io::Error::other)?
+    }
+
+    /// Every source whose file is older than this.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub async fn kept_since(&self, age: Duration) -> io::Result<Vec<SourceDigest>> {
+        let folder = self.folder.clone();
+        let look = move || {
+            let mut found = Vec::new();
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let hex = name.to_str().and_then(|name| name.strip_suffix(TAR).or_else(|| name.strip_suffix(INDEX)));
+                let Some(digest) = hex.and_then(SourceDigest::from_hex) else { continue };
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age)) {
+                    found.push(digest);
+                }
+            }
+            Ok(found)
+        };
+        tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?
     }
 
     /// Removes a source. One that is not there is removed.

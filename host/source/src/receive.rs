@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,9 @@ use crate::{SourceError, SourceLimits, Sources, archive as archives};
 
 /// What a sender that is one too many is told to wait.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// Bytes that uploads leave free on the disk.
+const RESERVE: u64 = 1 << 30;
 
 /// A source that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +51,16 @@ impl Sources {
         checksum: Option<[u8; 32]>,
     ) -> Result<Received, SourceError> {
         let busy = SourceError::Busy { at_once: self.limits.at_once, retry: RETRY };
-        let Ok(_turn) = self.turns.try_acquire() else { return Err(busy) };
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return Err(busy) };
+        self.refuse_without_room()?;
         let upload = self.spool(body, checksum).await?;
         let (folder, limits) = (self.incoming(), self.limits);
-        let made = tokio::task::spawn_blocking(move || rewrite(&upload.reopen()?, &folder, limits)).await;
+        let work = move || {
+            // Held until the work is done, also where nobody waits for it any more.
+            let _turn = turn;
+            rewrite(&upload.reopen()?, &folder, limits)
+        };
+        let made = tokio::task::spawn_blocking(work).await;
         let Made { written, tar, notes } = made.map_err(io::Error::other)??;
         let Written { digest, bytes, files, .. } = &written;
         let received = Received { digest: digest.clone(), bytes: *bytes, files: *files, known: false, notes };
@@ -73,6 +83,20 @@ impl Sources {
         };
         tokio::task::spawn_blocking(keep).await.map_err(io::Error::other)??;
         Ok(received)
+    }
+
+    /// Refuses an upload where the disk is nearly full: other things of the server's may be on it.
+    fn refuse_without_room(&self) -> Result<(), SourceError> {
+        let disk = rustix::fs::statvfs(&self.folder).map_err(io::Error::from)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < RESERVE {
+            return Err(SourceError::Full(format!(
+                "the server's disk has {} MiB left, and {} MiB are kept free; tell its operator",
+                free >> 20,
+                RESERVE >> 20
+            )));
+        }
+        Ok(())
     }
 
     /// What receiving this archive would answer. Keeps nothing; blocks on the disk.
@@ -148,7 +172,7 @@ struct Made {
 fn rewrite(archive: &File, folder: &std::path::Path, limits: SourceLimits) -> Result<Made, SourceError> {
     let mut tar = NamedTempFile::new_in(folder)?;
     let mut writer = Writer::new(tar.reopen()?, limits)?;
-    archives::each(archive.try_clone()?, &mut |raw| writer.add(raw))?;
+    archives::each(archive.try_clone()?, &limits, &mut |raw| writer.add(raw))?;
     let inner = NamedTempFile::new_in(folder)?;
     let (written, top) = writer.finish(|| inner.reopen())?;
     let mut notes = Vec::new();

@@ -182,12 +182,46 @@ async fn what_is_too_much_is_refused_before_it_is_written() {
 }
 
 #[tokio::test]
+async fn what_unpacks_to_more_than_it_says_fills_neither_memory_nor_time() {
+    let of_kind = |kind: EntryType, path: &str, size: usize| {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_path(path).unwrap();
+        header.set_mode(0o644);
+        header.set_size(size as u64);
+        header.set_cksum();
+        [header.as_bytes().as_slice(), &vec![b'x'; size.next_multiple_of(512)]].concat()
+    };
+    let end = vec![0; 1024];
+    // A name of a mebibyte, and what says of the next entry how it is called.
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let bomb = [of_kind(kind, "long", 1 << 20), files(&[("a", "x")])].concat();
+        assert!(refusal(gzip(&bomb)).await.contains("its names are"), "{kind:?}");
+    }
+    // What is left out is read all the same.
+    let history: Vec<u8> = (0..4).flat_map(|n| of_kind(EntryType::Regular, &format!(".git/{n}"), 1 << 20)).collect();
+    let told = refusal(gzip(&[history, end.clone()].concat())).await;
+    assert!(told.contains("more than is allowed"), "{told}");
+    let again: Vec<u8> = (0..1001).flat_map(|_| of_kind(EntryType::Directory, "a/", 0)).collect();
+    assert!(refusal(gzip(&[again, end].concat())).await.contains("more than 100 files"));
+    let many: Vec<String> = (0..101).map(|n| format!("f{n}")).collect();
+    let many: Vec<_> = many.iter().map(|path| (path.as_str(), "x")).collect();
+    assert!(refusal(zip_of(&many)).await.contains("the zip has more than 100 files"));
+}
+
+#[tokio::test]
 async fn an_archive_that_is_cut_off_or_damaged_is_told() {
     let app = files(&[("a", &"text ".repeat(1000)), ("b", "x")]);
     for whole in [app.clone(), gzip(&app), zip_of(&[("a", &"text ".repeat(1000))])] {
         let told = refusal(whole[..whole.len() / 2].to_vec()).await;
         assert!(told.contains("cannot be read") || told.contains("cut off"), "{told}");
     }
+    // Between two files, and with a checksum that is wrong.
+    assert!(refusal(files(&[("a", "x"), ("b", "y")])[..1024].to_vec()).await.contains("its end is missing"));
+    let mut packed = gzip(&app);
+    let at = packed.len() - 6;
+    packed[at] ^= 1;
+    assert!(refusal(packed).await.contains("cannot be read"));
     // A zip that calls a file one thing in front of it and another in its directory.
     let mut zip = zip_of(&[("safe.js", "x")]);
     let at = zip.windows(7).position(|window| window == b"safe.js").unwrap();

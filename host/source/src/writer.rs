@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::time::Instant;
 
 use convergence_model::SourceDigest;
 use convergence_model::build::SOURCE_FOLDER;
@@ -25,6 +26,9 @@ pub(crate) struct Writer {
     limits: SourceLimits,
     bytes: u64,
     left_out: bool,
+    /// Entries, also those that are left out.
+    seen: usize,
+    began: Instant,
 }
 
 /// What was written.
@@ -44,7 +48,7 @@ impl Writer {
         let mut tar = Builder::new(Counting { inner: BufWriter::with_capacity(256 << 10, file), written: 0 });
         append(&mut tar, EntryType::Directory, &format!("{SOURCE_FOLDER}/"), 0o755, 0, &mut io::empty())?;
         let (names, entries) = Default::default();
-        Ok(Self { tar, names, entries, files: 0, limits, bytes: 0, left_out: false })
+        Ok(Self { tar, names, entries, files: 0, limits, bytes: 0, left_out: false, seen: 0, began: Instant::now() })
     }
 
     /// Takes one entry of an archive.
@@ -52,6 +56,18 @@ impl Writer {
     /// # Errors
     /// It is not allowed; the disk is full.
     pub(crate) fn add(&mut self, raw: Raw<'_>) -> Result<(), SourceError> {
+        // Also what is left out takes time.
+        self.seen += 1;
+        if self.seen > self.limits.entries.saturating_mul(10) {
+            return Err(self.too_many());
+        }
+        if self.began.elapsed() > self.limits.patience {
+            let limit = self.limits.patience.as_secs();
+            return Err(SourceError::TooSlow(format!("it took more than {limit} s to look at; send less")));
+        }
+        if matches!(raw.what, What::Nothing) {
+            return Ok(());
+        }
         let Some(path) = entry::path(raw.path)? else {
             self.left_out |= raw.path.windows(4).any(|part| part == b".git");
             return Ok(());
@@ -68,7 +84,7 @@ impl Writer {
         }
         match raw.what {
             What::Folder if is_new => self.folder(path),
-            What::Folder | What::Other(_) => Ok(()),
+            What::Folder | What::Other(_) | What::Nothing => Ok(()),
             What::Link { to } => {
                 let to = entry::link(&path, to)?;
                 self.count(1)?;
@@ -119,12 +135,16 @@ impl Writer {
 
     fn count(&self, more: usize) -> Result<(), SourceError> {
         if self.entries.len() + more > self.limits.entries {
-            return Err(SourceError::TooLarge(format!(
-                "the archive has more than {} files and folders; leave out what is installed or generated, such as node_modules",
-                self.limits.entries
-            )));
+            return Err(self.too_many());
         }
         Ok(())
+    }
+
+    fn too_many(&self) -> SourceError {
+        SourceError::TooLarge(format!(
+            "the archive has more than {} files and folders; leave out what is installed or generated, such as node_modules",
+            self.limits.entries
+        ))
     }
 
     /// Ends the tar, and says what is in it. Where everything is in one folder, that folder is left out, so that the

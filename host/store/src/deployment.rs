@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use convergence_model::operation::{Failure, Operation, Subject};
+use convergence_model::operation::{Failure, Operation, OperationState, Subject};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Code, EnvId, Limits, OperationId, RevisionNumber, Scope, TenantSpec};
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
 use crate::let_go;
 use crate::operation::{self, NewOperation};
+use crate::outcome::{Effect, Ending};
 use crate::revision::{self, Author, NewRevision};
 use crate::{Conflict, Lease, Result, Store, StoreError, audit, idempotency, lease, request, source, tenant};
 
@@ -29,6 +30,8 @@ pub struct NewDeployment {
     pub operation: NewOperation,
     /// As the audit names the request.
     pub action: &'static str,
+    /// The newest revision that it was planned from.
+    pub base: RevisionNumber,
     /// Operations that may be unfinished, the new one included.
     pub backlog_max: u32,
 }
@@ -53,14 +56,15 @@ pub struct Retired {
 
 impl Store {
     /// Accepts a deployment: revision, operation and audit row, or none of them. `None` when there is no such tenant within
-    /// reach, or it is being destroyed.
+    /// reach.
     ///
     /// Deployments that nobody has begun are replaced. While another operation on the tenant is under way, it waits.
     ///
     /// # Errors
     /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`];
-    /// [`Conflict::NoSource`]; [`Conflict::SubjectBusy`] while the tenant is being destroyed; when the database does not answer
-    /// or a row cannot be read.
+    /// [`Conflict::NoSource`]; [`Conflict::NewerRevision`] where there is a newer one than it was planned from;
+    /// [`Conflict::SubjectBusy`] while the tenant is being destroyed; when the database does not answer or a row cannot be
+    /// read.
     pub async fn begin_deployment(
         &self,
         scope: &Scope,
@@ -82,28 +86,32 @@ impl Store {
                 let Some((status,)) = row else { return Ok(None) };
                 let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
                 if status == TenantStatus::Destroying {
+                    request::refuse_busy(&mut tx, &subject).await?;
                     return Ok(None);
                 }
                 source::refuse_unknown(&mut tx, org, &new.spec.source, asked.now).await?;
-                replace_waiting(&mut tx, &subject, asked.now).await?;
+                let sql = "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE tenant = $1";
+                let (last,): (i64,) = tx.one(sql, values![tenant]).await?;
+                if last != new.base.0 {
+                    return Err(Conflict::NewerRevision { number: RevisionNumber(last) }.into());
+                }
+                let replaced = replace_waiting(&mut tx, &subject, asked.now).await?;
                 let busy = match request::refuse_busy(&mut tx, &subject).await {
                     Ok(()) => false,
                     Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) => true,
                     Err(error) => return Err(error),
                 };
-                let sql = "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE tenant = $1";
-                let (last,): (i64,) = tx.one(sql, values![tenant]).await?;
                 let number = RevisionNumber(last + 1);
                 let author = Author { spec: &new.spec, operation: asked.id, actor: &asked.actor };
                 revision::insert(&mut tx, tenant, number, &new.revision, author).await?;
                 let mut operation = NewOperation { exclusive: asked.exclusive && !busy, ..asked.clone() };
-                operation.input = with_revision(operation.input, number);
+                operation.input = completed(operation.input, number, status != TenantStatus::Failed);
                 let mut operation = operation::insert(&mut tx, org, &subject, &operation).await?;
                 if busy {
                     operation = operation::wait_for_turn(&mut tx, operation.id).await?;
                 }
                 let detail = serde_json::json!({
-                    "operation": operation.id, "revision": number, "reason": new.revision.reason,
+                    "operation": operation.id, "revision": number, "reason": new.revision.reason, "replaces": replaced,
                 });
                 let (at, actor) = (asked.now, asked.actor.as_str());
                 let entry = audit::Entry { at, actor, action: new.action, env_id: Some(env_id), detail };
@@ -178,61 +186,111 @@ impl Store {
     }
 }
 
-/// Cancels deployments of a subject that were never begun: the one that comes replaces them.
-async fn replace_waiting(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<()> {
+/// Cancels deployments of a subject that were never begun: the one that comes replaces them. Answers their operations.
+async fn replace_waiting(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<Vec<String>> {
     let sql = "SELECT id FROM operations WHERE subject = $1 AND kind = 'deploy' AND lease_epoch = 0 \
          AND state IN ('queued', 'waiting')";
     let waiting: Vec<(String,)> = tx.all(sql, values![subject.as_str()]).await?;
+    let mut replaced = Vec::new();
     for (id,) in waiting {
-        let sql = "UPDATE operations SET state = 'cancelled', failure = $3, updated_at = $2 WHERE id = $1 AND lease_epoch = 0 \
-             AND state IN ('queued', 'waiting')";
-        if tx.execute(sql, values![id.as_str(), now, to_json(&replaced())?]).await? > 0 {
-            let sql = "UPDATE revisions SET state = 'replaced' WHERE operation = $1";
-            tx.execute(sql, values![id]).await?;
+        if give_up(tx, &id, &replaced_by_newer(), "replaced", now).await? {
+            replaced.push(id);
         }
     }
-    Ok(())
+    Ok(replaced)
+}
+
+/// Cancels an operation that was never begun, for this reason; its revision is from then on what `state` says. False where
+/// somebody has begun it.
+pub(crate) async fn give_up(tx: &mut Tx, id: &str, why: &Failure, state: &str, now: Timestamp) -> Result<bool> {
+    let sql = "UPDATE operations SET state = 'cancelled', failure = $3, awaits = NULL, updated_at = $2 \
+         WHERE id = $1 AND lease_epoch = 0 AND state IN ('queued', 'waiting')";
+    if tx.execute(sql, values![id, now, to_json(why)?]).await? == 0 {
+        return Ok(false);
+    }
+    let_revision_go(tx, id, state, now).await?;
+    Ok(true)
+}
+
+/// The revision of an operation never ran: its image, which is removed or others have too, is let go, and so is its source.
+async fn let_revision_go(tx: &mut Tx, operation: &str, state: &str, now: Timestamp) -> Result<()> {
+    let sql =
+        "SELECT image_tag, built FROM revisions WHERE operation = $1 AND state = 'pending' AND image_tag IS NOT NULL";
+    if let Some((tag, built)) = tx.first::<(String, Option<String>)>(sql, values![operation]).await? {
+        let_go::remember(tx, &tag, built.as_deref(), now).await?;
+    }
+    let sql = "UPDATE revisions SET state = $2, image_tag = NULL, built = NULL, source = NULL \
+         WHERE operation = $1 AND state = 'pending'";
+    tx.execute(sql, values![operation, state]).await.map(drop)
 }
 
 /// What a deployment is told that never had its turn.
-fn replaced() -> Failure {
+fn unbegun(message: &str, cause: &str, next: &str) -> Failure {
     Failure {
         step: "turn".to_owned(),
         code: Code::Cancelled.into(),
-        message: "a newer deployment came while this one waited for its turn".to_owned(),
-        likely_cause: "somebody deployed the tenant again".to_owned(),
-        next: "look at the newer one (`convergence deployments`)".to_owned(),
+        message: message.to_owned(),
+        likely_cause: cause.to_owned(),
+        next: next.to_owned(),
         log: Vec::new(),
     }
 }
 
-/// Queues what waits for its turn on a subject, or cancels it where the subject is gone.
-pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<u64> {
-    let clock = tx.clock().await?;
-    let sql = "UPDATE operations SET exclusive = 1, awaits = NULL, deadline = $3 + patience, updated_at = $4, \
-         state = CASE WHEN EXISTS (SELECT 1 FROM tenants t WHERE 'tenant/' || t.env_id = operations.subject \
-         AND t.status <> 'destroying') THEN 'queued' ELSE 'cancelled' END \
-         WHERE subject = $1 AND state = 'waiting' AND awaits = $2";
-    tx.execute(sql, values![subject.as_str(), TURN, clock, now]).await
+fn replaced_by_newer() -> Failure {
+    unbegun(
+        "a newer deployment replaced this one before it started",
+        "somebody deployed the tenant again",
+        "look at the newer one (`convergence deployments`)",
+    )
 }
 
-/// What became of the revision that an operation is to bring up, if it is to bring one up; and the tenant from then on. One
-/// that never ran lets its image go: it was removed, or others have it too.
+fn tenant_gone() -> Failure {
+    unbegun(
+        "the tenant was removed before this deployment started",
+        "its spawn failed, or somebody destroyed it",
+        "deploy to a new tenant",
+    )
+}
+
+/// Somebody cancelled it.
+pub(crate) fn cancelled() -> Failure {
+    unbegun(
+        "the deployment was cancelled before it started",
+        "somebody cancelled it",
+        "deploy again if you still want it",
+    )
+}
+
+/// Queues what waits for its turn on a subject, or cancels it where the subject is gone. Where something else is under way
+/// there, it waits on.
+pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<u64> {
+    let sql = "SELECT id FROM operations o WHERE subject = $1 AND state = 'waiting' AND awaits = $2 \
+         AND NOT EXISTS (SELECT 1 FROM operations a WHERE a.subject = o.subject AND a.exclusive = 1 \
+         AND a.state IN ('queued', 'running', 'waiting')) ORDER BY created_at, id LIMIT 1";
+    let Some((id,)) = tx.first::<(String,)>(sql, values![subject.as_str(), TURN]).await? else { return Ok(0) };
+    let sql = "SELECT COUNT(*) FROM tenants WHERE 'tenant/' || env_id = $1 AND status <> 'destroying'";
+    let (there,): (i64,) = tx.one(sql, values![subject.as_str()]).await?;
+    if there == 0 {
+        return Ok(u64::from(give_up(tx, &id, &tenant_gone(), "failed", now).await?));
+    }
+    let clock = tx.clock().await?;
+    let sql = "UPDATE operations SET exclusive = 1, awaits = NULL, deadline = $2 + patience, updated_at = $3, \
+         state = 'queued' WHERE id = $1 AND state = 'waiting'";
+    tx.execute(sql, values![id, clock, now]).await
+}
+
+/// What became of the revision that an operation was to bring up, if it was to bring one up; and the tenant from then on. Of
+/// one that is stuck nothing is known yet.
 pub(crate) async fn settle(
     tx: &mut Tx,
     env_id: EnvId,
     operation: OperationId,
-    runs: bool,
+    ending: &Ending,
     now: Timestamp,
 ) -> Result<()> {
-    if !runs {
-        let sql = "SELECT image_tag, built FROM revisions WHERE operation = $1 AND state = 'pending' AND image_tag IS NOT NULL";
-        if let Some((tag, built)) = tx.first::<(String, Option<String>)>(sql, values![operation]).await? {
-            let_go::remember(tx, &tag, built.as_deref(), now).await?;
-        }
-        let sql = "UPDATE revisions SET state = 'failed', image_tag = NULL, built = NULL, source = NULL \
-             WHERE operation = $1 AND state = 'pending'";
-        return tx.execute(sql, values![operation]).await.map(drop);
+    if ending.effect != Effect::TenantRuns {
+        let is_over = ending.state != OperationState::Stuck;
+        return if is_over { let_revision_go(tx, &operation.to_string(), "failed", now).await } else { Ok(()) };
     }
     let sql = "UPDATE revisions SET state = 'ready' WHERE operation = $1 RETURNING number, spec, limits";
     let row: Option<(i64, String, String)> = tx.first(sql, values![operation]).await?;
@@ -245,10 +303,11 @@ pub(crate) async fn settle(
     tx.execute(sql, values).await.map(drop)
 }
 
-/// The input of an operation that brings up a revision.
-fn with_revision(mut input: serde_json::Value, number: RevisionNumber) -> serde_json::Value {
+/// The input of an operation that brings up a revision: which one, and whether one before it serves.
+fn completed(mut input: serde_json::Value, number: RevisionNumber, serves: bool) -> serde_json::Value {
     if let Some(input) = input.as_object_mut() {
         input.insert("revision".to_owned(), number.0.into());
+        input.insert("serves".to_owned(), serves.into());
     }
     input
 }

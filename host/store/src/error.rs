@@ -154,6 +154,22 @@ pub enum Conflict {
         /// How many the pool holds.
         count: u32,
     },
+    /// Another deployment came since this one was planned.
+    #[error("revision {number} came since this was planned; send the request again")]
+    NewerRevision {
+        /// The newest revision.
+        number: RevisionNumber,
+    },
+    /// The organization keeps as many bytes of sources as it may.
+    #[error(
+        "the organization keeps {bytes} bytes of sources, and {limit} are allowed; unused ones are removed after some time"
+    )]
+    SourcesFull {
+        /// Bytes that it keeps.
+        bytes: u64,
+        /// Bytes that it may keep.
+        limit: u64,
+    },
     /// The organization does not have this source.
     #[error("the organization has no source {digest}; upload it first")]
     NoSource {

@@ -75,14 +75,14 @@ impl Store {
 /// Changes what the operation was about. A tenant is found by its number, which is never used twice.
 async fn change(tx: &mut Tx, held: &Held, lease: &Lease, ending: &Ending, now: Timestamp) -> Result<()> {
     let Some(env_id) = held.subject.env_id() else { return Ok(()) };
-    deployment::settle(tx, env_id, lease.operation, ending.effect == Effect::TenantRuns, now).await?;
+    deployment::settle(tx, env_id, lease.operation, ending, now).await?;
     let failed = "UPDATE tenants SET status = 'failed', failure = $3, updated_at = $2 WHERE env_id = $1";
     let (sql, reason) = match &ending.effect {
         Effect::None => return Ok(()),
-        // A spawn that an earlier version accepted is not known to its revision, which is the only one.
+        // Of a spawn that got stuck and was repaired, the first one is what the tenant asked for.
         Effect::TenantRuns => (
             "UPDATE tenants SET status = 'running', failure = $3, updated_at = $2, observed_generation = generation, \
-             current_revision = COALESCE(current_revision, (SELECT MAX(r.number) FROM revisions r WHERE r.tenant = tenants.id)) \
+             current_revision = COALESCE(current_revision, (SELECT MIN(r.number) FROM revisions r WHERE r.tenant = tenants.id)) \
              WHERE env_id = $1",
             None,
         ),
@@ -95,5 +95,11 @@ async fn change(tx: &mut Tx, held: &Held, lease: &Lease, ending: &Ending, now: T
         Effect::TenantHalted(reason) => (failed, reason.as_ref().or(ending.failure.as_ref())),
     };
     let reason = reason.map(to_json).transpose()?;
-    tx.execute(sql, values![env_id, now, reason]).await.map(drop)
+    tx.execute(sql, values![env_id, now, reason]).await?;
+    if ending.effect == Effect::TenantRuns {
+        let sql = "UPDATE revisions SET state = 'ready' WHERE state <> 'ready' AND (tenant, number) IN \
+             (SELECT id, current_revision FROM tenants WHERE env_id = $1)";
+        tx.execute(sql, values![env_id]).await?;
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::database::{Tx, values};
 use crate::decode::At;
 use crate::lease::micros;
 use crate::operation::{self, NewOperation, OperationRow, columns};
-use crate::{Conflict, Result, Store, StoreError, audit};
+use crate::{Conflict, Result, Store, StoreError, audit, deployment};
 
 /// What the audit says of who asked for something, when it is the platform itself.
 pub const PLATFORM: &str = "platform";
@@ -186,6 +186,13 @@ async fn cancel(tx: &mut Tx, before: &Operation, now: Timestamp) -> Result<&'sta
     if before.state.is_final() {
         return Err(Conflict::Over { operation: before.id, state: before.state.as_str() }.into());
     }
+    // What waits for its turn has done nothing, and nobody need take it to undo that.
+    let waits = "SELECT COUNT(*) FROM operations WHERE id = $1 AND awaits = $2";
+    let (waits,): (i64,) = tx.one(waits, values![before.id, deployment::TURN]).await?;
+    let id = before.id.to_string();
+    if waits > 0 && deployment::give_up(tx, &id, &deployment::cancelled(), "failed", now).await? {
+        return Ok("operation.cancel");
+    }
     // Waiting is over, too, whatever it is for: somebody takes it at once.
     let sql = "UPDATE operations SET cancel = 1, not_before = 0, wake_at = NULL, awaits = NULL, \
          state = CASE WHEN state = 'waiting' THEN 'queued' ELSE state END, updated_at = $2 WHERE id = $1";
@@ -202,7 +209,9 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
         }
         _ => false,
     };
-    if gone || !matches!(before.state, OperationState::Stuck | OperationState::Failed) {
+    // A deployment that failed is undone: there is nothing to continue.
+    let is_undone = before.kind == "deploy" && before.state == OperationState::Failed;
+    if gone || is_undone || !matches!(before.state, OperationState::Stuck | OperationState::Failed) {
         return Err(Conflict::NotRetryable { operation: before.id, state: before.state.as_str() }.into());
     }
     refuse_busy(tx, &before.subject).await?;

@@ -99,7 +99,7 @@ impl Store {
         row.map(|row| row.read(tenant)).transpose()
     }
 
-    /// The revision that a tenant runs; its newest one where none ever ran.
+    /// The revision that a tenant runs; its first one where none ever ran.
     ///
     /// # Errors
     /// When the database does not answer or the row cannot be read.
@@ -109,7 +109,7 @@ impl Store {
             revision_columns!(),
             " FROM revisions r JOIN tenants t ON t.id = r.tenant \
              WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) AND (t.current_revision IS NULL OR r.number = t.current_revision) \
-             ORDER BY r.number DESC LIMIT 1"
+             ORDER BY r.number LIMIT 1"
         );
         let row: Option<RevisionRow> = self.database.first(sql, values![tenant, scope]).await?;
         row.map(|row| row.read(tenant)).transpose()

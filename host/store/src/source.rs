@@ -8,16 +8,17 @@ use crate::decode::At;
 use crate::{Conflict, Result, Store};
 
 impl Store {
-    /// An organization has this source from now on.
+    /// An organization has this source from now on, unless it has `limit` bytes of sources then.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// [`Conflict::SourcesFull`]; when the database does not answer.
     pub async fn add_source(
         &self,
         org: OrgId,
         digest: &SourceDigest,
         bytes: u64,
         files: usize,
+        limit: u64,
         now: Timestamp,
     ) -> Result<()> {
         let (digest, bytes) = (digest.to_string(), i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -28,6 +29,12 @@ impl Store {
                 let sql = "INSERT INTO sources (org, digest, bytes, files, received_at) VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (org, digest) DO UPDATE SET received_at = excluded.received_at";
                 tx.execute(sql, values![org, digest, bytes, files, now]).await?;
+                let sql = "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM sources WHERE org = $1";
+                let (kept,): (i64,) = tx.one(sql, values![org]).await?;
+                let kept = u64::try_from(kept).unwrap_or_default();
+                if kept > limit {
+                    return Err(Conflict::SourcesFull { bytes: kept, limit }.into());
+                }
                 tx.commit().await
             })
             .await
@@ -67,8 +74,12 @@ impl Store {
                 let rows: Vec<(String,)> = tx.all(sql, values![before]).await?;
                 let mut forgotten = Vec::new();
                 for (digest,) in rows {
-                    tx.execute("DELETE FROM sources WHERE digest = $1", values![digest.as_str()]).await?;
-                    forgotten.push(At { table: "sources", id: &digest }.parse("digest", &digest)?);
+                    // Asked again: somebody may have uploaded or deployed it since.
+                    let sql = "DELETE FROM sources WHERE digest = $1 AND received_at < $2 \
+                         AND NOT EXISTS (SELECT 1 FROM revisions r WHERE r.source = sources.digest)";
+                    if tx.execute(sql, values![digest.as_str(), before]).await? > 0 {
+                        forgotten.push(At { table: "sources", id: &digest }.parse("digest", &digest)?);
+                    }
                 }
                 tx.commit().await?;
                 Ok(forgotten)

@@ -47,7 +47,7 @@ pub(crate) struct Rollback {
     /// Restore this revision [default: the newest that ran before the one that runs].
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     revision: Option<u32>,
-    /// Say why, for people who read the history.
+    /// Record a reason in the history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -126,7 +126,7 @@ pub(crate) async fn rollback(client: &Client, arguments: &Rollback, output: &Out
     let watch = watch.for_at_most(arguments.wait.map(Duration::from_secs));
     let path = arguments.tenant.path(&format!("/deployments/{revision}/rollback"));
     let body = json!({ "reason": arguments.reason });
-    let accepted = watch.unless_interrupted(watch.deploy(&path, &body, arguments.detach)).await?;
+    let accepted = watch.unless_interrupted(watch.deploy(&path, &body, arguments.detach, |_| ())).await?;
     let (_, tenant) = client.json(client.request(Method::GET, &arguments.tenant.path(""))).await?;
     let revision = accepted.pointer("/deployment/revision").and_then(Value::as_i64).unwrap_or_default();
     let deployed = result(client, &tenant, revision, accepted.get("operation").filter(|_| arguments.detach));

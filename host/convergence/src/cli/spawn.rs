@@ -43,7 +43,7 @@ pub(crate) async fn run(client: &Client, arguments: Arguments, output: &Output) 
         return Ok(());
     }
     let watch = watch.for_at_most(arguments.wait.map(Duration::from_secs));
-    let tenant = watch.unless_interrupted(watch.spawn(&body, &query)).await?;
+    let tenant = watch.unless_interrupted(watch.spawn(&body, &query, |_| ())).await?;
     let document = json!({ "success": true, "tenant": tenant });
     output.result(&document, || {
         let part = |key: &str| tenant.get(key).map(plain).unwrap_or_default();

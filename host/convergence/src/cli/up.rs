@@ -53,7 +53,7 @@ async fn first_tenant(client: &Client, arguments: &Arguments, output: &Output) -
         Some(first) => (first.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(), port(first)),
         None => {
             let body = json!({ "name": arguments.tenant, "language": arguments.language });
-            let tenant = Watch::brief(client, *output, "spawn").spawn(&body, &[]).await?;
+            let tenant = Watch::brief(client, *output, "spawn").spawn(&body, &[], |_| ()).await?;
             (arguments.tenant.clone(), port(&tenant))
         }
     };

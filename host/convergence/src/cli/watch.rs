@@ -79,14 +79,20 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Asks for a tenant and follows it until it runs. Answers the tenant.
-    pub(crate) async fn spawn(&self, body: &Value, query: &[(&'static str, String)]) -> Result<Value, Failure> {
+    /// Asks for a tenant and follows it until it runs. `told` hears of the tenant as soon as it is accepted. Answers the tenant.
+    pub(crate) async fn spawn(
+        &self,
+        body: &Value,
+        query: &[(&'static str, String)],
+        told: impl FnOnce(&Value),
+    ) -> Result<Value, Failure> {
         let client = self.client;
         let request = client.request(Method::POST, "/api/v1/tenant/spawn").query(query);
         let (_, accepted) = client.json_once(request.header("prefer", "respond-async").json(body)).await?;
         let mut tenant = accepted.get("tenant").cloned().unwrap_or_default();
         let part = |key: &str| tenant.get(key).map(super::spawn::plain).unwrap_or_default();
         let (id, name) = (part("envId"), part("name"));
+        told(&tenant);
         self.output.progress(&format!("tenant {id} `{name}` is accepted"));
         let Some(url) = accepted.pointer("/operation/url").and_then(Value::as_str) else { return Ok(tenant) };
         self.accepted(url, &accepted);
@@ -109,11 +115,19 @@ impl<'a> Watch<'a> {
         Ok(tenant)
     }
 
-    /// Asks for a deployment at a path of the API and follows it until it runs, unless `detach`. Answers what was accepted.
-    pub(crate) async fn deploy(&self, path: &str, body: &Value, detach: bool) -> Result<Value, Failure> {
+    /// Asks for a deployment at a path of the API and follows it until it runs, unless `detach`. `told` hears of what was
+    /// accepted as soon as it is. Answers the same.
+    pub(crate) async fn deploy(
+        &self,
+        path: &str,
+        body: &Value,
+        detach: bool,
+        told: impl FnOnce(&Value),
+    ) -> Result<Value, Failure> {
         let client = self.client;
         let request = client.request(Method::POST, path).header("prefer", "respond-async").json(body);
         let (_, accepted) = client.json_once(request).await?;
+        told(&accepted);
         let revision = accepted.pointer("/deployment/revision").map(super::spawn::plain).unwrap_or_default();
         if detach {
             return Ok(accepted);

@@ -20,6 +20,8 @@ pub(crate) struct Sources {
     pub(crate) files_max: usize,
     /// Archives received at the same time.
     pub(crate) at_once: usize,
+    /// MiB of all sources of one organization.
+    pub(crate) keep_max_mb: u64,
     /// Hours that a source is kept that nothing is built from.
     pub(crate) keep_hours: u64,
 }
@@ -33,6 +35,7 @@ impl Default for Sources {
             unpacked_max_mb: limits.unpacked_bytes >> 20,
             files_max: limits.entries,
             at_once: limits.at_once,
+            keep_max_mb: 20 << 10,
             keep_hours: 24,
         }
     }

@@ -148,6 +148,11 @@ async fn of_tenant(code: Code) -> Reached {
             let path = format!("/api/v1/tenant/{env_id}/deployments/1/rollback");
             site.json("POST", &path, &json!({})).await.into()
         }
+        Code::NewerRevision => {
+            let newer = Conflict::NewerRevision { number: convergence_model::RevisionNumber(2) };
+            Reached::Made(StoreError::from(newer).into())
+        }
+        Code::SourcesFull => Reached::Made(SourceError::Full("told to be full".to_owned()).into()),
         Code::UploadsBusy => {
             Reached::Made(SourceError::Busy { at_once: 4, retry: std::time::Duration::from_secs(5) }.into())
         }

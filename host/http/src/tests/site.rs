@@ -225,6 +225,7 @@ fn settings() -> Settings {
         build_limit: Duration::from_secs(60),
         pull_limit: Duration::from_secs(60),
         images_keep: 3,
+        sources_max: 1 << 30,
         sources_keep: Duration::from_secs(3600),
         reconcile: ReconcileSettings::default(),
     }

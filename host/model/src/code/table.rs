@@ -136,6 +136,12 @@ codes! {
         CheckpointNewer "checkpoint-newer" 409 Refused AfterFix:
             "A newer version of the server wrote the operation's state, and this version leaves it alone."
             "Run the newer version. The operation then continues."
+        NewerRevision "newer-revision" 409 Refused Later:
+            "Other deployments of the tenant came at the same time."
+            "Send the request again."
+        SourcesFull "sources-full" 507 Failed AfterFix:
+            "The organization keeps as many sources as it may, or the server's disk is nearly full."
+            "Wait until unused sources are removed, or let the operator raise `keep-max-mb` in [sources] or free the disk."
         RevisionUnusable "revision-unusable" 409 Refused No:
             "The revision cannot be restored: it runs, never ran, or its image was removed."
             "Choose another revision that `convergence deployments` lists as ready, or deploy again."

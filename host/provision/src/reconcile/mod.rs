@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convergence_model::operation::{Leftover, SweepInput, UpkeepInput};
-use convergence_model::{EnvId, OrgId, Scope};
+use convergence_model::{EnvId, OrgId, Scope, SourceDigest};
 use convergence_runtime::{ChangeStream, Changed, LogQuery, RuntimeError};
 use convergence_store::{Conflict, PLATFORM, StoreError};
 use futures_util::StreamExt;
@@ -157,9 +157,15 @@ impl Provisioner {
         Ok(plan::unsettled(&desired, &observed, whom.as_ref()))
     }
 
-    /// Removes what was uploaded before a moment and is not needed.
+    /// Removes what was uploaded before a moment and is not needed; also what no organization has, because a server ended
+    /// between receiving it and saying so.
     async fn forget_sources(&self, before: Timestamp) -> Result<(), LookError> {
-        for digest in self.store.forget_sources(before).await? {
+        let mut unneeded: BTreeSet<SourceDigest> = self.store.forget_sources(before).await?.into_iter().collect();
+        match self.sources.kept_since(self.settings.sources_keep).await {
+            Ok(old) => unneeded.extend(old),
+            Err(error) => tracing::warn!(%error, "cannot read the folder of sources"),
+        }
+        for digest in unneeded {
             // It may have been uploaded again since.
             if self.store.is_source_known(&digest).await? {
                 continue;

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use convergence_model::operation::EventKind;
-use convergence_model::tenant::TenantStatus;
 use convergence_model::workload::Workload;
 use convergence_render::names;
 use convergence_runtime::{Desired, Removal, RuntimeError};
 use convergence_work::WorkSettings;
 
+use super::image::Image;
 use super::network::Network;
 use super::removal::left_alone;
 use super::{Step, StepError};
 use crate::Settings;
+use crate::deploy::DeployInput;
 use crate::work::Work;
 
 pub(crate) struct Candidate;
@@ -26,7 +27,7 @@ impl Step for Candidate {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        if work.tenant()?.status != TenantStatus::Running {
+        if !work.operation.asked::<DeployInput>()?.serves {
             // Nothing serves that could be kept serving.
             return Ok(());
         }
@@ -36,9 +37,12 @@ impl Step for Candidate {
         }
         let workload = Workload { name: name(work), published: None, ..work.workload().await? };
         match work.runtime()?.ensure(&workload, Desired::ONE).await {
-            // As when the tenant itself is started.
-            Err(RuntimeError::Ambiguous { .. }) => {
-                Network.act(work).await?;
+            // As when the tenant itself is started: what is missing or doubled is made sure of once more.
+            Err(error @ (RuntimeError::Ambiguous { .. } | RuntimeError::NotFound { .. })) => {
+                match error {
+                    RuntimeError::NotFound { .. } => Image.act(work).await?,
+                    _ => Network.act(work).await?,
+                }
                 let _ = work.runtime()?.ensure(&workload, Desired::ONE).await?;
             }
             placed => drop(placed?),
@@ -54,7 +58,7 @@ impl Step for Candidate {
     }
 
     fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
-        settings.ready_patience + work.step_limit * 2
+        settings.build_limit + settings.pull_limit + settings.ready_patience + work.step_limit * 2
     }
 }
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use convergence_model::operation::EventKind;
 use convergence_runtime::ImageRemoval;
+use convergence_work::{Class, StepFailure};
 
 use super::{Step, StepError};
 use crate::work::Work;
@@ -15,28 +16,37 @@ impl Step for Retire {
         "retire"
     }
 
+    /// Never fails what is up and ready: what could not be removed is let go in the store, and swept.
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let keep = work.provisioner.settings.images_keep;
-        let now = work.provisioner.clock.now();
-        let tenant = work.tenant()?.id;
-        for retired in work.store().retire_revisions(work.hold.lease(), keep, now).await? {
-            let (tag, number) = (retired.image_tag, retired.number);
-            if work.store().image_needed(&tag, tenant, number).await? {
-                continue;
+        match retire(work).await {
+            Err(error) if error.class() != Class::Lost => {
+                tracing::warn!(%error, "images of old revisions could not be removed");
+                Ok(())
             }
-            // What is left here is let go in the store, and swept.
-            match work.builder()?.remove_image(&tag, work.owner().instance).await? {
-                ImageRemoval::Removed | ImageRemoval::Absent => {
-                    let told = format!("removed the image of revision {number}, of which there are newer ones");
-                    work.record(self.name(), EventKind::Line, &told).await?;
-                }
-                ImageRemoval::InUse | ImageRemoval::Foreign => {}
-            }
+            done => done,
         }
-        Ok(())
     }
 
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+async fn retire(work: &Work<'_>) -> Result<(), StepError> {
+    let (tenant, settings) = (work.tenant()?.id, &work.provisioner.settings);
+    let now = work.provisioner.clock.now();
+    for retired in work.store().retire_revisions(work.hold.lease(), settings.images_keep, now).await? {
+        let (tag, number) = (retired.image_tag, retired.number);
+        if work.store().image_needed(&tag, tenant, number).await? {
+            continue;
+        }
+        match work.builder()?.remove_image(&tag, work.owner().instance).await? {
+            ImageRemoval::Removed | ImageRemoval::Absent => {
+                let told = format!("removed the image of revision {number}, of which there are newer ones");
+                work.record(Retire.name(), EventKind::Line, &told).await?;
+            }
+            ImageRemoval::InUse | ImageRemoval::Foreign => {}
+        }
+    }
+    Ok(())
 }

@@ -125,7 +125,7 @@ impl Site {
         let body = futures_util::stream::once(async { Ok::<_, std::convert::Infallible>(archive) });
         let received = self.sources.receive(body, None).await.unwrap();
         let now = jiff::Timestamp::UNIX_EPOCH;
-        self.store.add_source(HOME, &received.digest, received.bytes, received.files, now).await.unwrap();
+        self.store.add_source(HOME, &received.digest, received.bytes, received.files, u64::MAX, now).await.unwrap();
         Source::Archive(received.digest)
     }
 
@@ -300,6 +300,7 @@ fn settings() -> Settings {
         build_limit: Duration::from_secs(60),
         pull_limit: Duration::from_secs(60),
         images_keep: 3,
+        sources_max: 1 << 30,
         sources_keep: Duration::from_secs(3600),
         reconcile: ReconcileSettings::default(),
     }

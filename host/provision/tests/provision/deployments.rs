@@ -6,9 +6,10 @@ use convergence_model::operation::{Operation, OperationState};
 use convergence_model::tenant::{Revision, RevisionState, Tenant, TenantStatus};
 use convergence_model::workload::{Workload, label};
 use convergence_model::{Code, EnvId, EnvName, RevisionNumber, Scope, Source, TenantSpec};
-use convergence_provision::{DeployError, Deployed};
+use convergence_provision::{DeployError, Deployed, Wanted};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Builder, Runtime};
+use convergence_store::{Conflict, StoreError};
 
 use crate::bench::{Bench, INSTANCE, Site};
 use crate::refused;
@@ -56,7 +57,9 @@ impl Stage {
     async fn change(&self, spec: TenantSpec) -> Deployed {
         let (scope, caller) = (Scope::platform(), &self.bench.site.caller);
         let reason = "because".to_owned();
-        self.bench.provisioner.deploy(&scope, caller, self.env_id, spec, reason, None).await.unwrap()
+        let base = self.bench.provisioner.wanted(&scope, self.env_id).await.unwrap().unwrap().base;
+        let wanted = Wanted { spec, base };
+        self.bench.provisioner.deploy(&scope, caller, self.env_id, wanted, reason, None).await.unwrap()
     }
 
     async fn outcome(&self, deployed: &Deployed) -> Operation {
@@ -290,7 +293,8 @@ async fn a_source_is_its_organizations_own_and_a_folder_of_nothing_is_not_recogn
     let tenant = stage.tenant().await;
     let deploy = async |source| {
         let spec = TenantSpec { source, language: String::new(), ..tenant.spec.clone() };
-        let deployed = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, spec, String::new(), None).await;
+        let wanted = Wanted { spec, base: RevisionNumber(1) };
+        let deployed = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
         deployed.unwrap_err().to_string()
     };
     let unknown = Source::Archive(convergence_model::SourceDigest::new([9; 32]));
@@ -300,4 +304,66 @@ async fn a_source_is_its_organizations_own_and_a_folder_of_nothing_is_not_recogn
     let wrong = stage.bench.site.source(&[("go.mod", "module a\n"), ("Procfile", "web\n")]).await;
     assert!(deploy(wrong).await.contains("write `name: command`"));
     assert_eq!(stage.tenant().await, tenant);
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_overtaken_is_told_and_one_of_a_tenant_that_goes_is_refused() {
+    let stage = Stage::new().await;
+    let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
+    let wanted = stage.bench.provisioner.wanted(&scope, stage.env_id).await.unwrap().unwrap();
+    assert_eq!(stage.deploy("another").await.state, OperationState::Succeeded);
+    let late = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
+    let late = late.unwrap_err();
+    assert!(matches!(late, DeployError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))), "{late}");
+
+    stage.bench.runtime.next("stop", Fault::HangBefore);
+    stage.bench.provisioner.destroy(&scope, caller, stage.env_id).await.unwrap();
+    stage.bench.runtime.called("stop").await;
+    let wanted = stage.bench.provisioner.wanted(&scope, stage.env_id).await.unwrap().unwrap();
+    let busy = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
+    let busy = busy.unwrap_err();
+    assert!(matches!(busy, DeployError::Store(StoreError::Conflict(Conflict::SubjectBusy { .. }))), "{busy}");
+}
+
+#[tokio::test]
+async fn a_revision_that_serves_stays_though_old_images_cannot_be_removed() {
+    let stage = Stage::new().await;
+    for text in ["one", "two"] {
+        assert_eq!(stage.deploy(text).await.state, OperationState::Succeeded);
+    }
+    stage.bench.runtime.next("remove_image", Fault::Before(refused()));
+    assert_eq!(stage.deploy("three").await.state, OperationState::Succeeded);
+    assert_eq!((stage.runs().as_str(), stage.revision(1).await.state), ("4", RevisionState::Retired));
+}
+
+#[tokio::test]
+async fn what_was_stuck_and_is_tried_again_brings_back_what_served() {
+    let stage = Stage::new().await;
+    let before = stage.workload();
+    assert_eq!(stage.deploy("one").await.state, OperationState::Succeeded);
+    assert_eq!(stage.rollback(1).await.unwrap().state, OperationState::Succeeded);
+
+    // Cancelled while it is probed in its place, and what served cannot be put back.
+    stage.bench.runtime.forget_journal();
+    let clean = stage.accept(stage.prints("one").await).await;
+    assert_eq!(stage.outcome(&clean).await.state, OperationState::Succeeded);
+    let calls = stage.bench.runtime.journal();
+    let last = calls.iter().rposition(|call| call.method == "wait_ready").unwrap() + 1;
+    assert_eq!(stage.rollback(1).await.unwrap().state, OperationState::Succeeded);
+    stage.bench.runtime.forget_journal();
+    stage.bench.runtime.nth(last, Fault::HangBefore);
+    let deployed = stage.accept(stage.prints("one").await).await;
+    while stage.bench.runtime.journal().len() < last {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (0..20).for_each(|_| stage.bench.runtime.next("discard", Fault::Before(refused())));
+    stage.bench.operations.cancel(&Scope::platform(), "tester", deployed.operation.id).await.unwrap();
+    let stuck = stage.outcome(&deployed).await;
+    assert_eq!((stuck.state, stage.tenant().await.status), (OperationState::Stuck, TenantStatus::Failed));
+    stage.bench.runtime.forget_faults();
+    let retried = stage.bench.operations.retry(&Scope::platform(), "tester", stuck.id).await.unwrap();
+    assert_eq!(stage.bench.operations.outcome(retried.id, PATIENCE).await.unwrap().state, OperationState::Cancelled);
+    assert_eq!(stage.workload().image, before.image);
+    let seen = stage.bench.runtime.observe(&name(stage.env_id)).await.unwrap().unwrap();
+    assert!(seen.instances.iter().all(|instance| instance.state.is_up()), "{seen:?}");
 }

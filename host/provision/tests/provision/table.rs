@@ -6,8 +6,8 @@ use convergence_access::development::HOME;
 use convergence_model::operation::{Leftover, LeftoverKind, Operation, OperationState, Subject, SweepInput};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::workload::label;
-use convergence_model::{EnvId, OperationId, Scope, TenantSpec};
-use convergence_provision::kind;
+use convergence_model::{EnvId, OperationId, RevisionNumber, Scope, TenantSpec};
+use convergence_provision::{Wanted, kind};
 use convergence_runtime::fake::{Call, Fault, Readiness};
 use convergence_runtime::{Builder, Runtime, RuntimeError};
 use convergence_store::{Entry, TenantQuery};
@@ -238,9 +238,10 @@ impl Table {
     }
 
     /// What a deployment changes: the tenant gets an application of its own, which is another image.
-    async fn change(&self, env_id: EnvId) -> TenantSpec {
+    async fn change(&self, env_id: EnvId) -> Wanted {
         let tenant = self.site.store.tenant(&Scope::platform(), env_id).await.unwrap().unwrap();
-        TenantSpec { source: self.site.application().await, ..tenant.spec }
+        let spec = TenantSpec { source: self.site.application().await, ..tenant.spec };
+        Wanted { spec, base: RevisionNumber(1) }
     }
 
     /// Waits until a server came to its call number `at`, or the operation is over without.

@@ -11,7 +11,7 @@ use crate::builder::Progress;
 use crate::error::RuntimeError;
 
 /// Lines of a failed instruction that are kept.
-const KEPT_LINES: usize = 20;
+const KEPT_LINES: usize = 30;
 /// Bytes of one line of output; the rest of it is dropped.
 const LONGEST_LINE: usize = 4096;
 
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(told.iter().take(3).collect::<Vec<_>>(), ["started", "one", "two"]);
         assert_eq!(told.last().unwrap(), "failed");
         let RuntimeError::BuildFailed { instruction, exit_code, log, .. } = error else { panic!("{error}") };
-        assert_eq!((instruction.as_str(), exit_code, log.len()), ("[2/2] RUN false", Some(3), 20));
+        assert_eq!((instruction.as_str(), exit_code, log.len()), ("[2/2] RUN false", Some(3), 30));
         assert_eq!(log.last().unwrap(), "line 29");
     }
 

@@ -16,7 +16,7 @@ async fn docker_build_failure_names_the_instruction_and_the_last_lines() {
         let RuntimeError::BuildFailed { instruction, exit_code, log, .. } = &error else { panic!("{error:?}") };
         assert!(instruction.contains("RUN"), "{instruction}");
         assert_eq!(*exit_code, Some(3), "{error}");
-        assert_eq!(log.len(), 20, "{log:?}");
+        assert_eq!(log.len(), 30, "{log:?}");
         assert_eq!(log.last().unwrap(), "line 30");
 
         let nonsense = fixture.build_of("nonsense", "FRMO x\n");

@@ -1,5 +1,6 @@
 //! `convergence deploy`
 
+mod dockerignore;
 mod pack;
 mod remembered;
 
@@ -23,11 +24,12 @@ use remembered::Remembered;
 /// What is deployed, where to, and how long to wait for it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Deploy the application in this folder. `.gitignore` and `.dockerignore` say what stays; `.git` and `node_modules` always do.
+    /// Deploy the application in this folder. Files that `.gitignore` or `.dockerignore` exclude are not uploaded; `.git` and
+    /// `node_modules` never are.
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
-    /// Deploy to the tenant of this name, and make it if there is none [default: the one this folder was deployed to, else a new
-    /// one called like the folder].
+    /// Deploy to the tenant of this name, and create it if there is none [default: the one this folder was deployed to, else a
+    /// new one named like the folder].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Use the template for this language: node, python, go, … [default: the one that recognizes the application]
@@ -35,13 +37,13 @@ pub(crate) struct Arguments {
     language: Option<String>,
     #[command(flatten)]
     wishes: Wishes,
-    /// Say why, for people who read the history.
+    /// Record a reason in the history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Make a new tenant in this organization [default: 1].
+    /// Create a new tenant in this organization [default: 1].
     #[arg(long, value_name = "ID")]
     org: Option<i64>,
-    /// Show what would be built and run, and do not do it.
+    /// Print the plan without deploying.
     #[arg(long, conflicts_with_all = ["wait", "detach", "reason"])]
     plan: bool,
     /// Stop waiting after this many seconds (the operation continues).
@@ -74,10 +76,11 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         body.insert("name".to_owned(), json!(name));
         return super::plan::show(client, &Value::Object(body), &query(arguments.org), output).await;
     }
+    let place = Place { folder: &folder, server: client.url(), output };
     let done = async {
         match &tenant {
-            None => first(&watch, client, arguments, name.clone(), body, &folder).await,
-            Some(tenant) => next(&watch, client, arguments, tenant, body, &folder).await,
+            None => first(&watch, client, arguments, name.clone(), body, place).await,
+            Some(tenant) => next(&watch, client, arguments, tenant, body, place).await,
         }
     };
     let deployed = watch.unless_interrupted(done).await?;
@@ -163,31 +166,35 @@ async fn upload(client: &Client, folder: &Path, org: Option<i64>, output: &Outpu
     Ok(uploaded.pointer("/source/digest").map(plain).unwrap_or_default())
 }
 
-/// Makes the tenant.
+/// Creates the tenant.
 async fn first(
     watch: &Watch<'_>,
     client: &Client,
     arguments: &Arguments,
     name: String,
     mut body: Map<String, Value>,
-    folder: &Path,
+    place: Place<'_>,
 ) -> Result<Value, Failure> {
     body.insert("name".to_owned(), json!(name));
     let (body, query) = (Value::Object(body), query(arguments.org));
+    // Why it is built as it is, also where the build fails.
+    let planned = client.request(Method::POST, "/api/v1/tenant/plan").query(&query).json(&body);
+    let (_, planned) = client.json(planned).await?;
+    place.tell(planned.pointer("/decisions/notes"));
+    // As soon as it is accepted: whatever becomes of it, the next deployment is to the same tenant.
     let remember = |tenant: &Value| {
         let env_id = tenant.get("envId").and_then(Value::as_i64).unwrap_or_default();
-        Remembered { env_id, name: name.clone() }.write(folder, client.url())
+        place.remember(Remembered { env_id, name: name.clone() });
     };
     if arguments.detach {
         let request =
             client.request(Method::POST, "/api/v1/tenant/spawn").query(&query).header("prefer", "respond-async");
         let (_, answer) = client.json_once(request.json(&body)).await?;
         let tenant = answer.get("tenant").cloned().unwrap_or_default();
-        remember(&tenant)?;
+        remember(&tenant);
         return Ok(result(client, &tenant, 1, answer.get("operation")));
     }
-    let tenant = watch.spawn(&body, &query).await?;
-    remember(&tenant)?;
+    let tenant = watch.spawn(&body, &query, remember).await?;
     Ok(result(client, &tenant, 1, None))
 }
 
@@ -198,19 +205,49 @@ async fn next(
     arguments: &Arguments,
     tenant: &Value,
     mut body: Map<String, Value>,
-    folder: &Path,
+    place: Place<'_>,
 ) -> Result<Value, Failure> {
     if let Some(reason) = &arguments.reason {
         body.insert("reason".to_owned(), json!(reason));
     }
     let env_id = tenant.get("envId").and_then(Value::as_i64).unwrap_or_default();
     let name = tenant.get("name").map(plain).unwrap_or_default();
-    Remembered { env_id, name }.write(folder, client.url())?;
+    place.output.progress(&format!("deploying to tenant {env_id} `{name}`"));
     let path = format!("/api/v1/tenant/{env_id}/deployments");
-    let accepted = watch.deploy(&path, &Value::Object(body), arguments.detach).await?;
+    let accepted = |accepted: &Value| {
+        place.tell(accepted.pointer("/deployment/notes"));
+        place.remember(Remembered { env_id, name: name.clone() });
+    };
+    let accepted = watch.deploy(&path, &Value::Object(body), arguments.detach, accepted).await?;
     let revision = accepted.pointer("/deployment/revision").and_then(Value::as_i64).unwrap_or_default();
     let operation = accepted.get("operation").filter(|_| arguments.detach);
-    Ok(result(client, tenant, revision, operation))
+    // Its port may have moved while it was started.
+    let (_, tenant) = client.json(client.request(Method::GET, &format!("/api/v1/tenant/{env_id}"))).await?;
+    Ok(result(client, &tenant, revision, operation))
+}
+
+/// The folder that is deployed, and where its owner reads.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    folder: &'a Path,
+    server: &'a str,
+    output: &'a Output,
+}
+
+impl Place<'_> {
+    /// Remembers the tenant. Where that does not work, the deployment goes on: it can be named the next time.
+    fn remember(&self, tenant: Remembered) {
+        if let Err(text) = tenant.write(self.folder, self.server) {
+            self.output.progress(&text);
+        }
+    }
+
+    /// What was decided, and why.
+    fn tell(&self, notes: Option<&Value>) {
+        for note in notes.and_then(Value::as_array).into_iter().flatten() {
+            self.output.progress(&format!("# {}", plain(note)));
+        }
+    }
 }
 
 /// What is printed of a deployment: to programs as it is, to people as [`told`].

@@ -14,6 +14,7 @@ use tar::{EntryType, Header};
 use tempfile::{NamedTempFile, TempDir};
 use tokio_util::io::ReaderStream;
 
+use super::dockerignore::DockerIgnore;
 use super::remembered::FOLDER;
 use crate::cli::exit::Failure;
 
@@ -59,10 +60,13 @@ impl Pack {
             bytes: 0,
             largest: Vec::new(),
         };
+        let excluded = DockerIgnore::of(folder).map_err(failed)?;
         for entry in walk(folder) {
             let entry = entry.map_err(|error| Failure::Failed(format!("cannot pack {}: {error}", folder.display())))?;
             let Ok(path) = entry.path().strip_prefix(folder) else { continue };
-            if path.as_os_str().is_empty() {
+            // A folder may hold what is not excluded; that brings the folder along.
+            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            if path.as_os_str().is_empty() || excluded.excludes(path) || (is_folder && excluded.excludes_anything()) {
                 continue;
             }
             let told = |error: io::Error| Failure::Failed(format!("cannot pack {}: {error}", entry.path().display()));
@@ -158,7 +162,6 @@ fn walk(folder: &Path) -> ignore::Walk {
         .git_global(false)
         .git_exclude(false)
         .require_git(false)
-        .add_custom_ignore_filename(".dockerignore")
         .follow_links(false)
         .sort_by_file_name(std::cmp::Ord::cmp)
         .filter_entry(|entry| entry.depth() == 0 || !NEVER.iter().any(|never| entry.file_name() == *never))
@@ -225,7 +228,7 @@ mod tests {
         write(at, ".gitignore", "*.log\n!keep.log\n/dist\n");
         write(at, ".dockerignore", "secret.txt\n");
         let pack = Pack::of(at).unwrap();
-        let expected = [".dockerignore", ".env.example", ".gitignore", "app.js", "keep.log", "src/", "src/[slug].js"];
+        let expected = [".dockerignore", ".env.example", ".gitignore", "app.js", "keep.log", "src/[slug].js"];
         assert_eq!(paths(&pack), expected);
         let again = Pack::of(at).unwrap();
         assert_eq!((&again.digest, &again.checksum), (&pack.digest, &pack.checksum));

@@ -35,9 +35,10 @@ impl Remembered {
     /// Keeps it.
     ///
     /// # Errors
-    /// The folder cannot be written.
-    pub(super) fn write(self, folder: &Path, server: &str) -> Result<(), Failure> {
-        let mut tenants = tenants(folder)?;
+    /// The folder cannot be written; why, and what to do next time.
+    pub(super) fn write(self, folder: &Path, server: &str) -> Result<(), String> {
+        // What cannot be read was told when it was to be read.
+        let mut tenants = tenants(folder).unwrap_or_default();
         if tenants.get(server) == Some(&self) {
             return Ok(());
         }
@@ -51,12 +52,8 @@ impl Remembered {
             fs::write(&beside, serde_json::to_string_pretty(&tenants)? + "\n")?;
             fs::rename(beside, &path)
         };
-        write().map_err(|error| {
-            Failure::Failed(format!(
-                "deployed, but {} cannot be written ({error}); name the tenant with --name next time",
-                path.display()
-            ))
-        })
+        let shown = path.display();
+        write().map_err(|error| format!("cannot write {shown} ({error}): name the tenant with --name next time"))
     }
 }
 

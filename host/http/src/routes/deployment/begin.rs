@@ -6,8 +6,8 @@ use axum::extract::State;
 use convergence_model::operation::OperationState;
 use convergence_model::tenant::Tenant;
 use convergence_model::{Scope, Violation};
-use convergence_provision::{DeployError, Deployed as Begun};
-use convergence_store::StoreError;
+use convergence_provision::{DeployError, Deployed as Begun, Wanted};
+use convergence_store::{Conflict, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -24,6 +24,8 @@ use crate::routes::tenant::wire::Asked as AskedSpec;
 
 problems!(Refused: Absent, Wrong, DeployError, StoreError, NotWritten, Failed);
 
+/// How often a deployment is planned that others overtake.
+const ATTEMPTS: u32 = 5;
 /// Characters of a reason.
 const REASON_MAX: usize = 200;
 
@@ -42,8 +44,9 @@ pub(crate) struct Parameters {
 /// Deploy a tenant's next revision: another source, other variables or limits. What is absent stays as it is.
 ///
 /// The revision is built and started beside the one that runs, which is replaced only when the new one is ready; a revision
-/// that is not leaves the other one as it is. Of several that are asked for while one is under way, the newest one waits and
-/// replaces the others.
+/// that is not leaves the other one as it is. Where the app keeps files in volumes, which two must not use at once, the one
+/// before is stopped first, and started again if need be. Of several that are asked for while one is under way, the newest one
+/// waits and replaces the others.
 #[utoipa::path(post, path = "/api/v1/tenant/{tenant}/deployments", tag = "deployment")]
 pub(crate) async fn begin(
     State(app): State<App>,
@@ -58,9 +61,18 @@ pub(crate) async fn begin(
     let tenant = app.store.tenant(&scope, env_id).await?.ok_or(Absent("tenant"))?;
     let asked = Asked { tenant: env_id.0, spec: body.asked(), reason: body.reason.as_deref().unwrap_or_default() };
     let idempotency = key.of("POST /api/v1/tenant/{tenant}/deployments", tenant.org, &asked)?;
-    let before = app.provisioner.wanted(&scope, env_id).await?.ok_or(Absent("tenant"))?;
-    let (spec, reason) = body.change(before, wrong).map_err(Wrong)?;
-    let deployed = app.provisioner.deploy(&scope, &caller, env_id, spec, reason, idempotency).await?;
+    let mut attempt = 0;
+    let deployed = loop {
+        attempt += 1;
+        let wanted = app.provisioner.wanted(&scope, env_id).await?.ok_or(Absent("tenant"))?;
+        let (spec, reason) = body.clone().change(wanted.spec, wrong.clone()).map_err(Wrong)?;
+        let wanted = Wanted { spec, base: wanted.base };
+        match app.provisioner.deploy(&scope, &caller, env_id, wanted, reason, idempotency.clone()).await {
+            // Somebody else deployed meanwhile: what stays as it is, is read again.
+            Err(DeployError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))) if attempt < ATTEMPTS => {}
+            deployed => break deployed?,
+        }
+    };
     let patience = prefer.patience(parameters.wait, app.wait);
     answer(&app, &scope, tenant, deployed, patience).await
 }

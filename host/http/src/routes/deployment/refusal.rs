@@ -28,6 +28,7 @@ impl Fails for DeployError {
         let mut codes = &PlanError::codes() | &RuntimeError::codes();
         codes.extend([
             Code::NotFound,
+            Code::NewerRevision,
             Code::RevisionUnusable,
             Code::TenantBusy,
             Code::IdempotencyKeyReused,

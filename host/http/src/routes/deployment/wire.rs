@@ -12,7 +12,7 @@ use crate::input::merged;
 use crate::routes::tenant::wire::{Asked, LimitsBody, SourceBody, slug, variables, variables_schema};
 
 /// What is to be different in a tenant's next revision. What is absent stays as it is.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({
     "source": {"archive": "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"},

@@ -17,6 +17,7 @@ impl From<SourceError> for Problem {
             SourceError::Cut { .. } => Code::Truncated,
             SourceError::TooSlow(_) => Code::UploadTooSlow,
             SourceError::Busy { .. } => Code::UploadsBusy,
+            SourceError::Full(_) => Code::SourcesFull,
             SourceError::Folder(_) => return Self::internal(&error),
         };
         Self::new(code, error.to_string())
@@ -32,6 +33,7 @@ impl Fails for SourceError {
             Code::Truncated,
             Code::UploadTooSlow,
             Code::UploadsBusy,
+            Code::SourcesFull,
             Code::Internal,
         ])
     }

@@ -1,5 +1,7 @@
 //! `POST /api/v1/sources`
 
+use std::collections::BTreeSet;
+
 use axum::body::BodyDataStream;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::HeaderMap;
@@ -13,14 +15,32 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::SourceView;
 use crate::App;
-use crate::document::{Absent, Created, Draft, Link, Linked, Part, problems, text};
+use crate::document::{Absent, Created, Draft, Fails, Link, Linked, Part, problems, text};
 use crate::extract::Authenticated;
 use crate::input::{Query, content_type};
 use crate::problem::Problem;
 
-problems!(Refused: Absent, StoreError, SourceError);
+problems!(Refused: Absent, StoreError, SourceError, Unkept);
 
-/// What an archive may be sent as. What it is is seen from its first bytes.
+/// What was received is not the organization's.
+#[derive(Debug)]
+pub(crate) struct Unkept(StoreError);
+
+impl From<Unkept> for Problem {
+    fn from(Unkept(error): Unkept) -> Self {
+        error.into()
+    }
+}
+
+impl Fails for Unkept {
+    fn codes() -> BTreeSet<Code> {
+        let mut codes = StoreError::codes();
+        codes.insert(Code::SourcesFull);
+        codes
+    }
+}
+
+/// What an archive may be sent as. Its first bytes say which kind it is.
 const MEDIA_TYPES: [&str; 6] = [
     "application/gzip",
     "application/octet-stream",
@@ -103,7 +123,7 @@ fn checksum(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
 
 /// Upload the source of an application: a tar, tar.gz, tar.zst or zip.
 ///
-/// It is checked as it comes and kept under the hash of what is in it, for tenants to be built from. Sending the same again
+/// It is checked entry by entry and kept under the hash of what is in it, for tenants to be built from. Sending the same again
 /// changes nothing. A source that nothing is built from is removed after some time.
 #[utoipa::path(post, path = "/api/v1/sources", tag = "source")]
 pub(crate) async fn upload(
@@ -117,7 +137,7 @@ pub(crate) async fn upload(
         return Err(Absent("organization").into());
     }
     let received = app.sources.receive(body, checksum).await?;
-    app.store.add_source(org, &received.digest, received.bytes, received.files, app.provisioner.now()).await?;
+    app.provisioner.keep_source(org, &received).await.map_err(Unkept)?;
     let digest = received.digest.to_string();
     let location = format!("/api/v1/sources/{digest}");
     let source = SourceView { digest, bytes: received.bytes, files: received.files };

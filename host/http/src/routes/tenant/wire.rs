@@ -44,7 +44,7 @@ pub(crate) struct SpecBody {
 }
 
 /// An application of one's own.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SourceBody {
     /// The digest of an archive, as its upload answered it.
@@ -60,7 +60,7 @@ impl SourceBody {
 }
 
 /// How much of a machine a tenant may use. What is absent is the server's default.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LimitsBody {
     /// Cores in thousandths, for example 0.5.
@@ -105,7 +105,8 @@ pub(crate) struct Asked<'a> {
     cpu_millis: Option<u32>,
     memory_mb: Option<u32>,
     disk_mb: Option<u32>,
-    env: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<BTreeMap<&'a str, &'a str>>,
 }
 
 impl<'a> Asked<'a> {
@@ -126,7 +127,7 @@ impl<'a> Asked<'a> {
             cpu_millis: limits.and_then(|limits| limits.cpu).and_then(|cores| millis(cores).ok()),
             memory_mb: limits.and_then(|limits| limits.memory_mb),
             disk_mb: limits.and_then(|limits| limits.disk_mb),
-            env: env.into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            env: env.map(|env| env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()),
         }
     }
 }
@@ -136,7 +137,9 @@ impl SpecBody {
     pub(crate) fn asked(&self) -> Asked<'_> {
         let (name, language, framework) = (self.name.as_deref(), self.language.as_deref(), self.framework.as_deref());
         let texts = [name, language, framework, self.description.as_deref(), self.base_image.as_deref()];
-        Asked::of(self.source.as_ref(), texts, self.limits.as_ref(), self.env.as_ref())
+        // To a tenant that is made, variables that are not named are no variables.
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        Asked::of(self.source.as_ref(), texts, self.limits.as_ref(), Some(self.env.as_ref().unwrap_or(&NONE)))
     }
 
     /// The spec, with `defaults` where limits are absent; or everything that is wrong with it, what the schema `told`
