@@ -1,4 +1,4 @@
-//! Applications of one's own: deployed from a folder, changed, compared and taken back.
+//! Applications of one's own: deployed from a folder, changed, compared and rolled back.
 
 use std::fs;
 use std::os::unix::fs::symlink;
