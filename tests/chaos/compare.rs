@@ -31,7 +31,7 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
         assert_eq!(page["operations"], json!([]), "an operation is {state}");
     }
     let stored = tenants(server).await;
-    let expected: Vec<_> = done.alive.iter().map(|(env_id, (name, port))| (*env_id, name.clone(), *port)).collect();
+    let expected: Vec<_> = done.alive.iter().map(|(env_id, alive)| (*env_id, alive.name.clone(), alive.port)).collect();
     assert_eq!(stored, expected, "acknowledged tenants and those in the database");
 
     let docker = Docker::connect(DockerConfig::default());
@@ -61,11 +61,29 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
         let answer = server.ask(&json!({ "port": port }), "/health").await;
         assert_eq!(answer.status, 200, "{name} answers at its port: {}", answer.text);
     }
+    for (env_id, alive) in &done.alive {
+        let page = server.http.get(&format!("/api/v1/tenant/{env_id}/deployments?limit=100")).await.expect(200);
+        let mut revisions = page["deployments"].as_array().unwrap().iter();
+        let current = revisions.find(|revision| revision["current"] == true).map(|revision| &revision["revision"]);
+        assert_eq!(current, Some(&json!(alive.revision)), "{}: what was acknowledged last runs", alive.name);
+    }
+    sources(server);
     // A lease that was lost would keep the lowest free port from the next tenant.
     let lowest = server.block.tenant_ports().find(|port| !ports.contains(port)).unwrap();
     let next = server.spawn_plain("after-all", "go").await;
     assert_eq!(next["port"], lowest, "the lowest port that no tenant has is free");
     server.destroy(&next).await;
+}
+
+/// Every source that is kept is whole: an index for each tar and a tar for each index.
+fn sources(server: &Server) {
+    let names = |suffix: &str| -> BTreeSet<String> {
+        let all = std::fs::read_dir(server.data().join("sources")).unwrap();
+        let all = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        all.filter_map(|name| name.strip_suffix(suffix).map(str::to_owned)).collect()
+    };
+    let (tars, indexes) = (names(".tar"), names(".json"));
+    assert!(indexes.is_subset(&tars) && !tars.is_empty(), "{indexes:?} {tars:?}");
 }
 
 /// Destroys what is alive; what is left after that fails the harness.

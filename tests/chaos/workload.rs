@@ -28,8 +28,18 @@ const ATTEMPTS: u32 = 2000;
 pub(crate) struct Done {
     pub(crate) spawned: u64,
     pub(crate) destroyed: u64,
-    /// Tenants that were acknowledged and not destroyed: by number, name and port.
-    pub(crate) alive: BTreeMap<i64, (String, u16)>,
+    pub(crate) deployed: u64,
+    /// Tenants that were acknowledged and not destroyed, by number.
+    pub(crate) alive: BTreeMap<i64, Alive>,
+}
+
+/// A tenant that was acknowledged.
+#[derive(Debug)]
+pub(crate) struct Alive {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    /// The revision that was acknowledged last.
+    pub(crate) revision: i64,
 }
 
 /// Running clients.
@@ -64,6 +74,7 @@ impl Workload {
             let done = done.expect("a client found something wrong");
             all.spawned += done.spawned;
             all.destroyed += done.destroyed;
+            all.deployed += done.deployed;
             all.alive.extend(done.alive);
         }
         all
@@ -81,7 +92,17 @@ async fn client(http: Http, who: u64, mut dice: Dice, stop: Arc<AtomicBool>) -> 
         let env_id = tenant["envId"].as_i64().unwrap();
         let port = u16::try_from(tenant["port"].as_u64().unwrap()).unwrap();
         done.spawned += 1;
-        done.alive.insert(env_id, (name, port));
+        let mut revision = 1;
+        for _ in 0..dice.between(0..3) {
+            let key = format!("deployment-{}-of-{name}", revision + 1);
+            // Of what a client uploads some is another's too, so that images are shared.
+            revision = match revision {
+                2.. if dice.percent(50) => rollback(&http, env_id, revision - 1, &key).await,
+                _ => deploy(&http, env_id, dice.between(0..4), &key).await,
+            };
+            done.deployed += 1;
+        }
+        done.alive.insert(env_id, Alive { name, port, revision });
         if done.alive.len() > KEPT || dice.percent(50) {
             let oldest = *done.alive.keys().next().unwrap();
             destroy(&http, oldest).await;
@@ -127,4 +148,61 @@ pub(crate) async fn destroy(http: &Http, env_id: i64) {
         tokio::time::sleep(PAUSE).await;
     }
     panic!("tenant {env_id} never went; last: {last}");
+}
+
+/// Uploads an application and deploys it to a tenant until it runs. Answers the revision.
+async fn deploy(http: &Http, env_id: i64, which: u64, key: &str) -> i64 {
+    let source = upload(http, application(which)).await;
+    let path = format!("/api/v1/tenant/{env_id}/deployments");
+    revision(http, &path, &json!({ "source": { "archive": source } }), key).await
+}
+
+/// Restores an earlier revision of a tenant until it runs. Answers the new revision.
+async fn rollback(http: &Http, env_id: i64, to: i64, key: &str) -> i64 {
+    let path = format!("/api/v1/tenant/{env_id}/deployments/{to}/rollback");
+    revision(http, &path, &json!({}), key).await
+}
+
+async fn upload(http: &Http, archive: Vec<u8>) -> String {
+    let mut last = String::new();
+    for _ in 0..ATTEMPTS {
+        let request = http.request(Method::POST, "/api/v1/sources").header("content-type", "application/x-tar");
+        match http.try_send(request.body(archive.clone())).await {
+            Ok(answer) if answer.status == 201 => {
+                return answer.json()["source"]["digest"].as_str().unwrap().to_owned();
+            }
+            Ok(answer) if answer.status == 503 => last = answer.text,
+            Ok(answer) => panic!("upload: {} {}", answer.status, answer.text),
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("an upload was never received; last: {last}");
+}
+
+async fn revision(http: &Http, path: &str, body: &Value, key: &str) -> i64 {
+    let mut last = String::new();
+    for _ in 0..ATTEMPTS {
+        match http.try_send(http.request(Method::POST, path).header("idempotency-key", key).json(body)).await {
+            Ok(answer) if answer.status == 201 => return answer.json()["deployment"]["revision"].as_i64().unwrap(),
+            Ok(answer) if answer.status == 202 || answer.status == 503 => last = answer.text,
+            Ok(answer) => panic!("{path}: {} {}", answer.status, answer.text),
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("{path} never came to run; last: {last}");
+}
+
+/// One of several applications without dependencies.
+fn application(which: u64) -> Vec<u8> {
+    let server = format!("require('http').createServer((_, r) => r.end('application {which}')).listen(process.env.PORT)");
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in [("package.json", r#"{"scripts":{"start":"node server.js"}}"#), ("server.js", &server)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap()
 }

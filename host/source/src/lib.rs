@@ -71,8 +71,8 @@ pub struct Sources {
     turns: Arc<Semaphore>,
 }
 
-/// How long what an upload left behind is kept. No upload takes that long.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// How long what an upload left behind is kept, in how long an upload may take at most: it is received and then looked at.
+const ABANDONED: u32 = 3;
 
 impl Sources {
     /// Opens the folder, and makes it where it is missing. What uploads left behind that were cut off is removed.
@@ -86,7 +86,7 @@ impl Sources {
             let entry = entry?;
             let age =
                 entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed().unwrap_or_default());
-            if age.is_ok_and(|age| age > ABANDONED) {
+            if age.is_ok_and(|age| age > limits.patience * ABANDONED) {
                 std::fs::remove_file(entry.path()).ok();
             }
         }
