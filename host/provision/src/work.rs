@@ -179,8 +179,11 @@ impl Work<'_> {
     }
 }
 
+/// A line of a build, for people. The whole instruction is told once, when it begins; after that its number is enough.
 fn shown(line: BuildLine) -> String {
-    if line.step.is_empty() { line.text } else { format!("{} {}", line.step, line.text) }
+    let BuildLine { step, text } = line;
+    let number = step.find(']').and_then(|end| step.get(..=end)).filter(|_| text != "started").unwrap_or(&step);
+    if number.is_empty() { text } else { format!("{number} {text}") }
 }
 
 impl Provisioner {
@@ -215,5 +218,20 @@ impl Provisioner {
 
     pub(crate) fn dockerfile_options(&self) -> convergence_render::DockerfileOptions {
         convergence_render::DockerfileOptions { ca_bundle: self.settings.ca_bundle.is_some() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instruction_is_told_once_and_its_lines_by_its_number() {
+        let line = |step: &str, text: &str| shown(BuildLine { step: step.to_owned(), text: text.to_owned() });
+        let step = r#"[build 4/6] RUN ["npm","ci"]"#;
+        assert_eq!(line(step, "started"), r#"[build 4/6] RUN ["npm","ci"] started"#);
+        assert_eq!(line(step, "added 3 packages"), "[build 4/6] added 3 packages");
+        assert_eq!(line("", "pulling"), "pulling");
+        assert_eq!(line("exporting", "done"), "exporting done");
     }
 }

@@ -182,12 +182,10 @@ impl BuildProgress {
             Some(step) => (step.name.clone(), VecDeque::new()),
             None => ("the Dockerfile".to_owned(), self.newest.clone()),
         };
-        RuntimeError::BuildFailed {
-            instruction,
-            exit_code: exit_code(message),
-            message: bounded(message),
-            log: last.into(),
-        }
+        let exit_code = exit_code(message);
+        // The engine repeats the whole instruction, which is told beside it.
+        let message = exit_code.map_or_else(|| bounded(message), |code| format!("exit code {code}"));
+        RuntimeError::BuildFailed { instruction, exit_code, message, log: last.into() }
     }
 }
 
@@ -233,9 +231,11 @@ fn keep(lines: &mut VecDeque<String>, line: &str) {
     lines.push_back(line.to_owned());
 }
 
+/// The name of an instruction on one line, without the caches that are mounted for it.
 fn one_line(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-    name.trim().to_owned()
+    let words = name.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.starts_with("--mount="));
+    let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    name.chars().take(300).collect()
 }
 
 /// The exit code, which BuildKit has only in its text: `… exit code: 3`.

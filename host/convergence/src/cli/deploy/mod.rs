@@ -13,6 +13,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
+use super::confirm::ask;
 use super::exit::Failure;
 use super::output::Output;
 use super::spawn::plain;
@@ -83,9 +84,25 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             Some(tenant) => next(&watch, client, arguments, tenant, body, place).await,
         }
     };
-    let deployed = watch.unless_interrupted(done).await?;
+    let deployed = match watch.unless_interrupted(done).await {
+        Err(Failure::Interrupted(text, answer)) => return Err(interrupted(client, output, text, answer).await),
+        done => done?,
+    };
     output.result(&deployed, || told(&deployed));
     Ok(())
+}
+
+/// Asks whether the deployment is to continue on the server, which it does where nobody can be asked.
+async fn interrupted(client: &Client, output: &Output, text: String, answer: Value) -> Failure {
+    let url = answer.pointer("/operation/url").and_then(Value::as_str).map(str::to_owned);
+    let Some(url) = url.filter(|_| output.is_interactive()) else { return Failure::Interrupted(text, answer) };
+    if ask("Cancel the deployment on the server? Otherwise it continues.").is_err() {
+        return Failure::Interrupted(text, answer);
+    }
+    match client.json(client.request(Method::POST, &format!("{url}/cancel"))).await {
+        Ok(_) => Failure::Interrupted("the deployment is being cancelled; what it did is undone".to_owned(), answer),
+        Err(failure) => failure,
+    }
 }
 
 /// The name to deploy as, and the tenant of that name where there is one.
