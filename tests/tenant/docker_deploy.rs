@@ -131,6 +131,7 @@ async fn what_does_not_come_up_is_told_by_name_and_what_served_goes_on_serving()
         (listen("process.env.PORT, '127.0.0.1'"), "app-not-ready", "instead of localhost"),
         (listen("8080"), "app-not-ready", "instead of port 3000"),
         ("setInterval(() => {}, 1000)".to_owned(), "app-not-ready", "listens on no port"),
+        (says("broken ").replace("r.end(", "r.writeHead(500).end("), "app-not-ready", "GET / answered 500"),
         (
             "console.error('DATABASE_URL is missing'); process.exit(3)".to_owned(),
             "app-exited",
@@ -147,7 +148,7 @@ async fn what_does_not_come_up_is_told_by_name_and_what_served_goes_on_serving()
     }
     assert_eq!(inspect(&server.container(&deployed))["State"]["StartedAt"], started, "it was never touched");
     folder.write("server.js", &says("better "));
-    assert_eq!(server.deployed(&folder.path(), &[])["revision"], 7);
+    assert_eq!(server.deployed(&folder.path(), &[])["revision"], 8);
     assert_eq!(server.home(&deployed).await, "better undefined");
     server.destroy(&deployed).await;
 }

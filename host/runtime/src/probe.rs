@@ -114,7 +114,7 @@ async fn probe(
     };
     match &workload.health.probe {
         Probe::Http(path) => get(address()?, path, limit).await,
-        Probe::Tcp => dial(address()?, limit).await.map(drop),
+        Probe::Tcp => open(address()?, limit).await,
         Probe::Command(command) => match runtime.exec(&instance.id, command, limit, &mut |_, _| {}).await {
             Ok(0) => Ok(()),
             Ok(code) => Err(format!("the probe's command ended with exit code {code}")),
@@ -131,11 +131,43 @@ async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream, String>
     }
 }
 
+/// A connection; success is one that is accepted, unless what accepts it speaks HTTP and answers `/` that it is broken: an app
+/// that listens and has no database would take the place of one that works.
+async fn open(address: SocketAddr, limit: Duration) -> Result<(), String> {
+    match exchange(address, "/", limit).await?.status {
+        Some(code @ 500..=599) => Err(format!("GET / answered {code}")),
+        _ => Ok(()),
+    }
+}
+
 /// `GET`; success is any 2xx.
 async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<(), String> {
     if !path.starts_with('/') || path.bytes().any(|byte| !byte.is_ascii_graphic()) {
         return Err(format!("{path:?} is not the path of a URL"));
     }
+    let Exchange { status, ended } = exchange(address, path, limit).await?;
+    match (status, ended) {
+        (Some(200..=299), _) => Ok(()),
+        (Some(code @ 300..=399), _) => Err(format!("GET {path} answered {code}; redirects are not followed")),
+        (Some(code), _) => Err(format!("GET {path} answered {code}")),
+        (None, Err(reason)) => Err(format!("GET {path}: {reason}")),
+        (None, Ok(())) => Err(format!("GET {path}: the answer is not HTTP")),
+    }
+}
+
+/// What a request was answered with.
+struct Exchange {
+    /// None where it was not answered in HTTP.
+    status: Option<u16>,
+    /// Why it did not come to its end, where it did not.
+    ended: Result<(), String>,
+}
+
+/// Sends a `GET` and reads the answer, as far as it is near.
+///
+/// # Errors
+/// Nothing accepts the connection.
+async fn exchange(address: SocketAddr, path: &str, limit: Duration) -> Result<Exchange, String> {
     let mut stream = dial(address, limit).await?;
     let mut answer = Vec::new();
     let exchange = timeout(limit, async {
@@ -156,14 +188,11 @@ async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<(), Str
         Ok::<_, std::io::Error>(())
     })
     .await;
-    match (status(&answer), exchange) {
-        (Some(200..=299), _) => Ok(()),
-        (Some(code @ 300..=399), _) => Err(format!("GET {path} answered {code}; redirects are not followed")),
-        (Some(code), _) => Err(format!("GET {path} answered {code}")),
-        (None, Err(_)) => Err(format!("GET {path}: no answer in {} s", limit.as_secs_f32())),
-        (None, Ok(Err(error))) => Err(format!("GET {path}: {error}")),
-        (None, Ok(Ok(()))) => Err(format!("GET {path}: the answer is not HTTP")),
-    }
+    let ended = match exchange {
+        Err(_) => Err(format!("no answer in {} s", limit.as_secs_f32())),
+        Ok(done) => done.map_err(|error| error.to_string()),
+    };
+    Ok(Exchange { status: status(&answer), ended })
 }
 
 /// The status code, once its line is whole.

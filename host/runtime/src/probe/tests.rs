@@ -39,6 +39,21 @@ async fn only_2xx_is_ready() {
 }
 
 #[tokio::test]
+async fn an_open_port_is_ready_unless_it_says_in_http_that_it_is_broken() {
+    let limit = Duration::from_millis(200);
+    let ask = async |answer: &[u8]| open(server(answer.to_vec()).await, limit).await;
+    for answer in [&b"HTTP/1.1 404 Not Found\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\n\r\nok", b"SSH-2.0-thing\r\n", b""] {
+        assert_eq!(ask(answer).await, Ok(()), "{answer:?}");
+    }
+    assert_eq!(ask(b"HTTP/1.1 500 Oops\r\n\r\n").await, Err("GET / answered 500".to_owned()));
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    assert_eq!(open(silent.local_addr().unwrap(), limit).await, Ok(()), "what waits for its client to speak");
+    let closed = silent.local_addr().unwrap();
+    drop(silent);
+    assert!(open(closed, limit).await.is_err());
+}
+
+#[tokio::test]
 async fn an_endless_answer_is_read_only_so_far() {
     let mut endless = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     endless.resize(4 * MOST_BYTES, b'x');
