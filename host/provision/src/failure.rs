@@ -143,8 +143,8 @@ fn unready(port: u16, listening: Option<&[SocketAddr]>) -> (String, &'static str
         )
     } else {
         (
-            format!("the app listens on port {port}, and its health path does not answer 2xx in time"),
-            "answer the health path the plan names (`POST /api/v1/tenant/plan` shows it) with a status of 2xx",
+            format!("the app listens on port {port} and does not pass its health check in time"),
+            "answer the health path of the plan (`convergence deploy --plan` shows it) with 2xx; where it has none, `/` with less than 500",
         )
     }
 }
@@ -326,8 +326,8 @@ mod tests {
         assert!(told(&[]).0.contains("no port"));
         assert!(told(&["0.0.0.0:8080"]).0.contains("0.0.0.0:8080 instead of port 3000"));
         assert!(told(&["127.0.0.1:3000", "[::1]:3000"]).1.contains("instead of localhost"));
-        assert!(told(&["[::]:3000"]).0.contains("health path"));
-        assert!(told(&["127.0.0.1:3000", "0.0.0.0:3000"]).0.contains("health path"));
+        assert!(told(&["[::]:3000"]).0.contains("health check"));
+        assert!(told(&["127.0.0.1:3000", "0.0.0.0:3000"]).0.contains("health check"));
     }
 
     /// Every error of a step of this room, and the code it is answered with. The room of durable work tests its own.
