@@ -156,6 +156,12 @@ async fn the_command_line_does_what_the_api_does() {
         list.lines().any(|line| line.starts_with("ruby ") && line.contains("0.1.0") && line.contains("active")),
         "{list}"
     );
+    let question = server.plugins().with_file_name("question.json");
+    std::fs::write(&question, r#"{"tenantName":"app","architecture":"amd64","memoryMb":256}"#).unwrap();
+    let (code, text) = run(&["plugin", "try", "ruby", question.to_str().unwrap()]);
+    assert!(code == Some(0) && text.contains("\"stages\"") && text.contains("fuel"), "{text}");
+    std::fs::write(&question, "{").unwrap();
+    assert_eq!(run(&["plugin", "try", "ruby", question.to_str().unwrap()]).0, Some(2));
     assert!(run(&["plugin", "disable", "ruby"]).1.contains("disabled"));
     assert!(run(&["plugin", "stats", "ruby"]).1.contains("calls"));
     let (code, text) = run(&["plugin", "configure", "limits", "{\"cpu\":7}"]);

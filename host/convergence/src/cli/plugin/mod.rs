@@ -15,6 +15,7 @@ mod show;
 mod sign;
 mod stats;
 mod test;
+mod try_out;
 mod verify;
 mod wit;
 
@@ -75,6 +76,8 @@ enum Command {
     Rollback(decide::Rollback),
     /// Uninstall a plugin and delete its files from the plugins folder.
     Remove(decide::Remove),
+    /// Ask a plugin something to see what it answers. Nothing comes of it.
+    Try(try_out::Arguments),
     /// Show how many calls a plugin had, how long they took and how they ended.
     Stats(decide::Plain),
 }
@@ -152,6 +155,7 @@ pub(crate) async fn run(
         Command::Bind(arguments) => decide::bind(&client()?, &arguments, output).await,
         Command::Rollback(arguments) => decide::rollback(&client()?, &arguments, output).await,
         Command::Remove(arguments) => decide::remove(&client()?, &arguments, output).await,
+        Command::Try(arguments) => try_out::run(&client()?, &arguments, output).await,
         Command::Stats(arguments) => stats::run(&client()?, &arguments, output).await,
         Command::New(arguments) => new::run(&arguments, output),
         Command::Wit(arguments) => wit::run(&arguments, output),
