@@ -196,7 +196,8 @@ async fn revision(http: &Http, path: &str, body: &Value, key: &str) -> i64 {
 
 /// One of several applications without dependencies.
 fn application(which: u64) -> Vec<u8> {
-    let server = format!("require('http').createServer((_, r) => r.end('application {which}')).listen(process.env.PORT)");
+    let server =
+        format!("require('http').createServer((_, r) => r.end('application {which}')).listen(process.env.PORT)");
     let mut tar = tar::Builder::new(Vec::new());
     for (path, text) in [("package.json", r#"{"scripts":{"start":"node server.js"}}"#), ("server.js", &server)] {
         let mut header = tar::Header::new_gnu();

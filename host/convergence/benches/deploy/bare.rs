@@ -53,8 +53,17 @@ impl Bare {
         let name = format!("{PREFIX}-bare");
         docker(&["rm", "--force", &name]);
         let options = [
-            "--memory=512m", "--cpus=0.5", "--pids-limit=256", "--init", "--read-only", "--tmpfs=/tmp", "--user=10001:10001",
-            "--cap-drop=ALL", "--security-opt=no-new-privileges", "--publish=127.0.0.1::3000", "--env=PORT=3000",
+            "--memory=512m",
+            "--cpus=0.5",
+            "--pids-limit=256",
+            "--init",
+            "--read-only",
+            "--tmpfs=/tmp",
+            "--user=10001:10001",
+            "--cap-drop=ALL",
+            "--security-opt=no-new-privileges",
+            "--publish=127.0.0.1::3000",
+            "--env=PORT=3000",
         ];
         docker(&[&["run", "--detach", "--name", &name][..], &options, &[image]].concat());
         let port = docker(&["port", &name, "3000"]);

@@ -28,7 +28,8 @@ const UPLOAD: usize = 100 << 20;
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn main() {
-    let turns = std::env::var("DEPLOY_BENCH_N").ok().map_or(TURNS, |text| text.parse().expect("DEPLOY_BENCH_N is a number"));
+    let turns =
+        std::env::var("DEPLOY_BENCH_N").ok().map_or(TURNS, |text| text.parse().expect("DEPLOY_BENCH_N is a number"));
     let site = Site::start();
     let folder = TempDir::new().unwrap();
     let app = folder.path().join("bench-app");

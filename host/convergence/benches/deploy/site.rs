@@ -26,7 +26,8 @@ impl Site {
         let plugins = folder.path().join("data/plugins");
         fs::create_dir_all(&plugins).unwrap();
         set_private(&folder.path().join("data"));
-        let components = PathBuf::from(std::env::var("CONVERGENCE_COMPONENTS").expect("run `cargo xtask bench deploy`"));
+        let components =
+            PathBuf::from(std::env::var("CONVERGENCE_COMPONENTS").expect("run `cargo xtask bench deploy`"));
         fs::copy(components.join("templates/node.wasm"), plugins.join("node.wasm")).unwrap();
         let port = free_port();
         let images = fs::read_to_string(std::env::var("CONVERGENCE_IMAGES").unwrap_or_default()).unwrap_or_default();

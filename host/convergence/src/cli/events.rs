@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::{Client, PAUSE, SILENCE};
 use super::exit::Failure;
-use super::output::{Output, has_lost_its_reader};
+use super::output::{Output, has_lost_its_reader, reader_left};
 use super::spawn::plain;
 use super::sse::Events;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
     loop {
         let answer = client.send(client.request(Method::GET, "/api/v1/events")).await;
         let mut stream = match (answer, away) {
-            (Ok(response), _) => response.bytes_stream(),
+            (Ok(response), _) => response.bytes_stream().take_until(Box::pin(reader_left())),
             (Err(Failure::Unreachable(_)), Some(since)) if since.elapsed() < SILENCE => {
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -49,6 +49,9 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             if has_lost_its_reader() {
                 return Ok(());
             }
+        }
+        if has_lost_its_reader() {
+            return Ok(());
         }
         output.progress("the server ended the connection; waiting for it");
         away = Some(Instant::now());

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::exit::Failure;
-use super::output::{Output, has_lost_its_reader};
+use super::output::{Output, has_lost_its_reader, reader_left};
 use super::tenant::Tenant;
 
 /// Which tenant, and which of its lines.
@@ -43,7 +43,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         return Ok(());
     }
     let response = client.send(client.request(Method::GET, &format!("{path}&follow=true"))).await?;
-    let mut stream = response.bytes_stream();
+    let mut stream = response.bytes_stream().take_until(Box::pin(reader_left()));
     let print = |line: &[u8]| {
         let text = String::from_utf8_lossy(line);
         if output.is_json() {

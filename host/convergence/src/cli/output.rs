@@ -3,8 +3,10 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use console::style;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use super::exit::Failure;
@@ -149,6 +151,24 @@ static READER_LEFT: AtomicBool = AtomicBool::new(false);
 pub(crate) fn has_lost_its_reader() -> bool {
     READER_LEFT.load(Ordering::Relaxed)
 }
+
+/// Returns when the reader of standard output has gone away. A stream that is quiet writes nothing, and would not notice.
+pub(crate) async fn reader_left() {
+    loop {
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let told = poll(&mut watched, Some(&at_once)).is_ok_and(|told| told > 0);
+        if told && watched.iter().any(|watched| watched.revents().contains(PollFlags::ERR)) {
+            READER_LEFT.store(true, Ordering::Relaxed);
+            return;
+        }
+        tokio::time::sleep(READER_LOOK).await;
+    }
+}
+
+/// Between two looks whether there still is a reader.
+const READER_LOOK: Duration = Duration::from_millis(200);
 
 /// What became of the results of this process: a script must not take an empty file for an empty list.
 ///

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_told_with_its_log_and_what_it_took() {
-        let answer = json!({ "answer": { "ok": true }, "log": ["looked"], "tookUs": 1500, "fuel": 12_000, "memory": 2048 });
+        let answer =
+            json!({ "answer": { "ok": true }, "log": ["looked"], "tookUs": 1500, "fuel": 12_000, "memory": 2048 });
         assert_eq!(told(&answer), "log: looked\n{\n  \"ok\": true\n}\n1.50 ms, 12.0 k fuel, 2.0 KiB");
     }
 }
