@@ -143,7 +143,7 @@ async fn what_does_not_come_up_is_told_by_name_and_what_served_goes_on_serving()
         let failed = server.cli(&["deploy", folder.path().to_str().unwrap()]);
         let text = stderr(&failed);
         assert_eq!(failed.status.code(), Some(1), "{app}: {failed:?}");
-        assert!(text.contains(told) && text.contains(code) && text.contains("step candidate"), "{app}: {text}");
+        assert!(text.contains(told) && text.contains(code) && text.contains("step trial"), "{app}: {text}");
         assert_eq!(server.home(&deployed).await, "good undefined", "{app}");
     }
     assert_eq!(inspect(&server.container(&deployed))["State"]["StartedAt"], started, "it was never touched");

@@ -15,8 +15,16 @@ use crate::planning::{PlanError, passed};
 use crate::recipe::{Leaves, Recipe};
 use crate::request::asked;
 use crate::step::{
-    Kept, candidate::Candidate, image::Image, network::Network, others::Others, probe::Probe, replace::Replace,
-    retire::Retire, start::Start, volumes::Volumes,
+    Kept,
+    candidate::{Candidate, Trial},
+    image::Image,
+    network::Network,
+    others::Others,
+    probe::Probe,
+    replace::Replace,
+    retire::Retire,
+    start::Start,
+    volumes::Volumes,
 };
 
 /// Build a tenant's next revision and bring it up. One that does not come up is undone, and the one before serves on.
@@ -36,7 +44,7 @@ pub static KIND: Kind = Kind {
 
 pub(crate) static RECIPE: Recipe = Recipe {
     kind: &KIND,
-    steps: &[&Image, &Others, &Kept(&Network), &Kept(&Volumes), &Candidate, &Replace, &Start, &Probe, &Retire],
+    steps: &[&Image, &Others, &Kept(&Network), &Kept(&Volumes), &Candidate, &Trial, &Replace, &Start, &Probe, &Retire],
     leaves: Leaves::Revision,
 };
 

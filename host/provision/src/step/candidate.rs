@@ -1,5 +1,5 @@
 //! Proves that a revision comes up before anything is taken away from the one that serves: a second container, which no port
-//! leads to, is started, waited for and removed.
+//! leads to, is started and waited for. The step that puts the revision in its place removes it.
 
 use std::time::Duration;
 
@@ -18,7 +18,11 @@ use crate::Settings;
 use crate::deploy::DeployInput;
 use crate::work::Work;
 
+/// Starts the candidate.
 pub(crate) struct Candidate;
+
+/// Waits until the candidate is ready.
+pub(crate) struct Trial;
 
 #[async_trait]
 impl Step for Candidate {
@@ -27,15 +31,7 @@ impl Step for Candidate {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        if !work.operation.asked::<DeployInput>()?.serves {
-            // Nothing serves that could be kept serving.
-            return Ok(());
-        }
-        if !work.revision()?.plan.service.volumes.is_empty() {
-            let why = "the app keeps files, which two of them must not use at once: the one before is stopped first";
-            return work.record(self.name(), EventKind::Line, why).await;
-        }
-        let workload = Workload { name: name(work), published: None, ..work.workload().await? };
+        let Some(workload) = candidate(work).await? else { return Ok(()) };
         match work.runtime()?.ensure(&workload, Desired::ONE).await {
             // As when the tenant itself is started: what is missing or doubled is made sure of once more.
             Err(error @ (RuntimeError::Ambiguous { .. } | RuntimeError::NotFound { .. })) => {
@@ -47,10 +43,7 @@ impl Step for Candidate {
             }
             placed => drop(placed?),
         }
-        work.runtime()?.wait_ready(&workload, work.provisioner.settings.ready_patience).await?;
-        let grace = Duration::from_secs(u64::from(workload.stop_grace_seconds));
-        work.runtime()?.stop(&workload.name, work.owner(), grace).await?;
-        remove(work).await
+        Ok(())
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
@@ -58,15 +51,63 @@ impl Step for Candidate {
     }
 
     fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
-        settings.build_limit + settings.pull_limit + settings.ready_patience + work.step_limit * 2
+        settings.build_limit + settings.pull_limit + work.step_limit * 2
     }
 }
 
-fn name(work: &Work<'_>) -> String {
+#[async_trait]
+impl Step for Trial {
+    fn name(&self) -> &'static str {
+        "trial"
+    }
+
+    async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
+        if let Some(workload) = candidate(work).await? {
+            work.runtime()?.wait_ready(&workload, work.provisioner.settings.ready_patience).await?;
+        } else if !work.revision()?.plan.service.volumes.is_empty() {
+            let why = "the app keeps files, which two of them must not use at once: the one before is stopped first";
+            work.record(self.name(), EventKind::Line, why).await?;
+        }
+        Ok(())
+    }
+
+    async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
+        settings.ready_patience + work.step_limit
+    }
+
+    /// It changes nothing.
+    fn can_be_interrupted(&self) -> bool {
+        true
+    }
+}
+
+/// The candidate, where there is to be one: something serves that is to go on serving, the app can be there twice, and the
+/// revision is not in its place yet. An operation that is continued does its steps again, and would prove it in vain.
+async fn candidate(work: &Work<'_>) -> Result<Option<Workload>, StepError> {
+    let serves = work.operation.asked::<DeployInput>()?.serves;
+    if !serves || !work.revision()?.plan.service.volumes.is_empty() {
+        return Ok(None);
+    }
+    let workload = work.workload().await?;
+    match work.runtime()?.verify(&workload).await {
+        Ok(deviations) if deviations.is_empty() => Ok(None),
+        Ok(_) | Err(RuntimeError::NotFound { .. }) => {
+            Ok(Some(Workload { name: name(work), published: None, ..workload }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn name(work: &Work<'_>) -> String {
     names::candidate(&work.provisioner.settings.name_prefix, work.env_id())
 }
 
-async fn remove(work: &Work<'_>) -> Result<(), StepError> {
+/// Removes the candidate. It served nobody, so it is given no time.
+pub(crate) async fn remove(work: &Work<'_>) -> Result<(), StepError> {
     let name = name(work);
     if work.runtime()?.remove(&name, work.owner()).await? == Removal::Foreign {
         left_alone("container", &name);

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use convergence_model::operation::EventKind;
 use convergence_runtime::OwnedItem;
 
-use super::{Step, StepError};
+use super::{Step, StepError, candidate};
+use crate::deploy;
 use crate::work::Work;
 
 /// Removes containers and networks that only carry the tenant's labels.
@@ -50,7 +51,10 @@ async fn remove(work: &Work<'_>, volumes: bool) -> Result<(), StepError> {
     let owned = work.runtime()?.owned(work.owner().instance).await?;
     let (own, tenant) = (work.name(), work.env_id());
     let theirs = |item: &OwnedItem| item.owner().is_some_and(|owner| owner.tenant == tenant);
-    let others = |items: Vec<OwnedItem>| items.into_iter().filter(|item| theirs(item) && item.name != own);
+    // A deployment that is continued finds the candidate it started.
+    let candidate = (work.operation.kind == deploy::KIND.name).then(|| candidate::name(work));
+    let spared = |item: &OwnedItem| item.name == own || candidate.as_ref() == Some(&item.name);
+    let others = |items: Vec<OwnedItem>| items.into_iter().filter(|item| theirs(item) && !spared(item));
     let grace = Duration::from_secs(u64::from(work.revision()?.plan.service.stop_grace_seconds));
     // Containers first: they hold what the others are.
     for item in others(owned.workloads) {

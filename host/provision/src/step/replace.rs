@@ -7,7 +7,7 @@ use convergence_runtime::{Desired, RuntimeError};
 use convergence_work::WorkSettings;
 
 use super::image::Image;
-use super::{Step, StepError, container, removal, start};
+use super::{Step, StepError, candidate, container, removal, start};
 use crate::Settings;
 use crate::deploy::DeployInput;
 use crate::work::Work;
@@ -25,6 +25,7 @@ impl Step for Replace {
             // What could not be put back is not taken away: rules may have become stricter since it was made.
             before.workload().await?;
         }
+        candidate::remove(work).await?;
         container::make(work, self.name()).await
     }
 

@@ -125,7 +125,7 @@ async fn a_revision_that_does_not_come_up_leaves_the_one_before_as_it_is() {
         stage.bench.runtime.forget_journal();
         let failed = stage.deploy("never ready").await;
         assert_eq!(failed.state, OperationState::Failed);
-        assert_eq!(failed.failure.unwrap().step, "candidate");
+        assert_eq!(failed.failure.unwrap().step, "trial");
         assert_eq!(stage.workload(), before);
         assert_eq!((stage.tenant().await.status, stage.images().await), (TenantStatus::Running, 1));
         let touched = stage.bench.runtime.journal();
