@@ -37,7 +37,7 @@ impl Verdict {
 }
 
 impl Violation {
-    /// Refuses the change because of the field at `path`. `code` is a slug for programs, `message` is for people.
+    /// Refuses the change because of the field at `path`. `code` is a slug for programs, `message` is human-readable.
     pub fn deny(path: &str, code: &str, message: impl Into<String>) -> Self {
         Self { path: path.to_owned(), code: code.to_owned(), message: message.into(), severity: Severity::Deny }
     }

@@ -21,7 +21,7 @@ pub struct Violation {
     pub path: String,
     /// A stable slug for programs, for example `too-long`.
     pub code: String,
-    /// What was wrong and what to do, for people.
+    /// What was wrong and what to do, human-readable.
     pub message: String,
     /// Whether it refuses the request.
     pub severity: Severity,

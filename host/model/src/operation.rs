@@ -328,7 +328,7 @@ pub struct OperationEvent {
     pub step: String,
     /// What happened.
     pub event: EventKind,
-    /// For people; empty where the kind says it all.
+    /// Human-readable; empty where the kind says it all.
     pub detail: String,
     /// When.
     pub at: Timestamp,

@@ -73,7 +73,7 @@ pub struct Source {
 pub struct PlanRequest {
     /// When the request was accepted: the time that a clock shows to the template, and the revision keeps.
     pub at: Timestamp,
-    /// The tenant's name, for people.
+    /// The tenant's name, human-readable.
     pub tenant_name: String,
     /// The framework asked for.
     pub framework: Option<String>,
@@ -281,7 +281,7 @@ pub struct BuildPlan {
     pub stages: Vec<Stage>,
     /// How it is run.
     pub service: Service,
-    /// What was detected and why, for people.
+    /// What was detected and why, human-readable.
     pub notes: Vec<String>,
     /// Room to grow.
     pub extra: Vec<Attribute>,
@@ -311,6 +311,6 @@ pub struct Detection {
     pub framework: Option<String>,
     /// The version.
     pub version: Option<String>,
-    /// Why, for people.
+    /// Why, human-readable.
     pub reason: String,
 }

@@ -23,7 +23,7 @@ pub struct TenantSpec {
     pub source: Source,
     /// A framework of that language; the template's first one where absent.
     pub framework: Option<String>,
-    /// For people; at most [`TenantSpec::DESCRIPTION_MAX`] characters.
+    /// Human-readable; at most [`TenantSpec::DESCRIPTION_MAX`] characters.
     pub description: Option<String>,
     /// Replaces the image the template would run on.
     pub base_image: Option<String>,
@@ -54,7 +54,7 @@ impl EnvName {
     /// Checks a name.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// What is wrong with it, human-readable.
     pub fn parse(text: &str) -> Result<Self, String> {
         let head_ok = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let all_ok = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');

@@ -90,7 +90,7 @@ pub struct PluginInfo {
     pub id: String,
     /// `template`, `policy`, `billing`.
     pub kind: String,
-    /// For people. The id where no version of it is loaded.
+    /// Human-readable. The id where no version of it is loaded.
     pub name: String,
     /// One sentence.
     pub summary: String,

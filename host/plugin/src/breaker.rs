@@ -52,7 +52,7 @@ pub(crate) enum Outcome {
     Unrelated,
 }
 
-/// The state of a breaker, for people.
+/// The state of a breaker, human-readable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
     /// Calls go through.

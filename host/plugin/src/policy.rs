@@ -45,7 +45,7 @@ impl ActivePolicy {
 pub struct PolicyInfo {
     /// Its id.
     pub id: String,
-    /// For people.
+    /// Human-readable.
     pub name: String,
     /// Its semantic version.
     pub version: String,

@@ -81,7 +81,7 @@ impl ActiveTemplate {
 pub struct TemplateInfo {
     /// Its id.
     pub id: String,
-    /// For people.
+    /// Human-readable.
     pub name: String,
     /// Its semantic version.
     pub version: String,

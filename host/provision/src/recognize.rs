@@ -45,7 +45,7 @@ impl Provisioner {
 
 impl Application {
     /// Decides what the request leaves open: the language, if it names none, and the framework. Fills in of the request
-    /// what the application says of itself. Answers the spec as decided, and why, for people.
+    /// what the application says of itself. Answers the spec as decided, and why, human-readable.
     pub(crate) async fn decide(
         &self,
         plugged: &Snapshot,

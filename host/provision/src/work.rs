@@ -179,7 +179,7 @@ impl Work<'_> {
     }
 }
 
-/// A line of a build, for people. The whole instruction is told once, when it begins; after that its number is enough.
+/// A line of a build, human-readable. The whole instruction is told once, when it begins; after that its number is enough.
 fn shown(line: BuildLine) -> String {
     let BuildLine { step, text } = line;
     let number = step.find(']').and_then(|end| step.get(..=end)).filter(|_| text != "started").unwrap_or(&step);

@@ -27,7 +27,7 @@ impl Reference {
     /// Reads `[registry/]path[:tag][@sha256:…]` as Docker does.
     ///
     /// # Errors
-    /// Which part is not what it should be, for people.
+    /// Which part is not what it should be, human-readable.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.len() > REFERENCE_MAX {
             return Err(format!("an image reference has 1 to {REFERENCE_MAX} bytes"));

@@ -81,7 +81,7 @@ async fn last_lines(runtime: &dyn Runtime, name: &str) -> Vec<String> {
     lines.into_iter().map(|line| line.text).collect()
 }
 
-/// One probe of every instance; the error is what the first that does not pass saw, for people.
+/// One probe of every instance; the error is what the first that does not pass saw, human-readable.
 async fn attempt(runtime: &dyn Runtime, workload: &Workload, seen: &Observed, limit: Duration) -> Result<(), String> {
     match &seen.rollout {
         Rollout::Failed { why } => return Err(why.clone()),

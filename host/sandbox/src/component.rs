@@ -61,7 +61,7 @@ pub struct Description {
     pub id: String,
     /// What it does; agrees with what it exports.
     pub kind: Kind,
-    /// For people.
+    /// Human-readable.
     pub name: String,
     /// Its own version.
     pub version: semver::Version,

@@ -36,7 +36,7 @@ pub struct Received {
     pub files: usize,
     /// Whether it was kept already.
     pub known: bool,
-    /// What was made of the archive, for people.
+    /// What was made of the archive, human-readable.
     pub notes: Vec<String>,
 }
 

@@ -32,7 +32,7 @@ impl BuildPlan {
         self
     }
 
-    /// Adds a line about what was decided and why, for people. A note may quote the application: control characters
+    /// Adds a line about what was decided and why, human-readable. A note may quote the application: control characters
     /// become spaces, and what is beyond the bound of a note is cut.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {

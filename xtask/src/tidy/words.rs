@@ -19,7 +19,7 @@ const WORDS: [(&str, &str); 9] = [
 ];
 
 /// Each phrase, in lower case, and what to write for it. Looked for in single lines.
-const PHRASES: [(&str, &str); 9] = [
+const PHRASES: [(&str, &str); 10] = [
     ("take it back", "cancel, revoke"),
     ("taken back", "cancelled, revoked"),
     ("takes back", "cancels, revokes"),
@@ -29,6 +29,7 @@ const PHRASES: [(&str, &str); 9] = [
     ("was at fault", "failed recently"),
     ("were at fault", "failed recently"),
     ("taken-out", "removed"),
+    ("for people", "human-readable"),
 ];
 
 /// What is not ours to write, or has to name the words.

@@ -45,7 +45,7 @@ impl Held {
         }
     }
 
-    /// The same for people.
+    /// The same, human-readable.
     pub fn explain(self, kind: LeftoverKind) -> String {
         match (self, kind) {
             (Self::Configuration, LeftoverKind::Volume) => "`orphan-volumes` is \"report\": it holds data".to_owned(),

@@ -20,7 +20,7 @@ pub(super) fn argv(path: &str, argv: &[String], report: &mut Report) {
     }
 }
 
-/// One line for people.
+/// One human-readable line.
 pub(super) fn line(path: &str, text: &str, max: usize, report: &mut Report) {
     if text.len() > max {
         report.deny(path, "too-long", format!("at most {max} bytes are allowed, not {}", text.len()));

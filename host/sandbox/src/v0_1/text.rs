@@ -10,7 +10,7 @@ pub(super) const MAX_NAME_BYTES: usize = 128;
 /// Violations, or fields that are wrong, that are passed on.
 pub(super) const MAX_ITEMS: usize = 100;
 
-/// A text for people as it may be shown: one line of at most [`MAX_BYTES`].
+/// A human-readable text as it may be shown: one line of at most [`MAX_BYTES`].
 pub(super) fn one_line(text: &str) -> String {
     shown(text, MAX_BYTES)
 }

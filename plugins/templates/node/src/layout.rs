@@ -22,7 +22,7 @@ pub(crate) struct Layout {
     pub(crate) workspace: Option<Package>,
     /// Whether `root` holds several packages that are installed together.
     pub(crate) has_members: bool,
-    /// What was decided, for people.
+    /// What was decided, human-readable.
     pub(crate) note: Option<String>,
 }
 

@@ -80,7 +80,7 @@ pub(crate) struct Manager {
     pub(crate) lock: Option<&'static str>,
     /// Whether it can remove development dependencies.
     pub(crate) can_prune: bool,
-    /// What was decided, for people.
+    /// What was decided, human-readable.
     pub(crate) notes: Vec<String>,
 }
 

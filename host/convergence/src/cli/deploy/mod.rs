@@ -287,7 +287,7 @@ pub(super) fn result(client: &Client, tenant: &Value, revision: i64, operation: 
     Value::Object(deployed)
 }
 
-/// A deployment, for people.
+/// A deployment, human-readable.
 pub(super) fn told(deployed: &Value) -> String {
     let part = |key: &str| deployed.get(key).map(plain).unwrap_or_default();
     let (id, name, revision) = (part("envId"), part("name"), part("revision"));

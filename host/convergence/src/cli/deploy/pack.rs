@@ -138,7 +138,7 @@ impl Pack {
         Ok(received.digest.to_string())
     }
 
-    /// What is about to be sent, for people.
+    /// What is about to be sent, human-readable.
     pub(super) fn summary(&self) -> Vec<String> {
         let mut lines = vec![format!("packed {} files, {}", self.files, size(self.bytes))];
         let large = self.largest.iter().filter(|(bytes, _)| *bytes >= LARGE);
@@ -168,7 +168,7 @@ fn walk(folder: &Path) -> ignore::Walk {
         .build()
 }
 
-/// Bytes, for people.
+/// Bytes, human-readable.
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),

@@ -37,7 +37,7 @@ pub(crate) struct Difference {
     /// Files of the source: `+` added, `-` removed, `~` edited. Absent where one of the sources is no archive, or is not kept any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<Vec<String>>,
-    /// The same, for people: one change a line.
+    /// The same, human-readable: one change a line.
     text: String,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Parameters {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RollbackBody {
-    /// For people, at most 200 characters on one line.
+    /// Human-readable, at most 200 characters on one line.
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     reason: Option<String>,
 }

@@ -34,7 +34,7 @@ pub(crate) struct ChangeBody {
     /// All variables of its own, set literally: those that are absent are gone.
     #[schema(schema_with = variables_schema)]
     env: Option<BTreeMap<String, String>>,
-    /// Why, for people: at most 200 characters on one line.
+    /// Why, human-readable: at most 200 characters on one line.
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub(crate) reason: Option<String>,
 }

@@ -62,7 +62,7 @@ pub(crate) struct Parameters {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Uploaded {
     source: SourceView,
-    /// What was made of the archive, for people.
+    /// What was made of the archive, human-readable.
     notes: Vec<String>,
 }
 
