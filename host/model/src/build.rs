@@ -16,6 +16,15 @@ pub const SOURCE_FOLDER: &str = ".convergence/source";
 /// Where the operator's CA bundle lies in the build context.
 pub const CA_BUNDLE: &str = ".convergence/ca-certificates.crt";
 
+/// A tar that lies on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTar {
+    /// The file it is the beginning of.
+    pub path: PathBuf,
+    /// How long it is, its end included.
+    pub bytes: u64,
+}
+
 /// One image to build. Everything in it is already rendered and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageBuild {
@@ -26,7 +35,7 @@ pub struct ImageBuild {
     /// The build context, sent as a tar stream from memory: regular files, uid 0, mtime 0.
     pub context: Vec<File>,
     /// A tar of the application's source, sent after the context; its entries lie in [`SOURCE_FOLDER`].
-    pub source: Option<PathBuf>,
+    pub source: Option<SourceTar>,
     /// Labels put on the image.
     pub labels: BTreeMap<String, String>,
     /// Keeps the cache mounts of organizations apart.

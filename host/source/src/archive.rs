@@ -7,7 +7,10 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 use tar::EntryType;
-use zip::ZipArchive;
+use zip::ZipReadOptions;
+use zip::read::Config;
+use zip::result::ZipError;
+use zip::unstable::read::ZipIterable;
 
 use crate::meter::{Meter, Metered};
 use crate::{SourceError, SourceLimits};
@@ -81,9 +84,6 @@ pub(crate) fn each(mut archive: File, limits: &SourceLimits, visit: Visit<'_>) -
     archive.by_ref().take(512).read_to_end(&mut first)?;
     archive.seek(SeekFrom::Start(0))?;
     let format = Format::of(&first)?;
-    if format == Format::Zip {
-        refuse_large_directory(&mut archive, limits)?;
-    }
     let archive = BufReader::with_capacity(128 << 10, archive);
     match format {
         Format::Tar => tar("tar", archive, limits, visit),
@@ -92,7 +92,7 @@ pub(crate) fn each(mut archive: File, limits: &SourceLimits, visit: Visit<'_>) -
             let decoder = StreamingDecoder::new(archive).map_err(|error| unreadable("tar.zst", error))?;
             tar("tar.zst", decoder, limits, visit)
         }
-        Format::Zip => zip(archive, visit),
+        Format::Zip => zip(archive, limits, visit),
     }
 }
 
@@ -106,9 +106,15 @@ const HEADERS_MAX: u64 = 64 << 10;
 const PADDING_MAX: u64 = 1 << 20;
 
 fn tar(format: &str, archive: impl Read, limits: &SourceLimits, visit: Visit<'_>) -> Result<(), SourceError> {
-    let bad = |error: io::Error| SourceError::unreadable(format, &error);
     let headers = (limits.entries as u64).saturating_mul(4096);
     let meter = Meter::new(limits.unpacked_bytes.saturating_add(headers).saturating_add(PADDING_MAX));
+    let bad = |error: io::Error| match meter.is_spent() {
+        true => SourceError::TooLarge(format!(
+            "the archive unpacks to more than {} MiB; leave out what is installed or generated, and `.git`",
+            limits.unpacked_bytes >> 20
+        )),
+        false => SourceError::unreadable(format, &error),
+    };
     let mut archive = tar::Archive::new(Metered::new(archive, &meter));
     let mut entries = archive.entries().map_err(bad)?;
     let mut unread = 0_u64;
@@ -143,55 +149,31 @@ fn tar(format: &str, archive: impl Read, limits: &SourceLimits, visit: Visit<'_>
         let error = io::Error::other("its end is missing, so that files may be as well");
         return Err(bad(error));
     }
-    // To its real end, so that a checksum behind it is looked at.
+    // To its real end, so that a checksum of gzip behind it is looked at.
     meter.allow(PADDING_MAX);
     io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop).map_err(bad)
 }
 
-/// The end record of a zip is the last thing in it, but for a comment (APPNOTE 4.3.16).
-const END_RECORD: usize = 22;
-/// Bytes of a zip's directory for each entry. A name has at most 1024.
-const DIRECTORY_ENTRY: u64 = 2048;
-
-/// A zip's directory is read into memory before anything can be looked at, so it is looked at here how long it says it is.
-fn refuse_large_directory(archive: &mut File, limits: &SourceLimits) -> Result<(), SourceError> {
-    let length = archive.seek(SeekFrom::End(0))?;
-    let tail = length.min(END_RECORD as u64 + u64::from(u16::MAX));
-    archive.seek(SeekFrom::Start(length - tail))?;
-    let mut bytes = Vec::new();
-    archive.by_ref().take(tail).read_to_end(&mut bytes)?;
-    archive.seek(SeekFrom::Start(0))?;
-    // What has no end record, the reader refuses.
-    for window in bytes.windows(END_RECORD).filter(|window| window.starts_with(b"PK\x05\x06")) {
-        let [.., low, high, a, b, c, d, _, _, _, _, _, _] = window else { continue };
-        let entries = usize::from(u16::from_le_bytes([*low, *high]));
-        let directory = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-        if entries > limits.entries || directory > (limits.entries as u64).saturating_mul(DIRECTORY_ENTRY) {
-            return Err(SourceError::TooLarge(format!(
-                "the zip has more than {} files and folders; leave out what is installed or generated, such as node_modules",
-                limits.entries
-            )));
-        }
+/// A zip says twice what its files are: before each, and in the directory at its end. Programs differ in which one they
+/// believe, so both have to say the same. The directory is read entry by entry, and never held in memory: how many entries it
+/// has is the sender's word.
+fn zip(archive: BufReader<File>, limits: &SourceLimits, visit: Visit<'_>) -> Result<(), SourceError> {
+    let bad = |error: ZipError| SourceError::unreadable("zip", &io::Error::other(error));
+    let mut archive = ZipIterable::try_new(archive, Config::default()).map_err(bad)?.enforce_header_consistency(true);
+    if archive.len() > limits.entries {
+        return Err(SourceError::TooLarge(format!(
+            "the zip has more than {} files and folders; leave out what is installed or generated, such as node_modules",
+            limits.entries
+        )));
     }
-    Ok(())
-}
-
-fn zip(archive: BufReader<File>, visit: Visit<'_>) -> Result<(), SourceError> {
-    let mut raw = archive.get_ref().try_clone()?;
-    let mut archive = ZipArchive::new(archive).map_err(|error| unreadable("zip", error))?;
-    if archive.has_duplicate_names() {
-        return Err(SourceError::Refused("the zip has a file twice; pack it again".to_owned()));
-    }
-    for index in 0..archive.len() {
-        let encrypted = archive.by_index_raw(index).is_ok_and(|entry| entry.encrypted());
-        if encrypted {
+    let entries = archive.files().map_err(bad)?;
+    while let Some(entry) = entries.next() {
+        let entry = entry.map_err(bad)?;
+        if entry.encrypted() {
             return Err(SourceError::Refused("the zip is encrypted; pack it without a password".to_owned()));
         }
-        let mut entry = archive.by_index(index).map_err(|error| unreadable("zip", error))?;
+        let mut entry = entry.with_reader(entries.reader_mut(), ZipReadOptions::new()).map_err(bad)?;
         let path = entry.name_raw().to_vec();
-        if !has_unicode_name(&entry.extra_data().unwrap_or_default()) {
-            agree(&mut raw, entry.header_start(), &path)?;
-        }
         // The upper half of the attributes, where the archive was made on Unix.
         let mode = entry.unix_mode().unwrap_or(0o644);
         let size = entry.size();
@@ -212,42 +194,6 @@ fn zip(archive: BufReader<File>, visit: Visit<'_>) -> Result<(), SourceError> {
         visit(Raw { path: &path, what })?;
     }
     Ok(())
-}
-
-/// Whether a file has its name in Unicode beside the one in its headers, as Info-ZIP writes it (APPNOTE 4.6.9).
-fn has_unicode_name(mut extra: &[u8]) -> bool {
-    while let [a, b, c, d, rest @ ..] = extra {
-        if u16::from_le_bytes([*a, *b]) == 0x7075 {
-            return true;
-        }
-        extra = rest.get(usize::from(u16::from_le_bytes([*c, *d]))..).unwrap_or_default();
-    }
-    false
-}
-
-/// Bytes of the fixed part of what stands before each file of a zip (APPNOTE 4.3.7).
-const LOCAL_HEADER: usize = 30;
-
-/// A zip says twice what its files are called: before each, and in the directory at its end. Programs differ in which one
-/// they believe, so both have to say the same.
-fn agree(archive: &mut File, header_at: u64, listed: &[u8]) -> Result<(), SourceError> {
-    let mut header = [0; LOCAL_HEADER];
-    let bad = |error: io::Error| SourceError::unreadable("zip", &error);
-    // The clone shares its place with the reader of the archive, so it is put back.
-    let place = archive.stream_position()?;
-    archive.seek(SeekFrom::Start(header_at))?;
-    archive.read_exact(&mut header).map_err(bad)?;
-    let [.., low, high, _, _] = header;
-    let mut name = vec![0; usize::from(u16::from_le_bytes([low, high]))];
-    archive.read_exact(&mut name).map_err(bad)?;
-    archive.seek(SeekFrom::Start(place))?;
-    if name == listed {
-        return Ok(());
-    }
-    let (name, listed) = (String::from_utf8_lossy(&name), String::from_utf8_lossy(listed));
-    Err(SourceError::Refused(format!(
-        "the zip calls a file {name:?} in front of it and {listed:?} in its directory; pack it again"
-    )))
 }
 
 #[cfg(test)]

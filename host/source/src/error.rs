@@ -47,7 +47,16 @@ pub enum SourceError {
     },
     /// The folder of sources cannot be written or read.
     #[error("the folder of sources cannot be used: {0}")]
-    Folder(#[from] io::Error),
+    Folder(io::Error),
+}
+
+impl From<io::Error> for SourceError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return Self::Full(format!("the server's disk is full: {error}; tell its operator"));
+        }
+        Self::Folder(error)
+    }
 }
 
 impl SourceError {

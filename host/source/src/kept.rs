@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
 use convergence_model::SourceDigest;
+use convergence_model::build::SourceTar;
 use convergence_model::plan::{self, Contents};
 use ignore::gitignore::GitignoreBuilder;
 use serde::{Deserialize, Serialize};
@@ -17,13 +18,40 @@ const FILE_MAX: u64 = 1 << 20;
 /// Bytes of all files that a template may read.
 const FILES_MAX: u64 = 4 << 20;
 
-/// What lies beside a tar.
+/// What stands behind the end of a tar, so that the two are one file and never of two uploads. The last eight bytes of the file say
+/// how long the tar is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Index {
     pub(crate) digest: SourceDigest,
     /// Bytes of all files.
     pub(crate) bytes: u64,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// Bytes of the length of the tar.
+const LENGTH: u64 = 8;
+
+impl Index {
+    /// Writes it behind the tar.
+    pub(crate) fn append(&self, mut file: &File) -> io::Result<()> {
+        let length = file.seek(SeekFrom::End(0))?;
+        let mut out = BufWriter::new(file);
+        serde_json::to_writer(&mut out, self)?;
+        out.write_all(&length.to_be_bytes())?;
+        out.flush()
+    }
+
+    /// Reads it, and how long the tar is.
+    fn read(file: &mut File) -> io::Result<(Self, u64)> {
+        let end = file.metadata()?.len().checked_sub(LENGTH).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut length = [0; LENGTH as usize];
+        file.seek(SeekFrom::Start(end))?;
+        file.read_exact(&mut length)?;
+        let tar = u64::from_be_bytes(length);
+        let bytes = end.checked_sub(tar).ok_or(io::ErrorKind::InvalidData)?;
+        file.seek(SeekFrom::Start(tar))?;
+        Ok((serde_json::from_reader(BufReader::new(file.take(bytes)))?, tar))
+    }
 }
 
 /// A file that is different in another source.
@@ -52,22 +80,18 @@ pub struct KeptSource {
     digest: SourceDigest,
     bytes: u64,
     entries: BTreeMap<String, Kind>,
-    tar: PathBuf,
+    tar: SourceTar,
 }
 
 impl KeptSource {
-    pub(crate) fn open(index: &Path, tar: PathBuf) -> io::Result<Option<Self>> {
-        let text = match std::fs::read(index) {
+    pub(crate) fn open(path: PathBuf) -> io::Result<Option<Self>> {
+        let mut file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read?,
+            opened => opened?,
         };
-        // Where somebody removed it by hand, or while it was kept again, it is not there, and can be uploaded again.
-        if !tar.is_file() {
-            return Ok(None);
-        }
-        let index: Index = serde_json::from_slice(&text)?;
-        let entries = index.entries.into_iter().map(|entry| (entry.path, entry.kind)).collect();
-        Ok(Some(Self { digest: index.digest, bytes: index.bytes, entries, tar }))
+        let (Index { digest, bytes, entries }, length) = Index::read(&mut file)?;
+        let entries = entries.into_iter().map(|entry| (entry.path, entry.kind)).collect();
+        Ok(Some(Self { digest, bytes, entries, tar: SourceTar { path, bytes: length } }))
     }
 
     /// The hash of what is in it.
@@ -86,7 +110,7 @@ impl KeptSource {
     }
 
     /// The tar of it, whose entries lie in [`convergence_model::build::SOURCE_FOLDER`].
-    pub fn tar(&self) -> &Path {
+    pub fn tar(&self) -> &SourceTar {
         &self.tar
     }
 
@@ -104,7 +128,7 @@ impl KeptSource {
         if *size > FILE_MAX {
             return Ok(None);
         }
-        Ok(String::from_utf8(self.read(&mut File::open(&self.tar)?, *at, *size)?).ok())
+        Ok(String::from_utf8(self.read(&mut File::open(&self.tar.path)?, *at, *size)?).ok())
     }
 
     /// The source as a template sees it, which wants the contents of files that these patterns match (gitignore syntax).
@@ -118,7 +142,7 @@ impl KeptSource {
             patterns.add_line(None, pattern).ok();
         }
         let patterns = patterns.build().map_err(io::Error::other)?;
-        let mut tar = File::open(&self.tar)?;
+        let mut tar = File::open(&self.tar.path)?;
         let mut view = plan::Source::default();
         let mut left = FILES_MAX;
         for (path, kind) in &self.entries {

@@ -2,7 +2,7 @@
 //!
 //! An archive is received as a stream, checked entry by entry, and kept as one tar under the hash of what is in it. Two
 //! archives of the same files are the same source. The tar has the names that a build wants, so a build sends it on as it
-//! lies there. Nothing is ever unpacked on the host's file system, so no link and no name in an archive can matter there.
+//! lies there; what is in it stands behind its end. Nothing is ever unpacked on the host's file system, so no link and no name in an archive can matter there.
 //!
 //! This room knows nothing of tenants: which sources are needed is for its callers to say.
 
@@ -12,10 +12,12 @@ mod error;
 mod kept;
 mod meter;
 mod receive;
+mod room;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub struct SourceLimits {
     pub patience: Duration,
     /// What must arrive within every [`SourceLimits::PACE`].
     pub pace_bytes: u64,
+    /// Bytes that stay free on the disk.
+    pub reserve: u64,
 }
 
 impl SourceLimits {
@@ -59,6 +63,7 @@ impl Default for SourceLimits {
             at_once: 4,
             patience: Duration::from_secs(900),
             pace_bytes: 64 << 10,
+            reserve: 1 << 30,
         }
     }
 }
@@ -82,14 +87,7 @@ impl Sources {
     pub fn open(folder: PathBuf, limits: SourceLimits) -> io::Result<Self> {
         let incoming = folder.join(INCOMING);
         std::fs::create_dir_all(&incoming)?;
-        for entry in std::fs::read_dir(&incoming)? {
-            let entry = entry?;
-            let age =
-                entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed().unwrap_or_default());
-            if age.is_ok_and(|age| age > limits.patience * ABANDONED) {
-                std::fs::remove_file(entry.path()).ok();
-            }
-        }
+        remove_abandoned(&incoming, limits.patience * ABANDONED)?;
         Ok(Self { folder, limits, turns: Arc::new(Semaphore::new(limits.at_once)) })
     }
 
@@ -98,25 +96,25 @@ impl Sources {
     /// # Errors
     /// Its index cannot be read.
     pub async fn get(&self, digest: &SourceDigest) -> io::Result<Option<KeptSource>> {
-        let (index, tar) = (self.index(digest), self.tar(digest));
-        tokio::task::spawn_blocking(move || KeptSource::open(&index, tar)).await.map_err(io::Error::other)?
+        let path = self.path(digest);
+        tokio::task::spawn_blocking(move || KeptSource::open(path)).await.map_err(io::Error::other)?
     }
 
-    /// Every source whose file is older than this.
+    /// Every source whose file is older than this. Removes what uploads left behind that were cut off.
     ///
     /// # Errors
     /// The folder cannot be read.
     pub async fn kept_since(&self, age: Duration) -> io::Result<Vec<SourceDigest>> {
-        let folder = self.folder.clone();
+        let (folder, incoming, abandoned) = (self.folder.clone(), self.incoming(), self.limits.patience * ABANDONED);
         let look = move || {
+            remove_abandoned(&incoming, abandoned)?;
             let mut found = Vec::new();
             for entry in std::fs::read_dir(folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
-                let hex = name.to_str().and_then(|name| name.strip_suffix(TAR).or_else(|| name.strip_suffix(INDEX)));
+                let hex = name.to_str().and_then(|name| name.strip_suffix(TAR));
                 let Some(digest) = hex.and_then(SourceDigest::from_hex) else { continue };
-                let modified = entry.metadata().and_then(|metadata| metadata.modified());
-                if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age)) {
+                if is_older(&entry, age) {
                     found.push(digest);
                 }
             }
@@ -130,21 +128,13 @@ impl Sources {
     /// # Errors
     /// A file cannot be removed.
     pub async fn remove(&self, digest: &SourceDigest) -> io::Result<()> {
-        // The index first: without it the source is not there.
-        for path in [self.index(digest), self.tar(digest)] {
-            match tokio::fs::remove_file(&path).await {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        match tokio::fs::remove_file(&self.path(digest)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn index(&self, digest: &SourceDigest) -> PathBuf {
-        self.folder.join(format!("{}{INDEX}", digest.hex()))
-    }
-
-    fn tar(&self, digest: &SourceDigest) -> PathBuf {
+    fn path(&self, digest: &SourceDigest) -> PathBuf {
         self.folder.join(format!("{}{TAR}", digest.hex()))
     }
 
@@ -161,4 +151,19 @@ impl Sources {
 /// The folder of uploads that are under way.
 const INCOMING: &str = "incoming";
 const TAR: &str = ".tar";
-const INDEX: &str = ".json";
+
+/// Removes what uploads wrote that are not under way any more.
+fn remove_abandoned(incoming: &Path, age: Duration) -> io::Result<()> {
+    for entry in std::fs::read_dir(incoming)? {
+        let entry = entry?;
+        if is_older(&entry, age) {
+            std::fs::remove_file(entry.path()).ok();
+        }
+    }
+    Ok(())
+}
+
+fn is_older(entry: &DirEntry, age: Duration) -> bool {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
+}

@@ -32,6 +32,11 @@ impl Meter {
         self.read.get()
     }
 
+    /// Whether nothing more may be read at all.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.left.get() == 0
+    }
+
     /// Whether the end was met.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
@@ -54,11 +59,13 @@ impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let meter = &self.meter;
         if meter.left.get() == 0 {
-            return Err(io::Error::other("it unpacks to more than is allowed"));
+            return Err(io::Error::other("it unpacks to more than is allowed in all"));
         }
         let most = meter.allowed.get().min(meter.left.get());
         if most == 0 && !buffer.is_empty() {
-            return Err(io::Error::other("an entry is longer than it says, or its names are"));
+            return Err(io::Error::other(
+                "an entry is longer than it says, its names are, or there is much behind its end",
+            ));
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;

@@ -16,14 +16,12 @@ use tokio::time::Instant;
 
 use crate::entry::Entry;
 use crate::kept::Index;
+use crate::room::Room;
 use crate::writer::{Writer, Written};
 use crate::{SourceError, SourceLimits, Sources, archive as archives};
 
 /// What a sender that is one too many is told to wait.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// Bytes that uploads leave free on the disk.
-const RESERVE: u64 = 1 << 30;
 
 /// A source that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +50,6 @@ impl Sources {
     ) -> Result<Received, SourceError> {
         let busy = SourceError::Busy { at_once: self.limits.at_once, retry: RETRY };
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return Err(busy) };
-        self.refuse_without_room()?;
         let upload = self.spool(body, checksum).await?;
         let (folder, limits) = (self.incoming(), self.limits);
         let work = move || {
@@ -67,36 +64,16 @@ impl Sources {
         if self.get(&received.digest).await.is_ok_and(|there| there.is_some()) {
             return Ok(Received { known: true, ..received });
         }
-        let (index_path, tar_path, folder) =
-            (self.index(&received.digest), self.tar(&received.digest), self.folder.clone());
-        let incoming = self.incoming();
+        let (path, folder) = (self.path(&received.digest), self.folder.clone());
         let keep = move || -> io::Result<()> {
             let entries = written.entries.into_iter().map(|(path, kind)| Entry { path, kind }).collect();
-            let index = Index { digest: written.digest, bytes: written.bytes, entries };
-            let beside = NamedTempFile::new_in(incoming)?;
-            serde_json::to_writer(io::BufWriter::new(beside.as_file()), &index)?;
-            beside.as_file().sync_all()?;
-            // The index last: a source without one is not there.
-            tar.persist(tar_path).map_err(|error| error.error)?;
-            beside.persist(index_path).map_err(|error| error.error)?;
+            Index { digest: written.digest, bytes: written.bytes, entries }.append(tar.as_file())?;
+            tar.as_file().sync_all()?;
+            tar.persist(path).map_err(|error| error.error)?;
             File::open(folder)?.sync_all()
         };
         tokio::task::spawn_blocking(keep).await.map_err(io::Error::other)??;
         Ok(received)
-    }
-
-    /// Refuses an upload where the disk is nearly full: other things of the server's may be on it.
-    fn refuse_without_room(&self) -> Result<(), SourceError> {
-        let disk = rustix::fs::statvfs(&self.folder).map_err(io::Error::from)?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < RESERVE {
-            return Err(SourceError::Full(format!(
-                "the server's disk has {} MiB left, and {} MiB are kept free; tell its operator",
-                free >> 20,
-                RESERVE >> 20
-            )));
-        }
-        Ok(())
     }
 
     /// What receiving this archive would answer. Keeps nothing; blocks on the disk.
@@ -118,6 +95,7 @@ impl Sources {
         let upload = NamedTempFile::new_in(self.incoming())?;
         let mut file = tokio::io::BufWriter::with_capacity(256 << 10, tokio::fs::File::from_std(upload.reopen()?));
         let limits = &self.limits;
+        let mut room = Room::new(self.incoming(), limits.reserve);
         let end = Instant::now() + limits.patience;
         let mut lap = (Instant::now() + SourceLimits::PACE, 0_u64);
         let (mut hash, mut bytes) = (Sha256::new(), 0_u64);
@@ -141,6 +119,7 @@ impl Sources {
                 )));
             }
             hash.update(&chunk);
+            room.take(chunk.len() as u64)?;
             file.write_all(&chunk).await?;
             if Instant::now() >= until {
                 if bytes - at_start < limits.pace_bytes {
@@ -171,10 +150,11 @@ struct Made {
 
 fn rewrite(archive: &File, folder: &std::path::Path, limits: SourceLimits) -> Result<Made, SourceError> {
     let mut tar = NamedTempFile::new_in(folder)?;
-    let mut writer = Writer::new(tar.reopen()?, limits)?;
+    let room = || Room::new(folder.to_owned(), limits.reserve);
+    let mut writer = Writer::new(tar.reopen()?, room(), limits)?;
     archives::each(archive.try_clone()?, &limits, &mut |raw| writer.add(raw))?;
     let inner = NamedTempFile::new_in(folder)?;
-    let (written, top) = writer.finish(|| inner.reopen())?;
+    let (written, top) = writer.finish(|| Ok((inner.reopen()?, room())))?;
     let mut notes = Vec::new();
     if let Some(top) = top {
         tar = inner;

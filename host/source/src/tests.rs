@@ -104,8 +104,9 @@ async fn the_same_files_are_the_same_source_however_they_are_packed() {
     assert_eq!(kept.text("nothing").unwrap(), None);
 
     // What a build gets.
-    let bytes = std::fs::read(kept.tar()).unwrap();
-    let mut archive = tar::Archive::new(&bytes[..]);
+    let bytes = std::fs::read(&kept.tar().path).unwrap();
+    let bytes = &bytes[..usize::try_from(kept.tar().bytes).unwrap()];
+    let mut archive = tar::Archive::new(bytes);
     let paths: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
     assert!(paths.iter().all(|path| path.starts_with(SOURCE_FOLDER)), "{paths:?}");
     assert!(paths.iter().any(|path| path.ends_with("src/[slug].js")), "{paths:?}");
@@ -201,7 +202,7 @@ async fn what_unpacks_to_more_than_it_says_fills_neither_memory_nor_time() {
     // What is left out is read all the same.
     let history: Vec<u8> = (0..4).flat_map(|n| of_kind(EntryType::Regular, &format!(".git/{n}"), 1 << 20)).collect();
     let told = refusal(gzip(&[history, end.clone()].concat())).await;
-    assert!(told.contains("more than is allowed"), "{told}");
+    assert!(told.contains("more than 1 MiB") && told.contains("`.git`"), "{told}");
     let again: Vec<u8> = (0..1001).flat_map(|_| of_kind(EntryType::Directory, "a/", 0)).collect();
     assert!(refusal(gzip(&[again, end].concat())).await.contains("more than 100 files"));
     let many: Vec<String> = (0..101).map(|n| format!("f{n}")).collect();
@@ -227,12 +228,13 @@ async fn an_archive_that_is_cut_off_or_damaged_is_told() {
     let at = zip.windows(7).position(|window| window == b"safe.js").unwrap();
     zip[at..at + 7].copy_from_slice(b"evil.js");
     let told = refusal(zip).await;
-    assert!(told.contains("evil.js") && told.contains("safe.js"), "{told}");
+    assert!(told.contains("inconsistency"), "{told}");
     // One whose file is longer than its directory says.
     let mut zip = zip_of(&[("a", &"long ".repeat(100))]);
     let at = zip.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
     zip[at + 24..at + 28].copy_from_slice(&3_u32.to_le_bytes());
-    refusal(zip).await;
+    let told = refusal(zip).await;
+    assert!(told.contains("inconsistency"), "{told}");
 }
 
 #[tokio::test]
@@ -277,4 +279,68 @@ async fn two_sources_are_compared_file_by_file() {
     let expected = [("b", crate::Changed::Edited), ("c", crate::Changed::Removed), ("d", crate::Changed::Added)];
     assert_eq!(changes, expected.map(|(path, what)| (path.to_owned(), what)));
     assert!(after.changes(&after).is_empty());
+}
+
+/// Rewrites the end of a zip so that it says how many files it has as a large zip does, in a record of its own.
+fn with_large_directory(zip: &[u8], files: u64) -> Vec<u8> {
+    let end = zip.windows(4).rposition(|window| window == b"PK\x05\x06").unwrap();
+    let word = |at: usize| u64::from(u32::from_le_bytes(zip[at..at + 4].try_into().unwrap()));
+    let (size, start) = (word(end + 12), word(end + 16));
+    let mut large = zip[..end].to_vec();
+    // APPNOTE 4.3.14 and 4.3.15: the record, and where it is.
+    large.extend(b"PK\x06\x06");
+    large.extend(44_u64.to_le_bytes());
+    large.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for number in [files, files, size, start] {
+        large.extend(number.to_le_bytes());
+    }
+    large.extend(b"PK\x06\x07\0\0\0\0");
+    large.extend((end as u64).to_le_bytes());
+    large.extend(1_u32.to_le_bytes());
+    let mut last = zip[end..].to_vec();
+    // Says that the other record counts.
+    last[8..20].fill(0xff);
+    large.extend(last);
+    large
+}
+
+#[tokio::test]
+async fn what_a_zip_says_of_its_directory_is_not_believed() {
+    let zip = zip_of(&[("a", "x")]);
+    let (_folder, sources) = sources(SourceLimits::default());
+    assert_eq!(receive(&sources, with_large_directory(&zip, 1)).await.unwrap().files, 1);
+    for files in [20_001, 1 << 20, 1 << 40, u64::MAX] {
+        let told = refusal(with_large_directory(&zip, files)).await;
+        assert!(told.contains("more than 100 files") || told.contains("cannot be read as zip"), "{files}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn two_uploads_of_the_same_files_leave_one_source_that_is_whole() {
+    let (_folder, sources) = sources(SourceLimits { at_once: 8, ..SourceLimits::default() });
+    let (a, b) = ("a".repeat(5000), "b".repeat(700));
+    for _ in 0..20 {
+        // The same files in another order are the same source, and lie elsewhere in the tar.
+        let uploads = (0..4).map(|n| {
+            let archive = match n % 2 {
+                0 => files(&[("a", &a), ("b", &b)]),
+                _ => files(&[("b", &b), ("a", &a)]),
+            };
+            receive(&sources, archive)
+        });
+        let received = futures_util::future::join_all(uploads).await;
+        let digest = &received[0].as_ref().unwrap().digest;
+        let kept = sources.get(digest).await.unwrap().unwrap();
+        assert_eq!((kept.text("a").unwrap(), kept.text("b").unwrap()), (Some(a.clone()), Some(b.clone())));
+        sources.remove(digest).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_is_left_alone() {
+    let (folder, sources) = sources(SourceLimits { reserve: u64::MAX, ..SourceLimits::default() });
+    let full = receive(&sources, files(&[("a", "x")])).await;
+    assert!(matches!(full, Err(SourceError::Full(_))), "{full:?}");
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("sources/incoming")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -12,6 +12,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::archive::{Raw, What};
 use crate::entry::{self, Kind, Names};
+use crate::room::Room;
 use crate::{SourceError, SourceLimits};
 
 /// Every tar consists of blocks of this many bytes.
@@ -44,8 +45,8 @@ pub(crate) struct Written {
 }
 
 impl Writer {
-    pub(crate) fn new(file: File, limits: SourceLimits) -> Result<Self, SourceError> {
-        let mut tar = Builder::new(Counting { inner: BufWriter::with_capacity(256 << 10, file), written: 0 });
+    pub(crate) fn new(file: File, room: Room, limits: SourceLimits) -> Result<Self, SourceError> {
+        let mut tar = Builder::new(Counting { inner: BufWriter::with_capacity(256 << 10, file), written: 0, room });
         append(&mut tar, EntryType::Directory, &format!("{SOURCE_FOLDER}/"), 0o755, 0, &mut io::empty())?;
         let (names, entries) = Default::default();
         Ok(Self { tar, names, entries, files: 0, limits, bytes: 0, left_out: false, seen: 0, began: Instant::now() })
@@ -117,7 +118,7 @@ impl Writer {
         let mode = if executable { 0o755 } else { 0o644 };
         let to = format!("{SOURCE_FOLDER}/{path}");
         append(&mut self.tar, EntryType::Regular, &to, mode, size, &mut measured).map_err(|error| match error {
-            error if error.kind() == io::ErrorKind::StorageFull => SourceError::Folder(error),
+            error if error.kind() == io::ErrorKind::StorageFull => error.into(),
             error => SourceError::Unreadable(format!("{path:?} of the archive cannot be read: {error}; make it again")),
         })?;
         if measured.read != size {
@@ -151,7 +152,7 @@ impl Writer {
     /// application is at the root: `again` is then written as well, and is what counts.
     pub(crate) fn finish(
         mut self,
-        again: impl FnOnce() -> io::Result<File>,
+        again: impl FnOnce() -> io::Result<(File, Room)>,
     ) -> Result<(Written, Option<String>), SourceError> {
         if self.files == 0 {
             return Err(SourceError::Refused(
@@ -163,7 +164,8 @@ impl Writer {
         let Some(top) = top else {
             return Ok((self.written(), None));
         };
-        let mut inner = Self { left_out: self.left_out, ..Self::new(again()?, self.limits)? };
+        let (again, room) = again()?;
+        let mut inner = Self { left_out: self.left_out, ..Self::new(again, room, self.limits)? };
         let below = |path: &str| path.strip_prefix(&top).and_then(|path| path.strip_prefix('/')).map(str::to_owned);
         for (path, kind) in &self.entries {
             let Some(path) = below(path) else { continue };
@@ -183,12 +185,11 @@ impl Writer {
         Ok((inner.written(), Some(top)))
     }
 
-    /// Ends the tar, and makes sure that it is on the disk.
+    /// Ends the tar.
     fn end(&mut self) -> io::Result<File> {
         self.tar.finish()?;
         let out = &mut self.tar.get_mut().inner;
         out.flush()?;
-        out.get_ref().sync_all()?;
         out.get_ref().try_clone()
     }
 
@@ -246,14 +247,16 @@ fn digest(entries: &BTreeMap<String, Kind>) -> SourceDigest {
     SourceDigest::new(hash.finalize().into())
 }
 
-/// Counts what goes through.
+/// Counts what goes through, for as long as there is room for it.
 struct Counting<W> {
     inner: W,
     written: u64,
+    room: Room,
 }
 
 impl<W: Write> Write for Counting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.room.take(bytes.len() as u64)?;
         let written = self.inner.write(bytes)?;
         self.written += written as u64;
         Ok(written)

@@ -81,7 +81,7 @@ impl Image {
             None => None,
             Some(digest) => {
                 let kept = work.provisioner.sources.get(digest).await.map_err(StepError::Source)?;
-                Some(kept.ok_or_else(|| StepError::SourceGone { digest: digest.clone() })?.tar().to_owned())
+                Some(kept.ok_or_else(|| StepError::SourceGone { digest: digest.clone() })?.tar().clone())
             }
         };
         let build = ImageBuild {

@@ -15,7 +15,7 @@ use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::label;
 use convergence_model::{EnvId, Limits, Scope, Source, TenantName, TenantSpec};
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{Accepted, Provisioner, ReconcileSettings, Settings, SpawnError};
+use convergence_provision::{AcceptError, Accepted, Provisioner, ReconcileSettings, Settings};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{Builder, Runtime};
@@ -244,7 +244,7 @@ impl Bench {
     }
 
     /// Asks for a tenant.
-    pub(crate) async fn accept(&self, name: &str) -> Result<Accepted, SpawnError> {
+    pub(crate) async fn accept(&self, name: &str) -> Result<Accepted, AcceptError> {
         self.provisioner.spawn(&Scope::platform(), &self.site.caller, HOME, spec(name), None).await
     }
 

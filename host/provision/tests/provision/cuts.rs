@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use convergence_access::development::HOME;
 use convergence_model::operation::{Operation, OperationState, Subject};
 use convergence_model::{EnvId, OperationId, Scope};
-use convergence_provision::{Provisioner, SpawnError};
+use convergence_provision::{AcceptError, Provisioner};
 use convergence_runtime::{Builder, Runtime};
 use convergence_store::{Conflict, Idempotency, OperationQuery, Store, StoreError, TenantQuery};
 use convergence_test_database::{Cut, Cutter, Fresh};
@@ -57,7 +57,7 @@ impl Scene {
             let caller = &self.site.caller;
             match self.provisioner.spawn(&Scope::platform(), caller, HOME, spec("app"), idempotency()).await {
                 Ok(accepted) => return accepted.operation.id,
-                Err(SpawnError::Store(StoreError::Unavailable(_))) if asked.elapsed() < PATIENCE => {}
+                Err(AcceptError::Store(StoreError::Unavailable(_))) if asked.elapsed() < PATIENCE => {}
                 Err(other) => panic!("{other}"),
             }
         }

@@ -6,7 +6,7 @@ use convergence_model::operation::{Operation, OperationState};
 use convergence_model::tenant::{Revision, RevisionState, Tenant, TenantStatus};
 use convergence_model::workload::{Workload, label};
 use convergence_model::{Code, EnvId, EnvName, RevisionNumber, Scope, Source, TenantSpec};
-use convergence_provision::{DeployError, Deployed, Wanted};
+use convergence_provision::{AcceptError, DeployError, Deployed, Wanted};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Builder, Runtime};
 use convergence_store::{Conflict, StoreError};
@@ -107,7 +107,7 @@ async fn a_deployment_builds_the_source_that_was_uploaded_and_replaces_what_ran(
     assert_eq!((revision.spec.language.as_str(), tenant.spec), ("go", revision.spec.clone()));
     assert!(revision.plan.notes[0].starts_with("Recognized as `go`"), "{:?}", revision.plan.notes);
     let build = stage.bench.runtime.built(&after.image).unwrap();
-    assert!(build.source.is_some_and(|source| source.exists()), "the source goes into the build");
+    assert!(build.source.is_some_and(|source| source.path.exists()), "the source goes into the build");
 
     // It proved itself before anything was taken from the one before.
     let calls = stage.bench.runtime.journal();
@@ -314,7 +314,10 @@ async fn a_deployment_that_was_overtaken_is_told_and_one_of_a_tenant_that_goes_i
     assert_eq!(stage.deploy("another").await.state, OperationState::Succeeded);
     let late = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
     let late = late.unwrap_err();
-    assert!(matches!(late, DeployError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))), "{late}");
+    assert!(
+        matches!(late, DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::NewerRevision { .. })))),
+        "{late}"
+    );
 
     stage.bench.runtime.next("stop", Fault::HangBefore);
     stage.bench.provisioner.destroy(&scope, caller, stage.env_id).await.unwrap();
@@ -322,7 +325,10 @@ async fn a_deployment_that_was_overtaken_is_told_and_one_of_a_tenant_that_goes_i
     let wanted = stage.bench.provisioner.wanted(&scope, stage.env_id).await.unwrap().unwrap();
     let busy = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
     let busy = busy.unwrap_err();
-    assert!(matches!(busy, DeployError::Store(StoreError::Conflict(Conflict::SubjectBusy { .. }))), "{busy}");
+    assert!(
+        matches!(busy, DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::SubjectBusy { .. })))),
+        "{busy}"
+    );
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ async fn an_engine_that_is_down_refuses_before_anything_is_stored() {
     let down = RuntimeError::Unreachable { socket: "/s".into(), cause: "gone".into(), hint: "start it".into() };
     bench.runtime.down(Some(down));
     let error = bench.accept("app").await.unwrap_err();
-    assert!(matches!(error, convergence_provision::SpawnError::Engine(_)), "{error}");
+    assert!(matches!(error, convergence_provision::AcceptError::Engine(_)), "{error}");
     assert_eq!(bench.tenants().await, []);
 }
 

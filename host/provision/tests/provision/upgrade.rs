@@ -15,7 +15,7 @@ use convergence_model::operation::{EventKind, Operation, OperationEvent};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::workload::{Boundary, Subnet, Workload, label};
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
-use convergence_provision::SpawnError;
+use convergence_provision::AcceptError;
 use convergence_runtime::{Builder, Desired, OwnedItem, Runtime};
 use convergence_store::{Conflict, Idempotency, OperationQuery, StoreError, TenantQuery};
 use convergence_test_database::Fresh;
@@ -331,7 +331,7 @@ async fn ask_for_more(site: Site, engine: Engine) {
         }
     }
     let reused = ask("queued", "something-else").await.unwrap_err();
-    assert!(matches!(reused, SpawnError::Store(StoreError::Conflict(Conflict::KeyReused))), "{reused}");
+    assert!(matches!(reused, AcceptError::Store(StoreError::Conflict(Conflict::KeyReused))), "{reused}");
 
     // A stuck tenant can be destroyed, a stuck operation retried, a halted tenant repaired.
     assert_eq!(bench.destroy(EnvId(5)).await.state, Succeeded);

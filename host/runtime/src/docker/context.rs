@@ -11,6 +11,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use tar::{Builder, EntryType, Header};
+use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 /// Where the Dockerfile lies in the context: in our own folder, so that it shadows no file of an application.
@@ -34,11 +35,11 @@ pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
         let length = head.len() as u64;
         return Ok(Context { length, body: Full::new(Bytes::from(head)).map_err(|never| match never {}).boxed() });
     };
-    let source = tokio::fs::File::open(source).await?;
+    let file = tokio::fs::File::open(&source.path).await?.take(source.bytes);
     // The source's tar continues this one, and has an end of its own.
     head.truncate(head.len().saturating_sub(END));
-    let length = head.len() as u64 + source.metadata().await?.len();
-    let rest = ReaderStream::with_capacity(source, PIECE).map_ok(Frame::data);
+    let length = head.len() as u64 + source.bytes;
+    let rest = ReaderStream::with_capacity(file, PIECE).map_ok(Frame::data);
     let first = stream::once(future::ok(Frame::data(Bytes::from(head))));
     Ok(Context { length, body: BodyExt::boxed(StreamBody::new(first.chain(rest))) })
 }
@@ -92,6 +93,7 @@ mod tests {
     //! What ends up in a context.
     #![allow(clippy::unwrap_used)]
 
+    use convergence_model::build::SourceTar;
     use convergence_model::plan::{Contents, File};
 
     use super::*;
@@ -142,8 +144,10 @@ mod tests {
         let mut source = tar::Builder::new(Vec::new());
         append(&mut source, EntryType::Regular, ".convergence/source/[slug].js", 0o644, b"hello").unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), source.into_inner().unwrap()).unwrap();
-        let build = ImageBuild { source: Some(file.path().to_owned()), ..build(&["a"]) };
+        let source = source.into_inner().unwrap();
+        std::fs::write(file.path(), [&source, b"what stands behind it".as_slice()].concat()).unwrap();
+        let source = SourceTar { path: file.path().to_owned(), bytes: source.len() as u64 };
+        let build = ImageBuild { source: Some(source), ..build(&["a"]) };
         let Context { length, body } = context(&build).await.unwrap();
         let bytes = body.collect().await.unwrap().to_bytes();
         assert_eq!(bytes.len() as u64, length);
