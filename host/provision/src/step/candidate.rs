@@ -10,10 +10,8 @@ use convergence_render::names;
 use convergence_runtime::{Desired, Removal, RuntimeError};
 use convergence_work::WorkSettings;
 
-use super::image::Image;
-use super::network::Network;
 use super::removal::left_alone;
-use super::{Step, StepError};
+use super::{Step, StepError, container};
 use crate::Settings;
 use crate::deploy::DeployInput;
 use crate::work::Work;
@@ -31,17 +29,9 @@ impl Step for Candidate {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let Some(workload) = candidate(work).await? else { return Ok(()) };
-        match work.runtime()?.ensure(&workload, Desired::ONE).await {
-            // As when the tenant itself is started: what is missing or doubled is made sure of once more.
-            Err(error @ (RuntimeError::Ambiguous { .. } | RuntimeError::NotFound { .. })) => {
-                match error {
-                    RuntimeError::NotFound { .. } => Image.act(work).await?,
-                    _ => Network.act(work).await?,
-                }
-                let _ = work.runtime()?.ensure(&workload, Desired::ONE).await?;
-            }
-            placed => drop(placed?),
+        if let Some(workload) = candidate(work).await? {
+            // No port leads to it, so none can be taken.
+            let _ = container::ensure(work, &workload, Desired::ONE).await?;
         }
         Ok(())
     }
@@ -95,9 +85,9 @@ async fn candidate(work: &Work<'_>) -> Result<Option<Workload>, StepError> {
     let workload = work.workload().await?;
     match work.runtime()?.verify(&workload).await {
         Ok(deviations) if deviations.is_empty() => Ok(None),
-        Ok(_) | Err(RuntimeError::NotFound { .. }) => {
-            Ok(Some(Workload { name: name(work), published: None, ..workload }))
-        }
+        Ok(_) => Ok(Some(Workload { name: name(work), published: None, ..workload })),
+        // Nothing serves: it was removed by hand, or by a server that ended before it had made the other.
+        Err(RuntimeError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

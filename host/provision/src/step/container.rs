@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use convergence_model::operation::{EventKind, UpkeepInput};
+use convergence_model::workload::Workload;
 use convergence_runtime::{Desired, Placement, RuntimeError};
 
 use super::image::Image;
+use super::network::Network;
 use super::{Step, StepError, removal};
 use crate::work::Work;
 
@@ -28,20 +30,9 @@ impl Step for Container {
     }
 }
 
-/// Makes the workload of an operation, stopped, unless exactly this one is there already.
+/// Makes the workload of an operation, stopped, and leaves one that is exactly this as it is: it may run, and is stopped for a
+/// repair only where it hangs.
 pub(crate) async fn make(work: &Work<'_>, step: &'static str) -> Result<(), StepError> {
-    match try_make(work, step).await {
-        // The last other tenant of the image was destroyed between the step that found it and this one.
-        Err(StepError::Runtime(RuntimeError::NotFound { .. })) => {
-            Image.act(work).await?;
-            try_make(work, step).await
-        }
-        done => done,
-    }
-}
-
-/// Makes it, and leaves one that is exactly this as it is: it may run, and is stopped for a repair only where it hangs.
-async fn try_make(work: &Work<'_>, step: &'static str) -> Result<(), StepError> {
     if work.operation.asked::<UpkeepInput>().is_ok_and(|asked| asked.restart) {
         return place(work, step, Desired::Stopped).await;
     }
@@ -58,7 +49,7 @@ pub(crate) async fn place(work: &Work<'_>, step: &'static str, desired: Desired)
     let mut taken = Vec::new();
     loop {
         let workload = work.workload().await?;
-        let Placement::PortTaken { port } = work.runtime()?.ensure(&workload, desired).await? else { return Ok(()) };
+        let Placement::PortTaken { port } = ensure(work, &workload, desired).await? else { return Ok(()) };
         taken.push(port);
         // What was made has the wrong port in it.
         removal::remove_workload(work).await?;
@@ -68,4 +59,16 @@ pub(crate) async fn place(work: &Work<'_>, step: &'static str, desired: Desired)
         let other = work.move_port().await?;
         work.record(step, EventKind::Line, &format!("another program listens on port {port}; trying {other}")).await?;
     }
+}
+
+/// Makes sure of a container, and of what it stands on, once more, where that turns out to be missing or doubled.
+pub(crate) async fn ensure(work: &Work<'_>, workload: &Workload, desired: Desired) -> Result<Placement, StepError> {
+    match work.runtime()?.ensure(workload, desired).await {
+        // The last other tenant of the image was destroyed since it was found, or somebody removed it.
+        Err(RuntimeError::NotFound { .. }) => Image.act(work).await?,
+        // What a server that ended had asked for happened after all, so the network is there twice.
+        Err(RuntimeError::Ambiguous { .. }) => Network.act(work).await?,
+        placed => return Ok(placed?),
+    }
+    Ok(work.runtime()?.ensure(workload, desired).await?)
 }

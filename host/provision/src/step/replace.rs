@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convergence_runtime::{Desired, RuntimeError};
+use convergence_model::operation::EventKind;
+use convergence_runtime::Desired;
 use convergence_work::WorkSettings;
 
-use super::image::Image;
 use super::{Step, StepError, candidate, container, removal, start};
 use crate::Settings;
 use crate::deploy::DeployInput;
@@ -22,11 +22,18 @@ impl Step for Replace {
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         if let Some(before) = work.before().await? {
-            // What could not be put back is not taken away: rules may have become stricter since it was made.
-            before.workload().await?;
+            match before.workload().await {
+                // Rules became stricter since it was made, and this deployment may be the way out of it.
+                Err(error @ StepError::PlanRefused(_)) => {
+                    let line = format!("the revision before cannot be put back if this one does not start: {error}");
+                    work.record(self.name(), EventKind::Line, &line).await?;
+                }
+                workload => drop(workload?),
+            }
         }
-        candidate::remove(work).await?;
-        container::make(work, self.name()).await
+        // The candidate last: a server that ends in between need not prove it again.
+        container::make(work, self.name()).await?;
+        candidate::remove(work).await
     }
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
@@ -34,13 +41,7 @@ impl Step for Replace {
         // A tenant that had failed was stopped, with what it printed.
         let serves = work.operation.asked::<DeployInput>()?.serves;
         let desired = if serves { start::running(&before)? } else { Desired::Stopped };
-        match container::place(&before, self.name(), desired).await {
-            Err(StepError::Runtime(RuntimeError::NotFound { .. })) => {
-                Image.act(&before).await?;
-                container::place(&before, self.name(), desired).await
-            }
-            done => done,
-        }
+        container::place(&before, self.name(), desired).await
     }
 
     /// An image that was removed by hand is built on the way, forward and back.

@@ -3,9 +3,8 @@
 use std::num::NonZeroU32;
 
 use async_trait::async_trait;
-use convergence_runtime::{Desired, RuntimeError};
+use convergence_runtime::Desired;
 
-use super::network::Network;
 use super::{Step, StepError, container};
 use crate::work::Work;
 
@@ -18,16 +17,7 @@ impl Step for Start {
     }
 
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
-        let running = running(work)?;
-        match container::place(work, self.name(), running).await {
-            // What a server that ended had asked for happened after all, so the network is there twice. It is made sure of
-            // again, once.
-            Err(StepError::Runtime(RuntimeError::Ambiguous { .. })) => {
-                Network.act(work).await?;
-                container::place(work, self.name(), running).await
-            }
-            done => done,
-        }
+        container::place(work, self.name(), running(work)?).await
     }
 
     /// The step before removes the workload, running or not.
