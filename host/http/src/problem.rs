@@ -11,7 +11,7 @@ use convergence_access::development::NotLocal;
 use convergence_model::name::NotATenant;
 use convergence_model::{Code, Failure, OperationId, Retry, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
-use convergence_provision::{PlanError, SpawnError};
+use convergence_provision::{AcceptError, PlanError};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
 use convergence_work::RequestError;
@@ -388,13 +388,13 @@ impl From<PlanError> for Problem {
     }
 }
 
-impl From<SpawnError> for Problem {
-    fn from(error: SpawnError) -> Self {
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
         match error {
-            SpawnError::Plan(error) => error.into(),
-            SpawnError::Engine(error) => error.into(),
-            SpawnError::Store(error) => error.into(),
-            SpawnError::Stopping => {
+            AcceptError::Plan(error) => error.into(),
+            AcceptError::Engine(error) => error.into(),
+            AcceptError::Store(error) => error.into(),
+            AcceptError::Stopping => {
                 Self::new(Code::Stopping, "the server is stopping; send the request again in a moment")
             }
         }
@@ -407,7 +407,7 @@ impl Problem {
         match error {
             RequestError::Absent => Self::no_such(noun),
             RequestError::Store(error) => error.into(),
-            RequestError::Stopping => SpawnError::Stopping.into(),
+            RequestError::Stopping => AcceptError::Stopping.into(),
         }
     }
 }

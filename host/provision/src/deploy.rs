@@ -5,7 +5,6 @@ use convergence_model::operation::{Lane, Operation};
 use convergence_model::policy::PlanSummary;
 use convergence_model::tenant::{Revision, RevisionState, Tenant};
 use convergence_model::{EnvId, RevisionNumber, Scope, TenantSpec};
-use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, StoreError};
 use convergence_work::{Effect, Failing, Kind};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::Provisioner;
 use crate::planning::{PlanError, passed};
 use crate::recipe::{Leaves, Recipe};
-use crate::request::asked;
+use crate::request::{AcceptError, asked};
 use crate::step::{
     Kept,
     candidate::{Candidate, Trial},
@@ -88,18 +87,21 @@ pub enum DeployError {
         /// Why not, and what to do.
         why: &'static str,
     },
-    /// There is no plan.
+    /// It cannot be planned, or is not accepted now.
     #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The engine does not answer.
-    #[error(transparent)]
-    Engine(RuntimeError),
-    /// The store refuses.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Stopping,
+    Accept(#[from] AcceptError),
+}
+
+impl From<PlanError> for DeployError {
+    fn from(error: PlanError) -> Self {
+        Self::Accept(error.into())
+    }
+}
+
+impl From<StoreError> for DeployError {
+    fn from(error: StoreError) -> Self {
+        Self::Accept(error.into())
+    }
 }
 
 /// A deployment that was accepted.
@@ -217,9 +219,9 @@ impl Provisioner {
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
         if self.operations.is_stopping() {
-            return Err(DeployError::Stopping);
+            return Err(AcceptError::Stopping.into());
         }
-        self.runtime.ping().await.map_err(DeployError::Engine)?;
+        self.runtime.ping().await.map_err(AcceptError::Engine)?;
         let action = if revision.restores.is_some() { ROLLBACK } else { KIND.asked_action };
         let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());
         let new = NewDeployment {

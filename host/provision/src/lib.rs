@@ -46,8 +46,9 @@ pub use live::{ContainerReport, UsageReport};
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
 pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
+pub use request::AcceptError;
 pub use settings::Settings;
-pub use spawn::{Accepted, SpawnError};
+pub use spawn::Accepted;
 pub use view::Report;
 
 /// The kinds of operations on tenants.

@@ -2,11 +2,29 @@
 
 use convergence_model::operation::Operation;
 use convergence_model::{EnvId, Scope};
-use convergence_store::Entry;
+use convergence_runtime::RuntimeError;
+use convergence_store::{Entry, StoreError};
 use convergence_work::{Kind, RequestError};
 use serde::Serialize;
 
-use crate::Provisioner;
+use crate::{PlanError, Provisioner};
+
+/// Why what needs a plan was not accepted: a spawn, or a deployment. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The engine does not answer.
+    #[error(transparent)]
+    Engine(RuntimeError),
+    /// The store refuses: the name is taken, no port is free, …
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
 
 impl Provisioner {
     /// Accepts an operation on a tenant there is.

@@ -7,7 +7,6 @@ use convergence_model::operation::{Lane, Made, Operation, SpawnInput};
 use convergence_model::spec::TenantSpec;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::{OrgId, Scope, Secret, TenantId};
-use convergence_runtime::RuntimeError;
 use convergence_store::{
     Conflict, Idempotency, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, StoreError,
 };
@@ -15,9 +14,8 @@ use convergence_store::{
 use convergence_work::{Effect, Failing, Kind};
 
 use crate::Provisioner;
-use crate::planning::PlanError;
 use crate::recipe::{Leaves, Recipe};
-use crate::request::asked;
+use crate::request::{AcceptError, asked};
 use crate::step::{container::Container, image::Image, network::Network, probe::Probe, start::Start, volumes::Volumes};
 
 /// Build and run a new tenant. One that never ran leaves nothing.
@@ -38,23 +36,6 @@ pub static KIND: Kind = Kind {
 pub(crate) static RECIPE: Recipe =
     Recipe { kind: &KIND, steps: &[&Image, &Network, &Volumes, &Container, &Start, &Probe], leaves: Leaves::NewTenant };
 
-/// Why a spawn was not accepted. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
-    /// There is no plan.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The engine does not answer.
-    #[error(transparent)]
-    Engine(RuntimeError),
-    /// The store refuses: the name is taken, no port is free, …
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Stopping,
-}
-
 /// A spawn that was accepted: from here on it cannot be lost.
 #[derive(Debug, Clone)]
 pub struct Accepted {
@@ -73,7 +54,7 @@ impl Provisioner {
     /// then. Only what is accepted uses a key up: a request that was refused may be sent again with the same one.
     ///
     /// # Errors
-    /// [`SpawnError`]; nothing was changed.
+    /// [`AcceptError`]; nothing was changed.
     pub async fn spawn(
         &self,
         scope: &Scope,
@@ -81,16 +62,16 @@ impl Provisioner {
         org: OrgId,
         spec: TenantSpec,
         idempotency: Option<Idempotency>,
-    ) -> Result<Accepted, SpawnError> {
+    ) -> Result<Accepted, AcceptError> {
         if self.operations.is_stopping() {
-            return Err(SpawnError::Stopping);
+            return Err(AcceptError::Stopping);
         }
         if let Some(accepted) = self.begun_with(scope, org, idempotency.as_ref()).await? {
             return Ok(accepted);
         }
         let planned = Box::pin(self.plan(scope, caller, org, spec, "spawn")).await?;
-        self.builder.ping().await.map_err(SpawnError::Engine)?;
-        self.runtime.ping().await.map_err(SpawnError::Engine)?;
+        self.builder.ping().await.map_err(AcceptError::Engine)?;
+        self.runtime.ping().await.map_err(AcceptError::Engine)?;
 
         let tenant = TenantId(self.ids.uuid());
         let verifier = self.keys.tenant_key(tenant, 1).verifier;

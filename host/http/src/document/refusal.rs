@@ -10,7 +10,7 @@ use convergence_model::code::Area;
 use convergence_model::name::NotATenant;
 use convergence_model::{Code, Failure, OperationId, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
-use convergence_provision::{PlanError, SpawnError};
+use convergence_provision::{AcceptError, PlanError};
 use convergence_runtime::RuntimeError;
 use convergence_store::StoreError;
 use convergence_work::RequestError;
@@ -256,7 +256,7 @@ impl Fails for PlanError {
     }
 }
 
-impl Fails for SpawnError {
+impl Fails for AcceptError {
     fn codes() -> BTreeSet<Code> {
         let own = &[
             Code::NameTaken,

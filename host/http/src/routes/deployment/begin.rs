@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use axum::extract::State;
 use convergence_model::operation::OperationState;
-use convergence_model::tenant::Tenant;
-use convergence_model::{Scope, Violation};
-use convergence_provision::{DeployError, Deployed as Begun, Wanted};
+use convergence_model::{EnvId, Scope, Violation};
+use convergence_provision::{AcceptError, DeployError, Deployed as Begun, Wanted};
 use convergence_store::{Conflict, StoreError};
-use serde::{Deserialize, Serialize};
-use utoipa::IntoParams;
+use serde::Serialize;
 
 use super::view::{Deployed, Deploying, DeploymentView, location};
 use super::wire::ChangeBody;
@@ -20,6 +18,7 @@ use crate::extract::{Authenticated, Prefer, TenantPath};
 use crate::idempotency::{IdempotencyKey, NotWritten};
 use crate::input::{Drafted, Query};
 use crate::problem::operation_url;
+use crate::routes::operation::waiting::Waiting;
 use crate::routes::tenant::wire::Asked as AskedSpec;
 
 problems!(Refused: Absent, Wrong, DeployError, StoreError, NotWritten, Failed);
@@ -32,15 +31,6 @@ const REASON_MAX: usize = 200;
 /// What a deployment is answered with: the revision that runs, or the operation to watch.
 pub(crate) type Answer<Refused> = Replayable<Result<Either<Created<Deployed>, Accepted<Deploying>>, Refused>>;
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Parameters {
-    /// Seconds to wait for the revision to run before answering 202, at most 3600; what the server is configured to where absent.
-    #[param(minimum = 0, maximum = 3600)]
-    wait: Option<u64>,
-}
-
 /// Deploy a tenant's next revision: another source, other variables or limits. What is absent stays as it is.
 ///
 /// The revision is built and started beside the one that runs, which is replaced only when the new one is ready; a revision
@@ -52,7 +42,7 @@ pub(crate) async fn begin(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     TenantPath(env_id): TenantPath,
-    Query(parameters): Query<Parameters>,
+    Query(waiting): Query<Waiting>,
     key: IdempotencyKey,
     prefer: Prefer,
     Drafted { body, wrong }: Drafted<ChangeBody>,
@@ -69,12 +59,12 @@ pub(crate) async fn begin(
         let wanted = Wanted { spec, base: wanted.base };
         match app.provisioner.deploy(&scope, &caller, env_id, wanted, reason, idempotency.clone()).await {
             // Somebody else deployed meanwhile: what stays as it is, is read again.
-            Err(DeployError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))) if attempt < ATTEMPTS => {}
+            Err(DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))))
+                if attempt < ATTEMPTS => {}
             deployed => break deployed?,
         }
     };
-    let patience = prefer.patience(parameters.wait, app.wait);
-    answer(&app, &scope, tenant, deployed, patience).await
+    answer(&app, &scope, env_id, deployed, waiting.patience(&prefer, &app)).await
 }
 
 /// What was asked for, to be compared with another request.
@@ -89,7 +79,7 @@ struct Asked<'a> {
 pub(super) async fn answer<Refused>(
     app: &App,
     scope: &Scope,
-    tenant: Tenant,
+    env_id: EnvId,
     deployed: Begun,
     patience: Duration,
 ) -> Result<Answer<Refused>, Refused>
@@ -104,13 +94,13 @@ where
     if let Some(failure) = operation.failure.clone().filter(|_| operation.state.is_final()) {
         return Ok(Replayable { replayed, answer: Err(Failed(operation.id, failure).into()) });
     }
-    // Read again: a deployment changes what is current.
-    let tenant = app.store.tenant(scope, tenant.env_id).await?.ok_or(Absent("tenant"))?;
+    // Read now: a deployment changes what is current.
+    let tenant = app.store.tenant(scope, env_id).await?.ok_or(Absent("tenant"))?;
     let binding = app.store.binding(scope, tenant.id).await?.ok_or(Absent("tenant"))?;
     let revision = app.store.revision(scope, tenant.id, revision).await?.ok_or(Absent("revision"))?;
     let (number, view) = (revision.number.0, DeploymentView::of(&tenant, revision));
     let answer = if operation.state == OperationState::Succeeded {
-        let location = location(tenant.env_id, number);
+        let location = location(env_id, number);
         Either::One(Created { location, body: Deployed::new(binding.port, view) })
     } else {
         let location = operation_url(operation.id);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use convergence_model::Code;
-use convergence_provision::{DeployError, PlanError, SpawnError};
+use convergence_provision::{DeployError, PlanError};
 use convergence_runtime::RuntimeError;
 
 use crate::document::Fails;
@@ -15,10 +15,7 @@ impl From<DeployError> for Problem {
             DeployError::NoTenant(_) => Self::no_such("tenant"),
             DeployError::NoRevision(_) => Self::no_such("revision"),
             DeployError::Unusable { .. } => Self::new(Code::RevisionUnusable, error.to_string()),
-            DeployError::Plan(error) => error.into(),
-            DeployError::Engine(error) => error.into(),
-            DeployError::Store(error) => error.into(),
-            DeployError::Stopping => SpawnError::Stopping.into(),
+            DeployError::Accept(error) => error.into(),
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use convergence_provision::DeployError;
 use convergence_store::StoreError;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::begin::{Answer, answer, reason};
 use super::path::RevisionPath;
@@ -14,17 +14,9 @@ use crate::document::{Absent, problems};
 use crate::extract::{Authenticated, Prefer};
 use crate::idempotency::{IdempotencyKey, NotWritten};
 use crate::input::{Body, Query};
+use crate::routes::operation::waiting::Waiting;
 
 problems!(Refused: Absent, Wrong, DeployError, StoreError, NotWritten, Failed);
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Parameters {
-    /// Seconds to wait for the revision to run before answering 202, at most 3600; what the server is configured to where absent.
-    #[param(minimum = 0, maximum = 3600)]
-    wait: Option<u64>,
-}
 
 /// Why an earlier revision is restored.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -43,7 +35,7 @@ pub(crate) async fn rollback(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     RevisionPath(env_id, number): RevisionPath,
-    Query(parameters): Query<Parameters>,
+    Query(waiting): Query<Waiting>,
     key: IdempotencyKey,
     prefer: Prefer,
     Body(body): Body<RollbackBody>,
@@ -54,6 +46,5 @@ pub(crate) async fn rollback(
     let asked = (env_id, number, &reason);
     let idempotency = key.of("POST /api/v1/tenant/{tenant}/deployments/{revision}/rollback", tenant.org, &asked)?;
     let deployed = app.provisioner.rollback(&scope, &caller, env_id, number, reason, idempotency).await?;
-    let patience = prefer.patience(parameters.wait, app.wait);
-    answer(&app, &scope, tenant, deployed, patience).await
+    answer(&app, &scope, env_id, deployed, waiting.patience(&prefer, &app)).await
 }

@@ -137,6 +137,6 @@ fn explain(error: OrderError, asked: &[Leftover]) -> Problem {
         ),
         OrderError::Look(convergence_provision::LookError::Engine(error)) => error.into(),
         OrderError::Look(convergence_provision::LookError::Store(error)) => error.into(),
-        OrderError::Stopping => convergence_provision::SpawnError::Stopping.into(),
+        OrderError::Stopping => convergence_provision::AcceptError::Stopping.into(),
     }
 }

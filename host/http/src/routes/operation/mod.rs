@@ -7,6 +7,7 @@ mod follow;
 mod list;
 mod retry;
 pub(crate) mod show;
+pub(crate) mod waiting;
 
 use utoipa_axum::router::OpenApiRouter;
 

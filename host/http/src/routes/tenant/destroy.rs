@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use convergence_model::operation::OperationState;
 use convergence_store::StoreError;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::App;
 use crate::document::refusal::{Failed, OfTenant};
@@ -15,17 +15,9 @@ use crate::input::Query;
 use crate::problem::operation_url;
 use crate::routes::operation::begun;
 use crate::routes::operation::show::OperationView;
+use crate::routes::operation::waiting::Waiting;
 
 problems!(Refused: OfTenant, StoreError, Failed);
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Parameters {
-    /// Seconds to wait for the end before answering 202, at most 3600; what the server is configured to where absent.
-    #[param(minimum = 0, maximum = 3600)]
-    wait: Option<u64>,
-}
 
 /// The tenant is gone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,11 +44,11 @@ pub(crate) async fn destroy(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     TenantPath(env_id): TenantPath,
-    Query(parameters): Query<Parameters>,
+    Query(waiting): Query<Waiting>,
     prefer: Prefer,
 ) -> Result<Either<Json<Destroyed>, Accepted<Destroying>>, Refused> {
     let id = app.provisioner.destroy(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?.id;
-    let operation = app.operations.outcome(id, prefer.patience(parameters.wait, app.wait)).await?;
+    let operation = app.operations.outcome(id, waiting.patience(&prefer, &app)).await?;
     match (operation.state, &operation.failure) {
         (OperationState::Failed | OperationState::Stuck, Some(failure)) => Err(Failed(id, failure.clone()).into()),
         (OperationState::Succeeded, _) => {

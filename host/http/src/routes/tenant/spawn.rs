@@ -6,7 +6,7 @@ use axum::extract::State;
 use convergence_model::operation::{Made, Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Code, Secret};
-use convergence_provision::{Accepted as Begun, SpawnError};
+use convergence_provision::{AcceptError, Accepted as Begun};
 use convergence_store::StoreError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::input::{Drafted, Query};
 use crate::problem::{Problem, operation_url};
 use crate::routes::operation::show::OperationView;
 
-problems!(Refused: Absent, Wrong, SpawnError, StoreError, NotWritten, Failed, Gone);
+problems!(Refused: Absent, Wrong, AcceptError, StoreError, NotWritten, Failed, Gone);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
