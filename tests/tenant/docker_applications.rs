@@ -15,7 +15,7 @@ fn applications() -> PathBuf {
 
 /// Deploys each, one after the other, and asks it for these pages, each of which has this in it.
 async fn run(applications_and_pages: &[(&str, &[(&str, &str)])]) {
-    let server = Server::with(Options::default().and("[tenants]\nready-seconds = 60")).await;
+    let server = Server::with(Options::default().and("[tenants]\nready-seconds = 60\n[build]\nown-dockerfile = true")).await;
     for (name, pages) in applications_and_pages {
         // A copy: a deployment is remembered in its folder.
         let copy = TempDir::new().unwrap();
@@ -54,9 +54,10 @@ async fn applications_in_python_run_as_they_are() {
 }
 
 #[tokio::test]
-async fn applications_in_go_and_sites_run_as_they_are() {
+async fn applications_in_go_sites_and_own_dockerfiles_run_as_they_are() {
     run(&[
         ("go-workspace", &[]),
+        ("own-dockerfile", &[("/", "good morning"), ("/pages/note.txt", "the Dockerfile copies")]),
         ("static-site", &[("/about/", "a file of its own"), ("/made/by/script", "static-site")]),
     ])
     .await;

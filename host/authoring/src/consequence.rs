@@ -50,6 +50,7 @@ fn of_plan(request: &Value, answer: &Value) -> Consequence {
         images: &ImagePolicy::default(),
         base_image: request.get("baseImage").and_then(Value::as_str),
         source: request.get("source").is_some_and(|source| !source.is_null()),
+        brings_image: false,
         memory_mb: request.get("memoryMb").and_then(Value::as_u64).and_then(|mb| u32::try_from(mb).ok()).unwrap_or(0),
     };
     match guard(plan, &rules) {

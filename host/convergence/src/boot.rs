@@ -256,6 +256,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             },
             images: images(config),
             ca_bundle,
+            own_dockerfile: config.build.own_dockerfile,
             default_limits: config.tenants.default_limits.into(),
             tenants_max: config.tenants.max_per_organization,
             ready_patience: Duration::from_secs(config.tenants.ready_seconds),

@@ -93,6 +93,8 @@ pub(crate) struct Build {
     pub(crate) ca_bundle: Option<PathBuf>,
     /// Seconds one build may take.
     pub(crate) timeout_seconds: u64,
+    /// Whether applications may be built from a Dockerfile of their own.
+    pub(crate) own_dockerfile: bool,
 }
 
 /// What tenants get.
@@ -301,7 +303,7 @@ impl Default for Docker {
 
 impl Default for Build {
     fn default() -> Self {
-        Self { allow_images: Vec::new(), ca_bundle: None, timeout_seconds: 900 }
+        Self { allow_images: Vec::new(), ca_bundle: None, timeout_seconds: 900, own_dockerfile: false }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::plan::File;
 pub const PLAN_FOLDER: &str = ".convergence/plan";
 /// A folder of the build context that holds the application's source.
 pub const SOURCE_FOLDER: &str = ".convergence/source";
+/// Where the Dockerfile lies in the build context: in our own folder, so that it shadows no file of an application.
+pub const DOCKERFILE_PATH: &str = ".convergence/Dockerfile";
 /// Where the operator's CA bundle lies in the build context.
 pub const CA_BUNDLE: &str = ".convergence/ca-certificates.crt";
 
@@ -36,6 +38,10 @@ pub struct ImageBuild {
     pub context: Vec<File>,
     /// A tar of the application's source, sent after the context; its entries lie in [`SOURCE_FOLDER`].
     pub source: Option<SourceTar>,
+    /// Whether the source's entries lie at the root of the context instead, as a Dockerfile of the application's own expects.
+    pub source_at_root: bool,
+    /// Values of the Dockerfile's `ARG`s.
+    pub args: BTreeMap<String, String>,
     /// Labels put on the image.
     pub labels: BTreeMap<String, String>,
     /// Keeps the cache mounts of organizations apart.
@@ -63,6 +69,16 @@ pub struct BaseImage {
     pub on_build: bool,
     /// Paths the image declares as `VOLUME`.
     pub volumes: Vec<String>,
+}
+
+/// How an image says that it is run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Declared {
+    /// Its entry point, and after it its command; empty where it has neither.
+    pub command: Vec<String>,
+    /// TCP ports it exposes, lowest first.
+    pub ports: Vec<u16>,
 }
 
 /// A line of a build's progress.

@@ -36,5 +36,5 @@ pub use limits::Limits;
 pub use name::{TenantName, TenantRef};
 pub use scope::Scope;
 pub use secret::Secret;
-pub use source::{Source, SourceDigest};
-pub use spec::{EnvName, TenantSpec};
+pub use source::{GitCommit, GitSource, Source, SourceDigest};
+pub use spec::{EnvName, ServiceSpec, TenantSpec};

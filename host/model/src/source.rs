@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
+
 /// Where an application comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,22 +16,71 @@ pub enum Source {
     Starter,
     /// An archive that was uploaded, by the hash of what is in it.
     Archive(SourceDigest),
+    /// A commit of a Git repository.
+    Git(GitSource),
+    /// An image that somebody else built, as its users write it: `ghcr.io/acme/app:1.2`.
+    Image(String),
+}
+
+/// A commit of a Git repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitSource {
+    /// Where the repository is.
+    pub url: String,
+    /// The branch, tag or commit that was asked for; the repository's default branch where absent.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// What proves that it may be read; needed to fetch it, and never stored.
+    #[serde(skip)]
+    pub token: Option<Secret>,
+    /// What was fetched, once it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<GitCommit>,
+}
+
+/// What was fetched of a Git repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitCommit {
+    /// The hash of the commit.
+    pub commit: String,
+    /// The hash of what is in it.
+    pub digest: SourceDigest,
 }
 
 impl Source {
-    /// What is kept of it; none of a starter.
+    /// What is kept of it; none of a starter and of an image.
     pub fn digest(&self) -> Option<&SourceDigest> {
         match self {
-            Self::Starter => None,
+            Self::Starter | Self::Image(_) => None,
             Self::Archive(digest) => Some(digest),
+            Self::Git(git) => git.fetched.as_ref().map(|fetched| &fetched.digest),
         }
     }
 
-    /// As policies are told it: `starter`, `archive`.
+    /// As policies are told it: `starter`, `archive`, `git`, `image`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Starter => "starter",
             Self::Archive(_) => "archive",
+            Self::Git(_) => "git",
+            Self::Image(_) => "image",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starter => f.write_str("starter"),
+            Self::Archive(digest) => write!(f, "{digest}"),
+            Self::Git(GitSource { url, reference, fetched, .. }) => {
+                f.write_str(url)?;
+                if let Some(reference) = reference {
+                    write!(f, " {reference}")?;
+                }
+                fetched.iter().try_for_each(|fetched| write!(f, " at {}", fetched.commit))
+            }
+            Self::Image(reference) => f.write_str(reference),
         }
     }
 }
@@ -112,5 +163,18 @@ mod tests {
         assert_eq!(json, format!(r#"{{"archive":"{digest}"}}"#));
         assert_eq!(serde_json::from_str::<Source>(&json).unwrap(), Source::Archive(digest));
         assert_eq!(serde_json::to_string(&Source::Starter).unwrap(), r#""starter""#);
+    }
+
+    #[test]
+    fn a_token_is_never_written() {
+        let git = Source::Git(GitSource {
+            url: "https://git.example/app".to_owned(),
+            reference: None,
+            token: Some(Secret::new("hidden")),
+            fetched: None,
+        });
+        let json = serde_json::to_string(&git).unwrap();
+        assert_eq!(json, r#"{"git":{"url":"https://git.example/app"}}"#);
+        assert!(!format!("{git:?} {git}").contains("hidden"));
     }
 }

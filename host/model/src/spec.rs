@@ -31,9 +31,53 @@ pub struct TenantSpec {
     pub limits: Limits,
     /// Variables of the tenant's own, set literally: nothing expands `$`.
     pub env: BTreeMap<EnvName, String>,
+    /// How the application answers, where that is not as its template expects.
+    #[serde(default, skip_serializing_if = "ServiceSpec::is_empty")]
+    pub service: ServiceSpec,
 }
 
+/// How an application answers. What is absent is as its template, its `convergence.toml` or its image says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// The port it listens on, whatever `PORT` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The path that answers 2xx once it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
+}
+
+impl ServiceSpec {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What this says, else what `other` says.
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            port: self.port.or(other.port),
+            health_path: self.health_path.as_ref().or(other.health_path.as_ref()).cloned(),
+        }
+    }
+}
+
+/// The language of applications that are built from a Dockerfile of their own.
+pub const DOCKERFILE: &str = "dockerfile";
+/// The language of applications that are images already.
+pub const IMAGE: &str = "image";
+
 impl TenantSpec {
+    /// Whether the application brings its image, or the Dockerfile of it: no template is asked, and what is run is what the
+    /// image says.
+    pub fn brings_image(&self) -> bool {
+        match self.source {
+            Source::Image(_) => true,
+            Source::Archive(_) | Source::Git(_) => self.language == DOCKERFILE,
+            Source::Starter => false,
+        }
+    }
+
     /// Characters in a description.
     pub const DESCRIPTION_MAX: usize = 1000;
     /// Variables of a tenant's own.

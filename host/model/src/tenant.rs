@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::build::BaseImage;
+use crate::build::{BaseImage, Declared};
 use crate::ids::{EnvId, OperationId, OrgId, RevisionNumber, TenantId};
 use crate::limits::Limits;
 use crate::operation::Failure;
@@ -175,6 +175,9 @@ pub struct Built {
     pub dockerfile: String,
     /// What its stages started from.
     pub bases: Vec<BaseImage>,
+    /// How the image says that it is run, where the plan leaves that to the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Declared>,
 }
 
 impl Built {

@@ -76,8 +76,7 @@ fn fields(revision: &Revision) -> BTreeMap<(u8, String), String> {
     let mut fields = BTreeMap::new();
     let mut put = |place: u8, field: &str, value: String| fields.insert((place, field.to_owned()), value);
     let (spec, plan, limits) = (&revision.spec, &revision.plan, &revision.limits);
-    let source = spec.source.digest().map_or_else(|| spec.source.kind().to_owned(), ToString::to_string);
-    put(0, "source", source);
+    put(0, "source", spec.source.to_string());
     put(1, "language", spec.language.clone());
     if let Some(framework) = &spec.framework {
         put(2, "framework", framework.clone());

@@ -46,6 +46,12 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "look at its last lines (`GET /api/v1/operations/{id}/events`), or raise `timeout-seconds` in [build]",
             log: Vec::new(),
         },
+        StepError::NothingToRun | StepError::CommandTooLong { .. } => Told {
+            code: Code::BaseImageRefused,
+            cause: "the image is a base for others, or its Dockerfile does not say what to run".to_owned(),
+            next: "add a CMD to the Dockerfile, or use an image that has one",
+            log: Vec::new(),
+        },
         StepError::SourceGone { .. } => Told {
             code: Code::SourceGone,
             cause: "the image was removed by hand and has to be built again, and its source was removed too".to_owned(),
@@ -342,6 +348,8 @@ mod tests {
             (Code::ContainerDeviates, runtime(RuntimeError::Deviates { deviations: vec![] })),
             (Code::PortsTaken, StepError::PortsTaken(vec![3001])),
             (Code::BuildFailed, StepError::BuildTooLong { limit: after }),
+            (Code::BaseImageRefused, StepError::NothingToRun),
+            (Code::BaseImageRefused, StepError::CommandTooLong { args: 1000, bytes: 1000 }),
             (Code::SourceGone, StepError::SourceGone { digest: SourceDigest::new([1; 32]) }),
             (Code::SourceGone, StepError::Source(std::io::Error::other("told to fail"))),
             (Code::StoreFailed, StepError::Gone),

@@ -15,6 +15,7 @@ mod failure;
 mod halt;
 mod live;
 mod manifest;
+mod own;
 mod planning;
 mod recipe;
 mod recognize;
@@ -36,7 +37,7 @@ use convergence_model::{Limits, OrgId};
 use convergence_plugin::Catalogue;
 use convergence_runtime::{Builder, Runtime};
 use convergence_source::{Received, Sources};
-use convergence_store::{Store, StoreError};
+use convergence_store::{Conflict, Store, StoreError};
 use convergence_work::Operations;
 
 pub use capacity::Machine;
@@ -125,7 +126,16 @@ impl Provisioner {
     /// It keeps as much as it may; the store does not answer.
     pub async fn keep_source(&self, org: OrgId, received: &Received) -> Result<(), StoreError> {
         let (digest, limit) = (&received.digest, self.settings.sources_max);
-        self.store.add_source(org, digest, received.bytes, received.files, limit, self.clock.now()).await
+        let added = self.store.add_source(org, digest, received.bytes, received.files, limit, self.clock.now()).await;
+        // Nobody has what was refused, and it would use the disk for as long as sources are kept.
+        if matches!(added, Err(StoreError::Conflict(Conflict::SourcesFull { .. })))
+            && !received.known
+            && !self.store.is_source_known(digest).await?
+            && let Err(error) = self.sources.remove(digest).await
+        {
+            tracing::warn!(%error, %digest, "a source that was refused could not be removed; it is swept later");
+        }
+        added
     }
 
     /// What a tenant gets that asks for nothing.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroU16;
 
-use convergence_model::Violation;
 use convergence_model::plan::Attribute;
+use convergence_model::{EnvName, Violation};
 use convergence_source::KeptSource;
 use serde::Deserialize;
 
@@ -25,8 +26,20 @@ pub(crate) struct Manifest {
     pub(crate) framework: Option<String>,
     /// Command lines by the name of the process; `web` is the one that runs.
     pub(crate) processes: BTreeMap<String, String>,
+    /// How it answers.
+    pub(crate) service: ServiceTable,
     /// How it is built.
     pub(crate) build: Build,
+}
+
+/// How an application answers.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServiceTable {
+    /// The port it listens on, whatever `PORT` is.
+    pub(crate) port: Option<NonZeroU16>,
+    /// The path that answers 2xx once it is ready.
+    pub(crate) health: Option<String>,
 }
 
 /// How an application is built.
@@ -35,6 +48,8 @@ pub(crate) struct Manifest {
 pub(crate) struct Build {
     /// Variables of the build. They can be read from the image.
     pub(crate) args: BTreeMap<String, String>,
+    /// The path of its own Dockerfile.
+    pub(crate) dockerfile: Option<String>,
 }
 
 /// Why it is not taken.
@@ -63,6 +78,13 @@ impl Manifest {
                 manifest.processes.entry(name).or_insert(command);
             }
         }
+        if let Some(name) = manifest.build.args.keys().find(|name| !is_argument(name)) {
+            let message = format!(
+                "{name:?} in [build.args] cannot be the name of an argument; use letters, digits and '_', and \
+                                   not BUILDKIT_ at its beginning, which is the builder's own"
+            );
+            return Err(wrong(TOML, message));
+        }
         let most = manifest.processes.len().max(manifest.build.args.len());
         if most > ENTRIES_MAX {
             return Err(wrong(TOML, format!("it has {most} entries in one table; at most {ENTRIES_MAX} are allowed")));
@@ -76,7 +98,7 @@ impl Manifest {
             let place = line.map_or_else(|| TOML.to_owned(), |line| format!("{TOML}:{line}"));
             wrong(
                 &place,
-                format!("{}; it may have `language`, `framework`, [processes] and [build.args]", error.message()),
+                format!("{}; it may have `language`, `framework`, [processes], [service] and [build]", error.message()),
             )
         })
     }
@@ -90,6 +112,10 @@ impl Manifest {
     pub(crate) fn build_args(&self) -> Vec<Attribute> {
         attributes(&self.build.args)
     }
+}
+
+fn is_argument(name: &str) -> bool {
+    EnvName::parse(name).is_ok() && !name.to_ascii_uppercase().starts_with("BUILDKIT_")
 }
 
 fn attributes(map: &BTreeMap<String, String>) -> Vec<Attribute> {

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 use convergence_access::Caller;
 use convergence_model::field::Severity;
-use convergence_model::plan::PlanRequest;
+use convergence_model::plan::{BuildPlan, PlanRequest, Probe};
 use convergence_model::policy::{Organization, PlanSummary, Review};
 use convergence_model::spec::TenantSpec;
 use convergence_model::tenant::{Binding, PluginPin, Tenant, TenantStatus};
 use convergence_model::workload::Subnet;
-use convergence_model::{EnvId, Limits, OperationId, OrgId, RevisionNumber, Scope, Secret, TenantId, Violation};
+use convergence_model::{
+    EnvId, Limits, OperationId, OrgId, RevisionNumber, Scope, Secret, ServiceSpec, Source, TenantId, Violation,
+};
 use convergence_plugin::{PluginFailure, Reviewed};
 use convergence_render::{GuardedPlan, Projection, Rules};
 use convergence_store::StoreError;
 use jiff::Timestamp;
 
-use crate::Provisioner;
+use crate::recognize::Application;
+use crate::{Provisioner, own};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,10 @@ impl Provisioner {
         spec: TenantSpec,
         action: &str,
     ) -> Result<Planned, PlanError> {
+        let spec = match spec.source {
+            Source::Image(_) => own::of_image(spec)?,
+            _ => spec,
+        };
         let application = self.application(org, &spec.source).await?;
         let mut request = PlanRequest {
             at: self.now_as_stored(),
@@ -105,13 +112,16 @@ impl Provisioner {
         // The same plugins throughout, whatever is installed meanwhile.
         let plugged = self.catalogue.snapshot();
         let (spec, mut told) = match &application {
-            Some(application) => application.decide(&plugged, spec, &mut request).await?,
+            Some(application) => application.decide(&plugged, spec, &mut request, self.settings.own_dockerfile).await?,
             None if spec.language.is_empty() => {
                 let message = "a starter needs a language; name one that `GET /api/v1/templates` lists";
                 return Err(PlanError::Refused(vec![Violation::deny("language", "required", message)]));
             }
             None => (spec, Vec::new()),
         };
+        let says = application.as_ref().map(Application::service).unwrap_or_default();
+        refuse_service(&spec.service, ["port", "healthPath"], spec.brings_image())?;
+        refuse_service(&says, ["convergence.toml", "convergence.toml"], spec.brings_image())?;
         let mut review = Review { at: request.at, ..self.review(scope, caller, org, &spec, action).await? };
         let reviewed = plugged.review(review.clone()).await?;
         let refused = self.machine().await.refuses(&reviewed.limits);
@@ -120,11 +130,18 @@ impl Provisioner {
         let mut warnings = first.violations;
 
         request.memory_mb = first.limits.memory_mb;
-        if let Some(application) = &application {
-            request.source = Some(application.seen_by(plugged.template_for(&spec.language).as_deref()).await?);
-        }
         let at = request.at;
-        let (mut plan, (template, pin)) = plugged.plan(&spec.language, request).await?;
+        let (mut plan, asked) = match self.own_plan(&spec, application.as_ref()).await? {
+            Some(plan) => (plan, None),
+            None => {
+                if let Some(application) = &application {
+                    request.source = Some(application.seen_by(plugged.template_for(&spec.language).as_deref()).await?);
+                }
+                let (mut plan, asked) = plugged.plan(&spec.language, request).await?;
+                apply(&spec.service.or(&says), &mut plan);
+                (plan, Some(asked))
+            }
+        };
         if plan.service.min_memory_mb > first.limits.memory_mb {
             return Err(too_little_memory(first.limits.memory_mb, plan.service.min_memory_mb));
         }
@@ -133,9 +150,11 @@ impl Provisioner {
         told.truncate(room);
         plan.notes.splice(0..0, told);
         let rules = self.rules(&spec, first.limits.memory_mb);
-        let plan = convergence_render::guard(plan, &rules)
-            .map_err(|violations| PlanError::BadPlan { plugin: template.clone(), violations })?;
-        plugins.insert(template, pin);
+        let plan = convergence_render::guard(plan, &rules).map_err(|violations| match &asked {
+            Some((template, _)) => PlanError::BadPlan { plugin: template.clone(), violations },
+            None => PlanError::Refused(violations),
+        })?;
+        plugins.extend(asked);
 
         review.limits = first.limits;
         review.plan = Some(PlanSummary::from(plan.plan()));
@@ -167,9 +186,7 @@ impl Provisioner {
         let organization = self.store.organization(scope, org).await?.ok_or(PlanError::NoOrganization(org))?;
         let usage = self.store.usage(scope, org).await?;
         if let Some(image) = &spec.base_image {
-            self.settings.images.resolve(image).map_err(|refused| {
-                PlanError::Refused(vec![Violation::deny("baseImage", refused.code(), refused.to_string())])
-            })?;
+            self.refuse_image("baseImage", image)?;
         }
         Ok(Review {
             at: self.now_as_stored(),
@@ -199,7 +216,13 @@ impl Provisioner {
     /// What a plan of this spec is held against.
     pub(crate) fn rules<'a>(&'a self, spec: &'a TenantSpec, memory_mb: u32) -> Rules<'a> {
         let source = spec.source.digest().is_some();
-        Rules { images: &self.settings.images, base_image: spec.base_image.as_deref(), source, memory_mb }
+        Rules {
+            images: &self.settings.images,
+            base_image: spec.base_image.as_deref(),
+            source,
+            brings_image: spec.brings_image(),
+            memory_mb,
+        }
     }
 
     /// The dry run: a plan and what it would be rendered to.
@@ -214,9 +237,8 @@ impl Provisioner {
         spec: TenantSpec,
     ) -> Result<Preview, PlanError> {
         let planned = self.plan(scope, caller, org, spec, "spawn").await?;
-        let options = self.dockerfile_options();
-        let dockerfile = convergence_render::dockerfile(&planned.plan, &BTreeMap::new(), &options);
-        let context = convergence_render::context(&planned.plan, self.settings.ca_bundle.as_deref());
+        let files = self.build_files(org, &planned.spec, &planned.plan, &BTreeMap::new()).await?;
+        let (dockerfile, context) = (files.dockerfile, files.context);
         let tag = convergence_render::image_tag(
             &self.settings.name_prefix,
             org,
@@ -252,6 +274,7 @@ impl Provisioner {
                 revision: RevisionNumber(1),
                 operation: OperationId(nobody),
                 image: &tag,
+                declared: None,
                 published: self.runtime.capabilities().host_ports,
                 limits: planned.limits,
                 platform: &self.settings.platform,
@@ -277,6 +300,30 @@ pub(crate) fn passed(reviewed: Reviewed, by_machine: Vec<Violation>) -> Result<R
         }
     }
     Err(PlanError::Refused(denied))
+}
+
+/// What the request or the application says of how it answers is stronger than what its template does.
+fn apply(service: &ServiceSpec, plan: &mut BuildPlan) {
+    if let Some(port) = service.port {
+        plan.service.port = port;
+    }
+    if let Some(path) = &service.health_path {
+        plan.service.health.probe = Probe::Http(path.clone());
+    }
+}
+
+/// Refuses what an application cannot listen on or be asked for. `fields` are the names of port and path where they are said.
+fn refuse_service(service: &ServiceSpec, fields: [&str; 2], brings_image: bool) -> Result<(), PlanError> {
+    let [port_field, path_field] = fields;
+    let mut wrong = Vec::new();
+    if let Some(port) = service.port.filter(|port| *port < 1024 && !brings_image) {
+        let message = format!("the port {port} is not within 1024 to 65535: the application runs without privileges");
+        wrong.push(Violation::deny(port_field, "out-of-range", message));
+    }
+    if let Some(Err((code, message))) = service.health_path.as_deref().map(convergence_render::guard::health_path) {
+        wrong.push(Violation::deny(path_field, code, message));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(PlanError::Refused(wrong)) }
 }
 
 fn too_little_memory(given: u32, least: u32) -> PlanError {

@@ -1,17 +1,18 @@
 //! What an application is: what it says of itself, and what the templates see in its source.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use convergence_model::plan::{Detection, PlanRequest, Source as View};
-use convergence_model::spec::TenantSpec;
-use convergence_model::{OrgId, Source, Violation};
+use convergence_model::spec::{DOCKERFILE, TenantSpec};
+use convergence_model::{OrgId, ServiceSpec, Source, Violation};
 use convergence_plugin::{ActiveTemplate, PluginFailure, Snapshot};
 use convergence_source::KeptSource;
 use futures_util::future::join_all;
 
-use crate::manifest::{Manifest, ManifestError};
-use crate::{PlanError, Provisioner};
+use crate::manifest::{Manifest, ManifestError, ServiceTable};
+use crate::{PlanError, Provisioner, own};
 
 /// An application of a tenant's own.
 pub(crate) struct Application {
@@ -20,9 +21,9 @@ pub(crate) struct Application {
 }
 
 impl Provisioner {
-    /// The application of a source that its organization has; none of a starter.
+    /// The application of a source that its organization has; none of a starter and of an image.
     pub(crate) async fn application(&self, org: OrgId, source: &Source) -> Result<Option<Application>, PlanError> {
-        let Source::Archive(digest) = source else { return Ok(None) };
+        let Some(digest) = source.digest() else { return Ok(None) };
         let kept = match self.store.has_source(org, digest).await? {
             true => self.sources.get(digest).await?,
             false => None,
@@ -51,6 +52,7 @@ impl Application {
         plugged: &Snapshot,
         mut spec: TenantSpec,
         request: &mut PlanRequest,
+        own_dockerfile: bool,
     ) -> Result<(TenantSpec, Vec<String>), PlanError> {
         let mut told = Vec::new();
         request.processes = self.manifest.processes();
@@ -70,6 +72,17 @@ impl Application {
             spec.language.clone_from(language);
             return Ok((spec, told));
         }
+        let dockerfile = self.manifest.build.dockerfile.as_deref();
+        let named = dockerfile.or_else(|| self.source.has_file(own::FILE).then_some(own::FILE));
+        if let Some(name) = named {
+            // What convergence.toml names is wanted, also where it is refused.
+            if own_dockerfile || dockerfile.is_some() {
+                told.push(format!("Built from its own `{name}`; name a language to have a template build it."));
+                spec.language = DOCKERFILE.to_owned();
+                return Ok((spec, told));
+            }
+            told.push(format!("`{name}` is not used: this server builds no Dockerfiles of applications."));
+        }
         let (found, others) = self.recognize(plugged, request).await?;
         let Detection { language, framework, reason, .. } = found;
         let framework = framework.map_or_else(String::new, |framework| format!(" with `{framework}`"));
@@ -80,6 +93,20 @@ impl Application {
         }));
         spec.language = language;
         Ok((spec, told))
+    }
+
+    pub(crate) fn source(&self) -> &Arc<KeptSource> {
+        &self.source
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// How it says itself that it answers.
+    pub(crate) fn service(&self) -> ServiceSpec {
+        let ServiceTable { port, health } = &self.manifest.service;
+        ServiceSpec { port: port.map(NonZeroU16::get), health_path: health.clone() }
     }
 
     /// The source as a template sees it.
@@ -149,6 +176,8 @@ impl Application {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

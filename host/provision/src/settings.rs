@@ -26,6 +26,8 @@ pub struct Settings {
     pub images: ImagePolicy,
     /// Certificate authorities for the network of a build, PEM.
     pub ca_bundle: Option<Vec<u8>>,
+    /// Whether applications may be built from a Dockerfile of their own.
+    pub own_dockerfile: bool,
     /// What a tenant gets that asks for nothing.
     pub default_limits: Limits,
     /// How many tenants an organization may have.

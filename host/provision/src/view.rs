@@ -78,7 +78,7 @@ impl Provisioner {
         let plan = GuardedPlan::recheck(revision.plan.clone(), &rules)
             .map_err(|violations| PlanError::BadPlan { plugin: tenant.spec.language.clone(), violations })?;
         let nobody = OperationId(uuid::Uuid::nil());
-        let workload = self.project(&tenant, &binding, &revision, &plan, built.image(), nobody);
+        let workload = self.project(&tenant, &binding, &revision, &plan, &built, nobody);
         Ok(Some(convergence_render::compose(&workload)))
     }
 

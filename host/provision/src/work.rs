@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use convergence_model::build::BuildLine;
 use convergence_model::operation::{EventKind, Operation};
-use convergence_model::tenant::{Binding, Revision, Tenant};
+use convergence_model::tenant::{Binding, Built, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
 use convergence_model::{EnvId, Scope};
 use convergence_render::{GuardedPlan, Projection, names};
@@ -111,14 +111,7 @@ impl Work<'_> {
         let revision = self.store().revision(&Self::scope(), self.tenant()?.id, self.revision()?.number).await?;
         let built = revision.and_then(|revision| revision.built).ok_or(StepError::Gone)?;
         let plan = self.plan()?;
-        Ok(self.provisioner.project(
-            self.tenant()?,
-            &binding,
-            self.revision()?,
-            &plan,
-            built.image(),
-            self.operation.id,
-        ))
+        Ok(self.provisioner.project(self.tenant()?, &binding, self.revision()?, &plan, &built, self.operation.id))
     }
 
     /// Leases another port because somebody else sits on the present one.
@@ -194,7 +187,7 @@ impl Provisioner {
         binding: &Binding,
         revision: &Revision,
         plan: &GuardedPlan,
-        image: &str,
+        built: &Built,
         operation: convergence_model::OperationId,
     ) -> Workload {
         let key = self.keys.tenant_key(tenant.id, binding.key_version);
@@ -206,7 +199,8 @@ impl Provisioner {
                 binding,
                 revision: revision.number,
                 operation,
-                image,
+                image: built.image(),
+                declared: built.declared.as_ref(),
                 published: self.runtime.capabilities().host_ports,
                 limits: revision.limits,
                 platform: &self.settings.platform,

@@ -76,7 +76,7 @@ pub fn dockerfile(guarded: &GuardedPlan, bases: &Bases, options: &DockerfileOpti
 }
 
 /// What to write after `FROM`. Always has a tag or a digest: a bare name could be that of a stage.
-fn image(asked: &str, guarded: &GuardedPlan, bases: &Bases) -> String {
+pub(crate) fn image(asked: &str, guarded: &GuardedPlan, bases: &Bases) -> String {
     let pinned = bases.get(asked).and_then(|base| Reference::parse(&base.pinned).ok());
     match pinned {
         Some(reference) => reference.to_string(),
@@ -173,11 +173,16 @@ fn runtime(service: &Service, text: &mut String) {
         line(text, format_args!("COPY --from={FOLDERS_STAGE} --chown={USER}:{USER} {}", escape::json(&words)));
     }
     line(text, format_args!("USER {USER}:{USER}"));
-    line(text, format_args!("EXPOSE {}", service.port));
+    if service.port > 0 {
+        line(text, format_args!("EXPOSE {}", service.port));
+    }
     line(text, format_args!("STOPSIGNAL {}", service.stop_signal.as_deref().unwrap_or(crate::workload::STOP_SIGNAL)));
     healthcheck(&service.health, text);
-    line(text, format_args!("ENTRYPOINT []"));
-    line(text, format_args!("CMD {}", escape::exec(&service.command)));
+    // Otherwise what the image says is run: it is read back from what was built.
+    if !service.command.is_empty() {
+        line(text, format_args!("ENTRYPOINT []"));
+        line(text, format_args!("CMD {}", escape::exec(&service.command)));
+    }
 }
 
 fn healthcheck(health: &Health, text: &mut String) {

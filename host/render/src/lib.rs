@@ -13,6 +13,7 @@ mod dockerfile;
 mod escape;
 pub mod guard;
 pub mod images;
+mod own_dockerfile;
 mod workload;
 
 pub use compose::compose;
@@ -20,4 +21,5 @@ pub use context::{context, image_tag};
 pub use dockerfile::{Bases, CA_TARGET, DockerfileOptions, FOLDERS_STAGE, dockerfile};
 pub use guard::{GuardedPlan, Rules, guard};
 pub use images::{ImagePolicy, ImageRefused, Resolved};
+pub use own_dockerfile::OwnDockerfile;
 pub use workload::{Platform, Projection, names, project};

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use convergence_model::build::Declared;
+use convergence_model::plan::Service;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::{Boundary, EnvValue, LogRotation, Mount, Published, Tmpfs, Workload, label};
 use convergence_model::{EnvId, Limits, OperationId, RevisionNumber, Secret};
@@ -18,6 +20,9 @@ pub(crate) const HOME: &str = "/tmp";
 const HOME_MB: u32 = 64;
 /// What asks a service to stop, where the plan does not say.
 pub(crate) const STOP_SIGNAL: &str = "SIGTERM";
+
+/// Where a service listens, where nobody says.
+const PORT: u16 = 8080;
 
 /// What is the same for all tenants of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub struct Projection<'a> {
     pub operation: OperationId,
     /// The image, as the nodes that run it know it.
     pub image: &'a str,
+    /// How the image says that it is run, where the plan leaves that to the image.
+    pub declared: Option<&'a Declared>,
     /// Whether the tenant's port is published on a host: whether the runtime can.
     pub published: bool,
     /// The limits of the revision.
@@ -91,7 +98,8 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
     for (name, value) in &tenant.spec.env {
         env.insert(name.as_str().to_owned(), EnvValue::Literal(value.clone()));
     }
-    env.extend(platform_variables(projection, service.port));
+    let (command, port) = run(service, projection.declared);
+    env.extend(platform_variables(projection, port));
 
     let mut tmpfs: Vec<Tmpfs> = service
         .writable
@@ -111,9 +119,9 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
     Workload {
         image: projection.image.to_owned(),
         labels: labels(projection),
-        command: service.command.clone(),
+        command,
         env,
-        container_port: service.port,
+        container_port: port,
         published: projection.published.then_some(Published { address: platform.publish_address, port: binding.port }),
         boundary: Boundary { name: name.clone(), addresses: Some(binding.subnet) },
         volumes: volumes.collect(),
@@ -126,6 +134,21 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
         log_rotation: LogRotation::DEFAULT,
         name,
     }
+}
+
+/// What is run and where it listens: as the plan says, else as the image does.
+fn run(service: &Service, declared: Option<&Declared>) -> (Vec<String>, u16) {
+    let command = match declared {
+        Some(declared) if service.command.is_empty() => declared.command.clone(),
+        _ => service.command.clone(),
+    };
+    let port = match (service.port, declared.map(|declared| declared.ports.as_slice())) {
+        (0, Some([port])) => *port,
+        // An image that exposes none or several ports is told where to listen, as every other application.
+        (0, _) => PORT,
+        (port, _) => port,
+    };
+    (command, port)
 }
 
 fn platform_variables(projection: &Projection<'_>, port: u16) -> BTreeMap<String, EnvValue> {

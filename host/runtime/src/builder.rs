@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
+use convergence_model::build::{BaseImage, BuildLine, Declared, ImageBuild};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RuntimeError;
@@ -23,6 +23,9 @@ pub trait Builder: Debug + Send + Sync {
 
     /// The id (`sha256:…`) of this image, or `None` where the builder does not have it. Pulls nothing.
     async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError>;
+
+    /// How this image says that it is run, or `None` where the builder does not have it. Pulls nothing.
+    async fn declared(&self, reference: &str) -> Result<Option<Declared>, RuntimeError>;
 
     /// Looks a base image up, pulling it first where the builder does not have it.
     ///

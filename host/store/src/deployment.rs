@@ -214,13 +214,13 @@ pub(crate) async fn give_up(tx: &mut Tx, id: &str, why: &Failure, state: &str, n
 
 /// The revision of an operation never ran: its image, which is removed or others have too, is let go, and so is its source.
 async fn let_revision_go(tx: &mut Tx, operation: &str, state: &str, now: Timestamp) -> Result<()> {
-    let sql =
-        "SELECT image_tag, built FROM revisions WHERE operation = $1 AND state = 'pending' AND image_tag IS NOT NULL";
+    let sql = "SELECT image_tag, built FROM revisions WHERE operation = $1 AND state IN ('pending', 'failed') \
+             AND image_tag IS NOT NULL";
     if let Some((tag, built)) = tx.first::<(String, Option<String>)>(sql, values![operation]).await? {
         let_go::remember(tx, &tag, built.as_deref(), now).await?;
     }
     let sql = "UPDATE revisions SET state = $2, image_tag = NULL, built = NULL, source = NULL \
-         WHERE operation = $1 AND state = 'pending'";
+         WHERE operation = $1 AND state IN ('pending', 'failed')";
     tx.execute(sql, values![operation, state]).await.map(drop)
 }
 
@@ -280,7 +280,7 @@ pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) ->
 }
 
 /// What became of the revision that an operation was to bring up, if it was to bring one up; and the tenant from then on. Of
-/// one that is stuck nothing is known yet.
+/// one that is stuck, whose image may still be needed, it is only known that it does not run.
 pub(crate) async fn settle(
     tx: &mut Tx,
     env_id: EnvId,
@@ -289,8 +289,11 @@ pub(crate) async fn settle(
     now: Timestamp,
 ) -> Result<()> {
     if ending.effect != Effect::TenantRuns {
-        let is_over = ending.state != OperationState::Stuck;
-        return if is_over { let_revision_go(tx, &operation.to_string(), "failed", now).await } else { Ok(()) };
+        if ending.state == OperationState::Stuck {
+            let sql = "UPDATE revisions SET state = 'failed' WHERE operation = $1 AND state = 'pending'";
+            return tx.execute(sql, values![operation]).await.map(drop);
+        }
+        return let_revision_go(tx, &operation.to_string(), "failed", now).await;
     }
     let sql = "UPDATE revisions SET state = 'ready' WHERE operation = $1 RETURNING number, spec, limits";
     let row: Option<(i64, String, String)> = tx.first(sql, values![operation]).await?;

@@ -137,6 +137,27 @@ impl Store {
         rows.into_iter().map(|row| row.read(tenant)).collect()
     }
 
+    /// The newest revision below `number` that ran; none where there is none.
+    ///
+    /// # Errors
+    /// When the database does not answer or the row cannot be read.
+    pub async fn ran_before(
+        &self,
+        scope: &Scope,
+        tenant: TenantId,
+        number: RevisionNumber,
+    ) -> Result<Option<Revision>> {
+        let sql = concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revisions r JOIN tenants t ON t.id = r.tenant \
+             WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) AND r.number < $3 AND r.state IN ('ready', 'retired') \
+             ORDER BY r.number DESC LIMIT 1"
+        );
+        let row: Option<RevisionRow> = self.database.first(sql, values![tenant, scope, number]).await?;
+        row.map(|row| row.read(tenant)).transpose()
+    }
+
     /// The tags that revisions of a tenant were, or are being, built as.
     ///
     /// # Errors

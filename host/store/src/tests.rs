@@ -22,7 +22,9 @@ use std::time::Duration;
 use convergence_model::operation::{EventKind, Failure, Lane, Operation, OperationState, Subject};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::{Built, PluginPin, TenantStatus};
-use convergence_model::{Code, EnvId, Limits, OperationId, OrgId, Scope, Source, TenantId, TenantName, TenantSpec};
+use convergence_model::{
+    Code, EnvId, Limits, OperationId, OrgId, Scope, ServiceSpec, Source, TenantId, TenantName, TenantSpec,
+};
 use convergence_test_database::Fresh;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -87,7 +89,7 @@ fn plan() -> BuildPlan {
 
 fn built(tag: &str) -> Built {
     let (image_id, dockerfile) = ("sha256:1".into(), "FROM node:22\n".into());
-    Built { tag: tag.into(), published: None, image_id, dockerfile, bases: Vec::new() }
+    Built { tag: tag.into(), published: None, image_id, dockerfile, bases: Vec::new(), declared: None }
 }
 
 fn failure() -> Failure {
@@ -113,6 +115,7 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
         base_image: None,
         limits,
         env: BTreeMap::new(),
+        service: ServiceSpec::default(),
     };
     let pin = PluginPin { version: "1.0.0".into(), digest: "sha256:2".into() };
     NewSpawn {

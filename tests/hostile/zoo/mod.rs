@@ -105,7 +105,7 @@ pub(crate) async fn ask(component: &Component, config: &str) -> Fate {
         Ok(plan) => plan,
     };
     let images = ImagePolicy::default();
-    let rules = Rules { images: &images, base_image: None, source: false, memory_mb: 512 };
+    let rules = Rules { images: &images, base_image: None, source: false, brings_image: false, memory_mb: 512 };
     match guard(plan, &rules) {
         Ok(_) => Fate::Served,
         Err(violations) => {

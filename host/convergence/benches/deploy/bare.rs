@@ -1,4 +1,4 @@
-//! The bare side: `docker build` and `docker run`, with the Dockerfile, the limits and the bounds of ours.
+//! The bare side: a build by the engine's API and `docker run`, with the Dockerfile, the limits and the bounds of ours.
 
 use std::cell::Cell;
 use std::fs;
@@ -37,13 +37,27 @@ impl Bare {
         }
         fs::write(context.path().join(".convergence/Dockerfile"), &self.dockerfile).unwrap();
         let tag = format!("{PREFIX}/bare:{}", self.builds.get());
-        let file = context.path().join(".convergence/Dockerfile");
-        let built = Command::new("docker")
-            .args(["build", "--quiet", "-t", &tag, "-f", file.to_str().unwrap(), context.path().to_str().unwrap()])
-            .env("DOCKER_BUILDKIT", "1")
+        // By the API: `docker build` of newer clients needs a component that many machines do not have.
+        let archive = context.path().join("context.tar");
+        let mut tar = tar::Builder::new(fs::File::create(&archive).unwrap());
+        tar.append_dir_all(".convergence", context.path().join(".convergence")).unwrap();
+        tar.into_inner().unwrap();
+        let url = format!("http://docker/build?version=2&t={tag}&dockerfile=.convergence/Dockerfile");
+        let built = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--unix-socket",
+                &socket(),
+                "--header",
+                "content-type: application/x-tar",
+            ])
+            .args(["--data-binary", &format!("@{}", archive.display()), &url])
             .output()
             .unwrap();
-        assert!(built.status.success(), "{built:?}");
+        let answer = String::from_utf8_lossy(&built.stdout);
+        assert!(built.status.success() && !answer.contains("errorDetail"), "{built:?}");
         tag
     }
 
@@ -83,6 +97,11 @@ impl Drop for Bare {
             docker(&["rmi", "--force", &format!("{PREFIX}/bare:{number}")]);
         }
     }
+}
+
+fn socket() -> String {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned()
 }
 
 fn docker(arguments: &[&str]) -> String {

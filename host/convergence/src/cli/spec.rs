@@ -43,6 +43,12 @@ pub(crate) struct Wishes {
     /// Limit the disk, in MiB [default: the server's].
     #[arg(long, value_name = "MIB")]
     disk_mb: Option<u32>,
+    /// Expect the application on this port, whatever PORT is [default: the template's].
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Wait for this path to answer 2xx [default: the template's].
+    #[arg(long, value_name = "PATH")]
+    health_path: Option<String>,
     /// Set an environment variable; repeat the option for more.
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
@@ -87,6 +93,8 @@ impl Wishes {
         };
         put(&mut body, "framework", self.framework.as_ref().map(|v| json!(v)));
         put(&mut body, "baseImage", self.base_image.as_ref().map(|v| json!(v)));
+        put(&mut body, "port", self.port.map(|v| json!(v)));
+        put(&mut body, "healthPath", self.health_path.as_ref().map(|v| json!(v)));
         put(&mut limits, "cpu", self.cpu.map(|v| json!(v)));
         put(&mut limits, "memoryMb", self.memory_mb.map(|v| json!(v)));
         put(&mut limits, "diskMb", self.disk_mb.map(|v| json!(v)));

@@ -219,6 +219,7 @@ fn settings() -> Settings {
         },
         images: ImagePolicy::default(),
         ca_bundle: None,
+        own_dockerfile: true,
         default_limits: Limits::DEFAULT,
         tenants_max: None,
         ready_patience: Duration::from_millis(50),

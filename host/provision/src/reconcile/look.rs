@@ -151,7 +151,7 @@ impl Provisioner {
         let rules = self.rules(&row.spec, revision.limits.memory_mb);
         let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };
         let nobody = OperationId(uuid::Uuid::nil());
-        let workload = self.project(&row, &binding, &revision, &plan, built.image(), nobody);
+        let workload = self.project(&row, &binding, &revision, &plan, &built, nobody);
         match self.runtime.verify(&workload).await {
             Ok(deviations) => Ok(deviations.into_iter().map(|deviation| deviation.field).collect()),
             Err(RuntimeError::NotFound { .. }) => Ok(Vec::new()),

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convergence_model::build::ImageBuild;
+use convergence_model::build::{Declared, ImageBuild};
 use convergence_model::tenant::Built;
 use convergence_model::workload::label;
+use convergence_render::guard::{ARG_BYTES_MAX, ARGS_MAX};
 use convergence_render::{Bases, GuardedPlan};
 use convergence_runtime::RuntimeError;
 
 use super::{Step, StepError};
 use convergence_work::WorkSettings;
 
-use crate::Settings;
+use crate::own::BuildFiles;
 use crate::work::Work;
+use crate::{PlanError, Settings};
 
 pub(crate) struct Image;
 
@@ -30,7 +32,8 @@ impl Step for Image {
         if let Some(built) = revision.and_then(|revision| revision.built) {
             // Cut off after the build; or the image was removed by hand, and is made again from the same text.
             if work.builder()?.image_id(&built.tag).await?.is_none() {
-                self.build(work, &built.tag, &built.dockerfile).await?;
+                let files = self.files(work, &Bases::new()).await?;
+                self.build(work, &built.tag, BuildFiles { dockerfile: built.dockerfile.clone(), ..files }).await?;
                 let again = Built { published: self.publish(work, &built.tag).await?, ..built.clone() };
                 if again != built {
                     // Says that what was built never changes: the nodes would run something else.
@@ -41,20 +44,19 @@ impl Step for Image {
         }
         let plan = work.plan()?;
         let bases = self.bases(work, &plan).await?;
-        let settings = &work.provisioner.settings;
-        let dockerfile = convergence_render::dockerfile(&plan, &bases, &work.provisioner.dockerfile_options());
-        let context = convergence_render::context(&plan, settings.ca_bundle.as_deref());
-        let org = work.operation.org;
+        let files = self.files(work, &bases).await?;
+        let (prefix, org) = (&work.provisioner.settings.name_prefix, work.operation.org);
         let source = work.revision()?.spec.source.digest();
-        let tag =
-            convergence_render::image_tag(&settings.name_prefix, org, &dockerfile, &context, source, bases.values());
+        let dockerfile = files.dockerfile.clone();
+        let tag = convergence_render::image_tag(prefix, org, &dockerfile, &files.context, source, bases.values());
         work.store().revision_building(work.hold.lease(), work.revision()?.number, &tag).await?;
         let image_id = match work.builder()?.image_id(&tag).await? {
             Some(id) => id,
-            None => self.build(work, &tag, &dockerfile).await?,
+            None => self.build(work, &tag, files).await?,
         };
+        let declared = self.declared(work, &plan, &tag).await?;
         let published = self.publish(work, &tag).await?;
-        let built = Built { tag, published, image_id, dockerfile, bases: bases.into_values().collect() };
+        let built = Built { tag, published, image_id, dockerfile, bases: bases.into_values().collect(), declared };
         Ok(work.store().revision_built(work.hold.lease(), work.revision()?.number, &built).await?)
     }
 
@@ -74,8 +76,34 @@ impl Step for Image {
 }
 
 impl Image {
+    /// What the image is built from.
+    async fn files(&self, work: &Work<'_>, bases: &Bases) -> Result<BuildFiles, StepError> {
+        let (org, spec) = (work.operation.org, &work.revision()?.spec);
+        let files = work.provisioner.build_files(org, spec, &work.plan()?, bases).await;
+        files.map_err(|error| match error {
+            PlanError::Refused(violations) => StepError::PlanRefused(violations),
+            PlanError::Source(error) => StepError::Source(error),
+            PlanError::Store(error) => error.into(),
+            other => StepError::Source(std::io::Error::other(other.to_string())),
+        })
+    }
+
+    /// What the image says of how it is run, where the plan leaves that to it.
+    async fn declared(&self, work: &Work<'_>, plan: &GuardedPlan, tag: &str) -> Result<Option<Declared>, StepError> {
+        if !plan.plan().service.command.is_empty() {
+            return Ok(None);
+        }
+        let declared = work.builder()?.declared(tag).await?.unwrap_or_default();
+        let bytes = declared.command.iter().map(String::len).sum::<usize>();
+        match declared.command.len() {
+            0 => Err(StepError::NothingToRun),
+            args if args > ARGS_MAX || bytes > ARG_BYTES_MAX => Err(StepError::CommandTooLong { args, bytes }),
+            _ => Ok(Some(declared)),
+        }
+    }
+
     /// Builds the image and answers its id.
-    async fn build(&self, work: &Work<'_>, tag: &str, dockerfile: &str) -> Result<String, StepError> {
+    async fn build(&self, work: &Work<'_>, tag: &str, files: BuildFiles) -> Result<String, StepError> {
         let (settings, org) = (&work.provisioner.settings, work.operation.org);
         let source = match work.revision()?.spec.source.digest() {
             None => None,
@@ -87,8 +115,10 @@ impl Image {
         let build = ImageBuild {
             tag: tag.to_owned(),
             source,
-            dockerfile: dockerfile.to_owned(),
-            context: convergence_render::context(&work.plan()?, settings.ca_bundle.as_deref()),
+            source_at_root: files.source_at_root,
+            args: files.args,
+            dockerfile: files.dockerfile,
+            context: files.context,
             labels: BTreeMap::from([
                 (label::INSTANCE.to_owned(), settings.instance.clone()),
                 (label::ORGANIZATION.to_owned(), org.to_string()),

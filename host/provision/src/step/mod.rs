@@ -96,6 +96,12 @@ pub(crate) enum StepError {
     /// A build took all the time it may have.
     #[error("the build did not finish in {} s", .limit.as_secs())]
     BuildTooLong { limit: Duration },
+    /// An image that was to say what is run does not.
+    #[error("the image has neither ENTRYPOINT nor CMD, so there is nothing to run")]
+    NothingToRun,
+    /// An image says more than anybody would.
+    #[error("the image is run with {args} arguments of {bytes} bytes, which is too many")]
+    CommandTooLong { args: usize, bytes: usize },
     /// The source that an image is to be built from is not kept any more.
     #[error("the source {digest} is not kept any more")]
     SourceGone { digest: SourceDigest },

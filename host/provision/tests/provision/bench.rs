@@ -13,7 +13,7 @@ use convergence_model::ids::{Clock, Ids};
 use convergence_model::operation::Operation;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::label;
-use convergence_model::{EnvId, Limits, Scope, Source, TenantName, TenantSpec};
+use convergence_model::{EnvId, Limits, Scope, ServiceSpec, Source, TenantName, TenantSpec};
 use convergence_plugin::{Catalogue, Shelf};
 use convergence_provision::{AcceptError, Accepted, Provisioner, ReconcileSettings, Settings};
 use convergence_render::{ImagePolicy, Platform};
@@ -243,6 +243,11 @@ impl Bench {
         Self { provisioner, operations, runtime, store, site, _stop: stop.drop_guard() }
     }
 
+    /// The site, whose server stops.
+    pub(crate) fn into_site(self) -> Site {
+        self.site
+    }
+
     /// Asks for a tenant.
     pub(crate) async fn accept(&self, name: &str) -> Result<Accepted, AcceptError> {
         self.provisioner.spawn(&Scope::platform(), &self.site.caller, HOME, spec(name), None).await
@@ -278,6 +283,7 @@ pub(crate) fn spec(name: &str) -> TenantSpec {
         base_image: None,
         limits: Limits::DEFAULT,
         env: BTreeMap::new(),
+        service: ServiceSpec::default(),
     }
 }
 
@@ -294,6 +300,7 @@ fn settings() -> Settings {
         },
         images: ImagePolicy::default(),
         ca_bundle: None,
+        own_dockerfile: true,
         default_limits: Limits::DEFAULT,
         tenants_max: None,
         ready_patience: Duration::from_millis(50),

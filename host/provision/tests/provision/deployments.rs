@@ -18,60 +18,64 @@ use crate::table::name;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A bench with a tenant that runs.
-struct Stage {
-    bench: Bench,
-    env_id: EnvId,
+pub(crate) struct Stage {
+    pub(crate) bench: Bench,
+    pub(crate) env_id: EnvId,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::on(Site::new().await).await
     }
 
-    async fn on(site: Site) -> Self {
+    pub(crate) async fn on(site: Site) -> Self {
         let bench = Bench::of(site);
         let env_id = bench.spawn("app").await.env_id().unwrap();
         Self { bench, env_id }
     }
 
-    async fn tenant(&self) -> Tenant {
+    pub(crate) async fn tenant(&self) -> Tenant {
         self.bench.store.tenant(&Scope::platform(), self.env_id).await.unwrap().unwrap()
     }
 
-    async fn revision(&self, number: i64) -> Revision {
+    pub(crate) async fn revision(&self, number: i64) -> Revision {
         let tenant = self.tenant().await.id;
         self.bench.store.revision(&Scope::platform(), tenant, RevisionNumber(number)).await.unwrap().unwrap()
     }
 
     /// An application that prints this, so that each has an image of its own.
-    async fn prints(&self, text: &str) -> Source {
+    pub(crate) async fn prints(&self, text: &str) -> Source {
         let main = format!("package main\n\nfunc main() {{ println({text:?}) }}\n");
         self.bench.site.source(&[("go.mod", "module app\n\ngo 1.24\n"), ("main.go", &main)]).await
     }
 
-    async fn accept(&self, source: Source) -> Deployed {
+    pub(crate) async fn accept(&self, source: Source) -> Deployed {
         let tenant = self.tenant().await;
         self.change(TenantSpec { source, language: String::new(), ..tenant.spec }).await
     }
 
-    async fn change(&self, spec: TenantSpec) -> Deployed {
+    pub(crate) async fn change(&self, spec: TenantSpec) -> Deployed {
+        self.try_change(spec).await.unwrap()
+    }
+
+    pub(crate) async fn try_change(&self, spec: TenantSpec) -> Result<Deployed, DeployError> {
         let (scope, caller) = (Scope::platform(), &self.bench.site.caller);
         let reason = "because".to_owned();
         let base = self.bench.provisioner.wanted(&scope, self.env_id).await.unwrap().unwrap().base;
         let wanted = Wanted { spec, base };
-        self.bench.provisioner.deploy(&scope, caller, self.env_id, wanted, reason, None).await.unwrap()
+        self.bench.provisioner.deploy(&scope, caller, self.env_id, wanted, reason, None).await
     }
 
-    async fn outcome(&self, deployed: &Deployed) -> Operation {
+    pub(crate) async fn outcome(&self, deployed: &Deployed) -> Operation {
         self.bench.operations.outcome(deployed.operation.id, PATIENCE).await.unwrap()
     }
 
-    async fn deploy(&self, text: &str) -> Operation {
+    pub(crate) async fn deploy(&self, text: &str) -> Operation {
         let deployed = self.accept(self.prints(text).await).await;
         self.outcome(&deployed).await
     }
 
-    async fn rollback(&self, number: i64) -> Result<Operation, DeployError> {
+    pub(crate) async fn rollback(&self, number: i64) -> Result<Operation, DeployError> {
         let (scope, caller) = (Scope::platform(), &self.bench.site.caller);
         let (number, reason) = (RevisionNumber(number), String::new());
         let deployed = self.bench.provisioner.rollback(&scope, caller, self.env_id, number, reason, None).await?;
@@ -79,11 +83,11 @@ impl Stage {
     }
 
     /// What serves.
-    fn workload(&self) -> Workload {
+    pub(crate) fn workload(&self) -> Workload {
         self.bench.runtime.workload(&name(self.env_id)).expect("a container")
     }
 
-    fn runs(&self) -> String {
+    pub(crate) fn runs(&self) -> String {
         self.workload().labels[label::REVISION].clone()
     }
 
@@ -230,7 +234,7 @@ async fn the_newest_of_several_deployments_waits_and_replaces_the_others() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_turn_can_be_cancelled_and_ends_with_its_tenant() {
+async fn what_waits_for_its_turn_can_be_cancelled_and_waits_also_for_a_redeployment() {
     let stage = Stage::new().await;
     stage.bench.runtime.next("build", Fault::HangBefore);
     let first = stage.accept(stage.prints("one").await).await;
@@ -366,6 +370,9 @@ async fn what_was_stuck_and_is_tried_again_brings_back_what_served() {
     stage.bench.operations.cancel(&Scope::platform(), "tester", deployed.operation.id).await.unwrap();
     let stuck = stage.outcome(&deployed).await;
     assert_eq!((stuck.state, stage.tenant().await.status), (OperationState::Stuck, TenantStatus::Failed));
+    // What is deployed next changes what served, and not what is stuck.
+    let wanted = stage.bench.provisioner.wanted(&Scope::platform(), stage.env_id).await.unwrap().unwrap();
+    assert_eq!(wanted.spec, stage.tenant().await.spec);
     stage.bench.runtime.forget_faults();
     let retried = stage.bench.operations.retry(&Scope::platform(), "tester", stuck.id).await.unwrap();
     assert_eq!(stage.bench.operations.outcome(retried.id, PATIENCE).await.unwrap().state, OperationState::Cancelled);

@@ -7,6 +7,7 @@ mod bench;
 mod cuts;
 mod deployments;
 mod faults;
+mod own;
 mod rehearsal;
 mod table;
 mod upgrade;

@@ -16,6 +16,8 @@ use convergence_model::build::BaseImage;
 use convergence_model::plan::BuildPlan;
 use convergence_model::{Violation, field::Severity};
 
+pub use service::health_path;
+
 use crate::images::ImagePolicy;
 use report::{Report, excerpt};
 
@@ -57,6 +59,8 @@ pub struct Rules<'a> {
     pub base_image: Option<&'a str>,
     /// Whether the application brings source, so that a plan may copy from it.
     pub source: bool,
+    /// Whether the application brings its image, which then says what is run and where it listens.
+    pub brings_image: bool,
     /// MiB of memory the service will get.
     pub memory_mb: u32,
 }

@@ -13,7 +13,9 @@ use crate::workload::HOME;
 const STOP_SIGNALS: [&str; 7] = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"];
 
 pub(super) fn check(service: &Service, rules: &Rules<'_>, report: &mut Report) {
-    text::argv("plan.service.command", &service.command, report);
+    if !(rules.brings_image && service.command.is_empty()) {
+        text::argv("plan.service.command", &service.command, report);
+    }
     if service.release_command.is_some() {
         report.deny(
             "plan.service.release-command",
@@ -21,7 +23,7 @@ pub(super) fn check(service: &Service, rules: &Rules<'_>, report: &mut Report) {
             "release commands are not supported yet; run migrations at the start of the service",
         );
     }
-    if service.port < 1024 {
+    if service.port < 1024 && !rules.brings_image {
         report.deny(
             "plan.service.port",
             "out-of-range",
@@ -77,6 +79,14 @@ fn health(health: &Health, report: &mut Report) {
     range("plan.service.health.timeout-seconds", health.timeout_seconds, 1..=60, "seconds", report);
     range("plan.service.health.retries", health.retries.into(), 1..=20, "failures", report);
     range("plan.service.health.start-period-seconds", health.start_period_seconds, 0..=600, "seconds", report);
+}
+
+/// Accepts a path that is asked for whether the service is ready, or says what is wrong with it: a code, and human-readable.
+///
+/// # Errors
+/// It is no path of a request.
+pub fn health_path(path: &str) -> Result<(), (&'static str, String)> {
+    http_target(path).map_err(|broken| (broken.code, broken.message))
 }
 
 /// The target of a request for the service itself: it is written into a request line as it is.

@@ -16,7 +16,7 @@ use convergence_model::{
 use convergence_render::{Bases, GuardedPlan, ImagePolicy, Platform, Projection, Rules, guard, project};
 
 pub(crate) fn rules(images: &ImagePolicy) -> Rules<'_> {
-    Rules { images, base_image: None, source: true, memory_mb: 512 }
+    Rules { images, base_image: None, source: true, brings_image: false, memory_mb: 512 }
 }
 
 pub(crate) fn guarded(plan: BuildPlan) -> GuardedPlan {
@@ -251,6 +251,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
             base_image: None,
             limits: Limits::DEFAULT,
             env,
+            service: convergence_model::ServiceSpec::default(),
         },
         status: TenantStatus::Provisioning,
         current_revision: None,
@@ -273,6 +274,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         revision: RevisionNumber(1),
         operation: OperationId(uuid::Uuid::nil()),
         image: "convergence-tenant/org-1:0123",
+        declared: None,
         published: true,
         limits: tenant.spec.limits,
         platform: &platform,

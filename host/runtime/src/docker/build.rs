@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 
 use bytes::Bytes;
-use convergence_model::build::ImageBuild;
+use convergence_model::build::{DOCKERFILE_PATH, ImageBuild};
 use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::connect::{Address, Docker, Fault, bounded};
-use super::context::{DOCKERFILE, context};
+use super::context::context;
 use super::progress::BuildProgress;
 use crate::builder::Progress;
 use crate::error::RuntimeError;
@@ -89,14 +89,16 @@ impl Docker {
     }
 
     fn query(&self, build: &ImageBuild) -> String {
-        let arguments = BTreeMap::from([("BUILDKIT_CACHE_MOUNT_NS", build.cache_namespace.as_str())]);
+        let mut arguments: BTreeMap<&str, &str> =
+            build.args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        arguments.insert("BUILDKIT_CACHE_MOUNT_NS", &build.cache_namespace);
         // Maps of text always serialize.
         let json = |map: &BTreeMap<&str, &str>| serde_json::to_string(map).unwrap_or_default();
         let labels = build.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         [
             ("version", "2"),
             ("t", &build.tag),
-            ("dockerfile", DOCKERFILE),
+            ("dockerfile", DOCKERFILE_PATH),
             ("networkmode", &self.config.build_network),
             ("buildargs", &json(&arguments)),
             ("labels", &json(&labels)),

@@ -2,7 +2,7 @@
 
 use bollard::models;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
-use convergence_model::build::{BaseImage, BuildLine};
+use convergence_model::build::{BaseImage, BuildLine, Declared};
 use convergence_model::workload::label;
 use futures_util::StreamExt;
 
@@ -95,6 +95,16 @@ impl Docker {
     }
 }
 
+/// How an image says that it is run.
+pub(super) fn declared(found: models::ImageInspect) -> Declared {
+    let config = found.config.unwrap_or_default();
+    let command = [config.entrypoint, config.cmd].into_iter().flatten().flatten().collect();
+    let port = |exposed: &String| exposed.strip_suffix("/tcp").unwrap_or(exposed).parse().ok();
+    let mut ports: Vec<u16> = config.exposed_ports.iter().flatten().filter_map(port).collect();
+    ports.sort_unstable();
+    Declared { command, ports }
+}
+
 /// A reference with neither tag nor digest means `latest`; the engine would pull every tag there is.
 fn with_tag(reference: &str) -> String {
     let last = reference.rsplit('/').next().unwrap_or(reference);
@@ -150,6 +160,21 @@ mod tests {
         assert_eq!(with_tag("node"), "node:latest");
         assert_eq!(with_tag("registry.example:5000/node"), "registry.example:5000/node:latest");
         assert_eq!(with_tag("node@sha256:ab"), "node@sha256:ab");
+    }
+
+    #[test]
+    fn an_image_declares_its_entry_point_before_its_command_and_its_tcp_ports() {
+        let strings = |words: &[&str]| Some(words.iter().map(ToString::to_string).collect());
+        let config = models::ImageConfig {
+            entrypoint: strings(&["/entry"]),
+            cmd: strings(&["serve", "--all"]),
+            exposed_ports: strings(&["9000/tcp", "53/udp", "80"]),
+            ..Default::default()
+        };
+        let found = models::ImageInspect { config: Some(config), ..Default::default() };
+        let Declared { command, ports } = declared(found);
+        assert_eq!((command.join(" ").as_str(), ports), ("/entry serve --all", vec![80, 9000]));
+        assert_eq!(declared(models::ImageInspect::default()), Declared::default());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convergence_model::build::{BaseImage, ImageBuild};
+use convergence_model::build::{BaseImage, Declared, ImageBuild};
 use convergence_model::workload::{Boundary, Workload};
 
 pub use connect::{Docker, DockerConfig};
@@ -68,6 +68,10 @@ impl Builder for Docker {
 
     async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
         Ok(self.find_image(reference).await?.and_then(|image| image.id))
+    }
+
+    async fn declared(&self, reference: &str) -> Result<Option<Declared>, RuntimeError> {
+        Ok(self.find_image(reference).await?.map(images::declared))
     }
 
     async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {

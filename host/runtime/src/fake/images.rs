@@ -1,11 +1,16 @@
 //! The images of the fake engine.
 
-use convergence_model::build::{BaseImage, ImageBuild};
+use convergence_model::build::{BaseImage, Declared, ImageBuild};
 use convergence_model::workload::label;
 
 use super::world::{Image, Labels, World};
 use crate::builder::ImageRemoval;
 use crate::owned::OwnedItem;
+
+/// Every image says that it is run in the same way.
+pub(super) fn declared() -> Declared {
+    Declared { command: vec!["/entry".to_owned(), "serve".to_owned()], ports: vec![8081] }
+}
 
 impl World {
     pub(super) fn pull(&mut self, reference: &str) {

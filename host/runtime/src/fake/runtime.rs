@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use convergence_model::build::{BaseImage, BuildLine, ImageBuild};
+use convergence_model::build::{BaseImage, BuildLine, Declared, ImageBuild};
 use convergence_model::workload::{Boundary, Workload};
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::FakeRuntime;
+use super::{FakeRuntime, images};
 use crate::builder::{Builder, ImageRemoval, Progress};
 use crate::capability::{Capabilities, Capability};
 use crate::error::RuntimeError;
@@ -30,6 +30,10 @@ impl Builder for FakeRuntime {
 
     async fn image_id(&self, reference: &str) -> Result<Option<String>, RuntimeError> {
         self.act("image_id", reference, |world| Ok(world.images.get(reference).map(|image| image.id.clone()))).await
+    }
+
+    async fn declared(&self, reference: &str) -> Result<Option<Declared>, RuntimeError> {
+        self.act("declared", reference, |world| Ok(world.images.contains_key(reference).then(images::declared))).await
     }
 
     async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {

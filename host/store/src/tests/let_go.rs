@@ -38,6 +38,7 @@ async fn an_image_is_let_go_with_the_last_tenant_that_was_built_as_it() {
         image_id: "sha256:7".to_owned(),
         dockerfile: "FROM scratch".to_owned(),
         bases: Vec::new(),
+        declared: None,
     };
     let mut claimed = Vec::new();
     for (n, name) in [(1, "one"), (2, "two")] {

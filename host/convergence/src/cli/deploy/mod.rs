@@ -4,6 +4,7 @@ mod dockerignore;
 mod pack;
 mod remembered;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::output::Output;
 use super::spawn::plain;
 use super::spec::Wishes;
 use super::watch::{Watch, Watching};
+use crate::config::variable;
 use pack::Pack;
 use remembered::Remembered;
 
@@ -26,11 +28,21 @@ use remembered::Remembered;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Deploy the application in this folder. Files that `.gitignore` or `.dockerignore` exclude are not uploaded; `.git` and
-    /// `node_modules` never are.
-    #[arg(default_value = ".", value_name = "DIR")]
-    folder: PathBuf,
+    /// `node_modules` never are [default: the current folder].
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Deploy a Git repository, which the server fetches: `https://host/path`. A token for a private one is read from the
+    /// variable CONVERGENCE_GIT_TOKEN.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["folder", "image"])]
+    git: Option<String>,
+    /// Fetch this branch, tag or commit [default: the repository's default branch].
+    #[arg(long = "ref", value_name = "REF", requires = "git")]
+    reference: Option<String>,
+    /// Deploy an image that is built already, as it is; the operator must allow it.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["folder", "language", "framework", "base_image"])]
+    image: Option<String>,
     /// Deploy to the tenant of this name, and create it if there is none [default: the one this folder was deployed to, else a
-    /// new one named like the folder].
+    /// new one named like the folder, repository or image].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Use the template for this language: node, python, go, … [default: the one that recognizes the application]
@@ -57,19 +69,30 @@ pub(crate) struct Arguments {
     watching: Watching,
 }
 
-/// Packs a folder, uploads what the server does not have, and deploys it.
+/// Deploys a folder, a repository or an image. Of a folder only what the server does not have is uploaded.
 pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output) -> Result<(), Failure> {
-    let folder = arguments
-        .folder
-        .canonicalize()
-        .map_err(|error| Failure::Usage(format!("cannot open the folder {}: {error}", arguments.folder.display())))?;
-    let remembered = Remembered::read(&folder, client.url())?;
-    let (name, tenant) = target(client, arguments, &folder, remembered).await?;
+    let what = arguments.what()?;
+    let (name, tenant) = target(client, arguments, &what).await?;
     let watch = Watch::new(client, *output, &arguments.watching, "deployment");
     let watch = watch.for_at_most(arguments.wait.map(Duration::from_secs));
-    let digest = watch.unless_interrupted(upload(client, &folder, arguments.org, output)).await?;
     let mut body = arguments.wishes.body()?;
-    body.insert("source".to_owned(), json!({ "archive": digest }));
+    let source = match &what {
+        What::Folder(folder) => {
+            json!({ "archive": watch.unless_interrupted(upload(client, folder, arguments.org, output)).await? })
+        }
+        What::Git(url) => {
+            let mut git = json!({ "url": url });
+            let token = variable("CONVERGENCE_GIT_TOKEN");
+            for (field, value) in [("ref", &arguments.reference), ("token", &token)] {
+                if let (Some(value), Some(git)) = (value, git.as_object_mut()) {
+                    git.insert(field.to_owned(), json!(value));
+                }
+            }
+            json!({ "git": git })
+        }
+        What::Image(image) => json!({ "image": image }),
+    };
+    body.insert("source".to_owned(), source);
     if let Some(language) = &arguments.language {
         body.insert("language".to_owned(), json!(language));
     }
@@ -77,7 +100,7 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         body.insert("name".to_owned(), json!(name));
         return super::plan::show(client, &Value::Object(body), &query(arguments.org), output).await;
     }
-    let place = Place { folder: &folder, server: client.url(), output };
+    let place = Place { folder: what.folder(), server: client.url(), output };
     let done = async {
         match &tenant {
             None => first(&watch, client, arguments, name.clone(), body, place).await,
@@ -90,6 +113,63 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
     };
     output.result(&deployed, || told(&deployed));
     Ok(())
+}
+
+/// What is deployed.
+enum What {
+    /// The application in a folder of this machine.
+    Folder(PathBuf),
+    /// The Git repository at an address.
+    Git(String),
+    /// An image.
+    Image(String),
+}
+
+impl Arguments {
+    fn what(&self) -> Result<What, Failure> {
+        if let Some(url) = &self.git {
+            return Ok(What::Git(url.clone()));
+        }
+        if let Some(image) = &self.image {
+            return Ok(What::Image(image.clone()));
+        }
+        let folder = self.folder.as_deref().unwrap_or(Path::new("."));
+        let folder = folder.canonicalize();
+        folder.map(What::Folder).map_err(|error| {
+            let shown = self.folder.as_deref().unwrap_or(Path::new(".")).display().to_string();
+            Failure::Usage(format!("cannot open the folder {shown}: {error}"))
+        })
+    }
+}
+
+impl What {
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Git(_) | Self::Image(_) => None,
+        }
+    }
+
+    /// A tenant's name made from that of the folder, repository or image; none where nothing of it can stay.
+    fn name(&self) -> Option<String> {
+        match self {
+            Self::Folder(folder) => called_like(&folder.file_name()?.to_string_lossy()),
+            Self::Git(url) => {
+                let path = url.trim_end_matches('/');
+                called_like(path.strip_suffix(".git").unwrap_or(path).rsplit('/').next()?)
+            }
+            Self::Image(image) => called_like(image.rsplit('/').next()?.split([':', '@']).next()?),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Git(text) | Self::Image(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Asks whether the deployment is to continue on the server, which it does where nobody can be asked.
@@ -106,30 +186,26 @@ async fn interrupted(client: &Client, output: &Output, text: String, answer: Val
 }
 
 /// The name to deploy as, and the tenant of that name where there is one.
-async fn target(
-    client: &Client,
-    arguments: &Arguments,
-    folder: &Path,
-    remembered: Option<Remembered>,
-) -> Result<(String, Option<Value>), Failure> {
+async fn target(client: &Client, arguments: &Arguments, what: &What) -> Result<(String, Option<Value>), Failure> {
     if let Some(name) = &arguments.name {
         let name = TenantName::parse(name).map_err(|wrong| Failure::Usage(format!("--name: {}", wrong.message)))?;
         let name = name.to_string();
         return Ok((name.clone(), find(client, &name).await?));
     }
-    if let Some(remembered) = remembered {
+    let remembered = what.folder().map(|folder| Remembered::read(folder, client.url())).transpose()?;
+    if let Some(remembered) = remembered.flatten() {
         // By its number: it may have been destroyed, and its name given to another one.
         let found = find(client, &remembered.env_id.to_string()).await?;
         return Ok((remembered.name, found));
     }
-    let name = called_like(folder).ok_or_else(|| {
-        Failure::Usage(format!("{} has no name that a tenant could have; give one with --name", folder.display()))
-    })?;
+    let name = what
+        .name()
+        .ok_or_else(|| Failure::Usage(format!("{what} has no name that a tenant could have; give one with --name")))?;
+    let never = if what.folder().is_some() { ", and this folder was never deployed to it" } else { "" };
     match find(client, &name).await? {
         None => Ok((name, None)),
         Some(_) => Err(Failure::Usage(format!(
-            "there is a tenant `{name}` already, and this folder was never deployed to it; deploy to it with \
-             --name '{name}', or choose another name"
+            "there is a tenant `{name}` already{never}; deploy to it with --name '{name}', or choose another name"
         ))),
     }
 }
@@ -144,9 +220,8 @@ async fn find(client: &Client, tenant: &str) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// A tenant's name made from that of a folder; none where nothing of it can stay.
-fn called_like(folder: &Path) -> Option<String> {
-    let name = folder.file_name()?.to_string_lossy();
+/// A tenant's name made from another name; none where nothing of it can stay.
+fn called_like(name: &str) -> Option<String> {
     let kept: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
     let trimmed = kept.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -246,7 +321,8 @@ async fn next(
 /// The folder that is deployed, and where its owner reads.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    folder: &'a Path,
+    /// None where no folder of this machine is deployed.
+    folder: Option<&'a Path>,
     server: &'a str,
     output: &'a Output,
 }
@@ -254,7 +330,9 @@ struct Place<'a> {
 impl Place<'_> {
     /// Remembers the tenant. Where that does not work, the deployment goes on: it can be named the next time.
     fn remember(&self, tenant: Remembered) {
-        if let Err(text) = tenant.write(self.folder, self.server) {
+        if let Some(folder) = self.folder
+            && let Err(text) = tenant.write(folder, self.server)
+        {
             self.output.progress(&text);
         }
     }
@@ -321,8 +399,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_tenant_is_called_like_its_repository_or_image() {
+        let of_git = |url: &str| What::Git(url.to_owned()).name();
+        assert_eq!(of_git("https://git.example/acme/shop.git").as_deref(), Some("shop"));
+        assert_eq!(of_git("https://git.example/acme/shop/").as_deref(), Some("shop"));
+        let of_image = |image: &str| What::Image(image.to_owned()).name();
+        assert_eq!(of_image("localhost:5000/acme/shop:1.2@sha256:ab").as_deref(), Some("shop"));
+        assert_eq!(of_image("nginx").as_deref(), Some("nginx"));
+    }
+
+    #[test]
     fn a_tenant_is_called_like_its_folder_as_far_as_it_can_be() {
-        let name = |folder: &str| called_like(Path::new(folder));
+        let name = |folder: &str| What::Folder(PathBuf::from(folder)).name();
         assert_eq!(name("/srv/shop").as_deref(), Some("shop"));
         assert_eq!(name("/srv/.My Shop (new)").as_deref(), Some("My-Shop--new"));
         assert_eq!(name("/srv/2024"), None);

@@ -20,7 +20,7 @@ problems!(Refused: Absent, StoreError, Unreadable);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Parameters {
-    /// The revision to compare with; the one before where absent.
+    /// The revision to compare with; the newest earlier one that ran where absent.
     #[param(minimum = 1)]
     from: Option<u32>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Parameters {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Difference {
-    /// The revision it is compared with; absent where it is the first one.
+    /// The revision it is compared with; absent where none ran before.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<i64>,
     to: i64,
@@ -71,7 +71,7 @@ pub(crate) async fn diff(
             let from = RevisionNumber(from.into());
             Some(app.store.revision(&scope, tenant.id, from).await?.ok_or(Absent("revision"))?)
         }
-        None => app.store.revisions(&scope, tenant.id, Some(number), 1).await?.pop(),
+        None => app.store.ran_before(&scope, tenant.id, number).await?,
     };
     let changes = convergence_provision::changes(from.as_ref(), &to);
     let files = app.provisioner.file_changes(from.as_ref(), &to).await.map_err(Unreadable)?;

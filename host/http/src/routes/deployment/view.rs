@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use convergence_model::EnvId;
 use convergence_model::tenant::{Revision, Tenant};
+use convergence_model::{EnvId, GitSource, Source};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,11 +27,17 @@ pub(crate) struct DeploymentView {
     /// The revision it restores, if it is a rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     restores: Option<i64>,
-    /// `starter` or `archive`.
+    /// `starter`, `archive`, `git` or `image`.
     source: String,
-    /// The digest of the archive.
+    /// The digest of the archive, or of the files of the commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     source_digest: Option<String>,
+    /// The repository and the commit that was fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<GitView>,
+    /// The image that is run as it is, as it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_image: Option<String>,
     language: String,
     /// The framework that was asked for; absent where it was left to the template.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +76,11 @@ impl DeploymentView {
             restores: revision.restores.map(|restores| restores.0),
             source: revision.spec.source.kind().to_owned(),
             source_digest: revision.spec.source.digest().map(ToString::to_string),
+            git: GitView::of(&revision.spec.source),
+            source_image: match &revision.spec.source {
+                Source::Image(reference) => Some(reference.clone()),
+                _ => None,
+            },
             language: revision.spec.language,
             framework: revision.spec.framework,
             base_image: revision.spec.base_image,
@@ -83,6 +94,26 @@ impl DeploymentView {
             operation: revision.operation.map(|id| id.to_string()),
             created_at: revision.created_at,
         }
+    }
+}
+
+/// A commit of a Git repository.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GitView {
+    /// Where the repository is.
+    url: String,
+    /// The branch, tag or commit that was asked for; absent for the default branch.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    /// The hash of the commit.
+    commit: String,
+}
+
+impl GitView {
+    fn of(source: &Source) -> Option<Self> {
+        let Source::Git(GitSource { url, reference, fetched, .. }) = source else { return None };
+        let commit = fetched.as_ref().map(|fetched| fetched.commit.clone()).unwrap_or_default();
+        Some(Self { url: url.clone(), reference: reference.clone(), commit })
     }
 }
 

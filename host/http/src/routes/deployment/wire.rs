@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use convergence_model::{TenantSpec, Violation};
+use convergence_model::{ServiceSpec, Source, TenantSpec, Violation};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::begin::reason;
 use crate::document::refusal::Wrong;
 use crate::input::merged;
-use crate::routes::tenant::wire::{Asked, LimitsBody, SourceBody, slug, variables, variables_schema};
+use crate::routes::tenant::source::{SourceBody, source_schema};
+use crate::routes::tenant::wire::{Asked, LimitsBody, slug, variables, variables_schema};
 
 /// What is to be different in a tenant's next revision. What is absent stays as it is.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -20,6 +21,7 @@ use crate::routes::tenant::wire::{Asked, LimitsBody, SourceBody, slug, variables
 }))]
 pub(crate) struct ChangeBody {
     /// Where the application comes from.
+    #[schema(schema_with = source_schema)]
     source: Option<SourceBody>,
     /// A language that `GET /api/v1/templates` lists. With a source and without this it is recognized anew.
     #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
@@ -34,6 +36,12 @@ pub(crate) struct ChangeBody {
     /// All variables of its own, set literally: those that are absent are gone.
     #[schema(schema_with = variables_schema)]
     env: Option<BTreeMap<String, String>>,
+    /// The port that the application listens on, whatever `PORT` is; from 1024 where a template builds it.
+    #[schema(minimum = 1, maximum = 65535)]
+    port: Option<u16>,
+    /// The path that answers 2xx once the application is ready.
+    #[schema(max_length = 255, pattern = "^/(?!/)")]
+    health_path: Option<String>,
     /// Why, human-readable: at most 200 characters on one line.
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub(crate) reason: Option<String>,
@@ -47,6 +55,7 @@ impl ChangeBody {
             [None, self.language.as_deref(), self.framework.as_deref(), None, self.base_image.as_deref()],
             self.limits.as_ref(),
             self.env.as_ref(),
+            (self.port, self.health_path.as_deref()),
         )
     }
 
@@ -63,6 +72,9 @@ impl ChangeBody {
             // What is in another source is looked at anew.
             spec.language.clear();
             spec.framework = None;
+            if matches!(spec.source, Source::Image(_)) {
+                spec.base_image = None;
+            }
         }
         if let Some(language) = self.language {
             slug("language", &language, &mut wrong);
@@ -80,6 +92,8 @@ impl ChangeBody {
         if let Some(env) = self.env {
             spec.env = variables(env, &mut wrong);
         }
+        let asked = ServiceSpec { port: self.port, health_path: self.health_path };
+        spec.service = asked.or(&spec.service);
         let reason = reason(self.reason).map_err(|Wrong(more)| wrong.extend(more)).unwrap_or_default();
         let wrong = merged(wrong, told);
         if wrong.is_empty() { Ok((spec, reason)) } else { Err(wrong) }

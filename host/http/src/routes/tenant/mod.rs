@@ -8,6 +8,7 @@ mod logs;
 pub(crate) mod plan;
 mod repair;
 mod show;
+pub(crate) mod source;
 mod spawn;
 mod status;
 pub(crate) mod wire;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use convergence_model::source::NotADigest;
-use convergence_model::{EnvName, Limits, Source, TenantName, TenantSpec, Violation};
+use convergence_model::{EnvName, Limits, ServiceSpec, Source, TenantName, TenantSpec, Violation};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 
+use super::source::{SourceBody, source_schema};
 use crate::input::merged;
 
 /// What the tenant should be.
@@ -24,6 +24,7 @@ pub(crate) struct SpecBody {
     )]
     name: Option<String>,
     /// Where the application comes from; the starter of the language where absent.
+    #[schema(schema_with = source_schema)]
     source: Option<SourceBody>,
     /// A language that `GET /api/v1/templates` lists. With a source it may be absent, and is then recognized.
     #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
@@ -41,22 +42,12 @@ pub(crate) struct SpecBody {
     /// Variables of its own, set literally: nothing expands `$`.
     #[schema(schema_with = variables_schema)]
     env: Option<BTreeMap<String, String>>,
-}
-
-/// An application of one's own.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct SourceBody {
-    /// The digest of an archive, as its upload answered it.
-    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
-    archive: String,
-}
-
-impl SourceBody {
-    pub(crate) fn check(self, wrong: &mut Vec<Violation>) -> Option<Source> {
-        let digest = self.archive.parse().map_err(|error: NotADigest| error.to_string());
-        digest.map(Source::Archive).map_err(|e| wrong.push(Violation::deny("source.archive", "bad-form", e))).ok()
-    }
+    /// The port that the application listens on, whatever `PORT` is; from 1024 where a template builds it.
+    #[schema(minimum = 1, maximum = 65535)]
+    port: Option<u16>,
+    /// The path that answers 2xx once the application is ready; what the template looks at where absent.
+    #[schema(max_length = 255, pattern = "^/(?!/)")]
+    health_path: Option<String>,
 }
 
 /// How much of a machine a tenant may use. What is absent is the server's default.
@@ -98,6 +89,9 @@ pub(crate) struct Asked<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archive: Option<&'a str>,
+    /// A repository or an image, in the words of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     language: Option<&'a str>,
     framework: Option<&'a str>,
     description: Option<&'a str>,
@@ -107,6 +101,10 @@ pub(crate) struct Asked<'a> {
     disk_mb: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<BTreeMap<&'a str, &'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_path: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
@@ -116,10 +114,12 @@ impl<'a> Asked<'a> {
         [name, language, framework, description, base_image]: [Option<&'a str>; 5],
         limits: Option<&LimitsBody>,
         env: Option<&'a BTreeMap<String, String>>,
+        (port, health_path): (Option<u16>, Option<&'a str>),
     ) -> Self {
         Self {
             name,
-            archive: source.map(|source| source.archive.as_str()),
+            archive: source.and_then(SourceBody::archive),
+            source: source.and_then(SourceBody::asked),
             language,
             framework,
             description,
@@ -128,6 +128,8 @@ impl<'a> Asked<'a> {
             memory_mb: limits.and_then(|limits| limits.memory_mb),
             disk_mb: limits.and_then(|limits| limits.disk_mb),
             env: env.map(|env| env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()),
+            port,
+            health_path,
         }
     }
 }
@@ -139,7 +141,9 @@ impl SpecBody {
         let texts = [name, language, framework, self.description.as_deref(), self.base_image.as_deref()];
         // To a tenant that is made, variables that are not named are no variables.
         static NONE: BTreeMap<String, String> = BTreeMap::new();
-        Asked::of(self.source.as_ref(), texts, self.limits.as_ref(), Some(self.env.as_ref().unwrap_or(&NONE)))
+        let env = Some(self.env.as_ref().unwrap_or(&NONE));
+        let answers = (self.port, self.health_path.as_deref());
+        Asked::of(self.source.as_ref(), texts, self.limits.as_ref(), env, answers)
     }
 
     /// The spec, with `defaults` where limits are absent; or everything that is wrong with it, what the schema `told`
@@ -179,6 +183,7 @@ impl SpecBody {
                 base_image: self.base_image,
                 limits,
                 env,
+                service: ServiceSpec { port: self.port, health_path: self.health_path },
             }),
             _ => Err(wrong),
         }

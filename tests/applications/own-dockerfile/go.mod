@@ -1,0 +1,3 @@
+module example.com/own-dockerfile
+
+go 1.22
