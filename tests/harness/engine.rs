@@ -188,7 +188,7 @@ fn unmount(folder: &Path) {
 }
 
 /// The name on this machine of the image that the test's tenants run on.
-fn base_image() -> String {
+pub(crate) fn base_image() -> String {
     let file = told("CONVERGENCE_IMAGES").unwrap_or_else(|| workspace().join("target/convergence/images.toml"));
     let text = fs::read_to_string(file).unwrap_or_default();
     let map: toml::Table = toml::from_str(&text).expect("the map of images is TOML");

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use canned::{Canned, Reply};
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, base_image};
 pub(crate) use http::Http;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use server::{Options, Server};

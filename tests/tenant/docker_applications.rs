@@ -15,7 +15,8 @@ fn applications() -> PathBuf {
 
 /// Deploys each, one after the other, and asks it for these pages, each of which has this in it.
 async fn run(applications_and_pages: &[(&str, &[(&str, &str)])]) {
-    let server = Server::with(Options::default().and("[tenants]\nready-seconds = 60\n[build]\nown-dockerfile = true")).await;
+    let server =
+        Server::with(Options::default().and("[tenants]\nready-seconds = 60\n[build]\nown-dockerfile = true")).await;
     for (name, pages) in applications_and_pages {
         // A copy: a deployment is remembered in its folder.
         let copy = TempDir::new().unwrap();

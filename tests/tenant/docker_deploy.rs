@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Options, Server};
+use crate::harness::{Options, Server, base_image};
 
 fn inspect(container: &str) -> Value {
     let output = Command::new("docker").args(["inspect", container]).output().expect("docker can be run");
@@ -237,4 +237,62 @@ async fn archives_come_over_the_api_as_other_tools_make_them() {
     let next = server.http.get(&format!("{path}?cursor={}", page["nextCursor"].as_str().unwrap())).await.expect(200);
     assert_eq!((&page["deployments"][0]["revision"], &next["deployments"][0]["revision"]), (&json!(2), &json!(1)));
     server.destroy(&spawned).await;
+}
+
+/// An image that somebody built elsewhere: a base image of this site with a server in it, on a port of its own.
+struct Elsewhere(String);
+
+impl Elsewhere {
+    fn new(name: &str) -> Self {
+        let (image, making) = (format!("localhost/convergence-test/{name}:1"), format!("convergence-test-{name}"));
+        let docker = |arguments: &[&str]| {
+            let output = Command::new("docker").args(arguments).output().expect("docker can be run");
+            assert!(output.status.success(), "{output:?}");
+        };
+        let folder = TempDir::new().unwrap();
+        let server = folder.path().join("server.py");
+        let text = "import http.server\nhttp.server.HTTPServer(('', 9191), http.server.SimpleHTTPRequestHandler).serve_forever()\n";
+        fs::write(&server, text).unwrap();
+        docker(&["create", "--name", &making, &base_image(), "true"]);
+        docker(&["cp", server.to_str().unwrap(), &format!("{making}:/server.py")]);
+        let changes = ["ENTRYPOINT [\"python3\"]", "CMD [\"/server.py\"]", "EXPOSE 9191", "WORKDIR /etc"];
+        let changes = changes.map(|change| ["--change", change]).concat();
+        docker(&[&["commit"][..], &changes, &[&making, &image]].concat());
+        docker(&["rm", &making]);
+        Self(image)
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        Command::new("docker").args(["rmi", "--force", &self.0]).output().ok();
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_run_as_it_says_itself_within_the_same_walls() {
+    let elsewhere = Elsewhere::new("elsewhere");
+    let server =
+        Server::with(Options::default().and("[build]\nallow-images = [\"localhost/convergence-test/*\"]")).await;
+    let refused = server.cli(&["deploy", "--image", "acme/other:1"]);
+    assert!(!refused.status.success() && stderr(&refused).contains("source.image"), "{refused:?}");
+
+    let output = server.cli(&["deploy", "--image", &elsewhere.0, "--name", "elsewhere", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let deployed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let files = server.ask(&deployed, "/").await;
+    assert!(files.status == 200 && files.text.contains("passwd"), "{files:?}");
+    let seen = inspect(&server.container(&deployed));
+    assert_eq!(seen["Config"]["Cmd"], json!(["python3", "/server.py"]));
+    assert_eq!((&seen["Config"]["User"], &seen["HostConfig"]["ReadonlyRootfs"]), (&json!("10001:10001"), &json!(true)));
+
+    // Another image of the same repository is the next revision; the first one is restored with its digest.
+    let next = server.cli(&["deploy", "--image", &elsewhere.0, "--name", "elsewhere", "--port", "9191", "-e", "A=b"]);
+    assert!(next.status.success(), "{next:?}");
+    let shown: Value = serde_json::from_slice(&server.cli(&["deployments", "elsewhere", "--json"]).stdout).unwrap();
+    assert_eq!(shown["deployments"][0]["sourceImage"], json!(elsewhere.0), "{shown}");
+    let rolled = server.cli(&["rollback", "elsewhere", "--yes"]);
+    assert!(rolled.status.success(), "{rolled:?}");
+    assert_eq!(inspect(&server.container(&deployed))["Image"], seen["Image"]);
+    server.destroy(&deployed).await;
 }

@@ -44,6 +44,7 @@ pub use capacity::Machine;
 pub use deploy::{DeployError, Deployed, Wanted};
 pub use diff::{Change, changes};
 pub use live::{ContainerReport, UsageReport};
+pub use manifest::manifest_schema;
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
 pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};

@@ -7,6 +7,7 @@ use std::num::NonZeroU16;
 use convergence_model::plan::Attribute;
 use convergence_model::{EnvName, Violation};
 use convergence_source::KeptSource;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The file of ours.
@@ -17,10 +18,11 @@ const PROCFILE: &str = "Procfile";
 const ENTRIES_MAX: usize = 64;
 
 /// What an application says of itself. What it does not say is absent or empty.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "convergence.toml")]
 pub(crate) struct Manifest {
-    /// The language it is in.
+    /// The language it is in: one that `GET /api/v1/templates` lists, or `dockerfile`.
     pub(crate) language: Option<String>,
     /// The framework it uses.
     pub(crate) framework: Option<String>,
@@ -33,17 +35,18 @@ pub(crate) struct Manifest {
 }
 
 /// How an application answers.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServiceTable {
-    /// The port it listens on, whatever `PORT` is.
+    /// The port it listens on, whatever `PORT` is; from 1024 where a template builds it.
     pub(crate) port: Option<NonZeroU16>,
     /// The path that answers 2xx once it is ready.
+    #[schemars(length(max = 255), regex(pattern = "^/(?!/)"))]
     pub(crate) health: Option<String>,
 }
 
 /// How an application is built.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Build {
     /// Variables of the build. They can be read from the image.
@@ -59,6 +62,11 @@ pub(crate) enum ManifestError {
     Wrong(Violation),
     /// The source cannot be read.
     Unreadable(io::Error),
+}
+
+/// The JSON Schema (draft 2020-12) of `convergence.toml`, for editors and checks before a deployment.
+pub fn manifest_schema() -> serde_json::Value {
+    schemars::schema_for!(Manifest).to_value()
 }
 
 impl Manifest {

@@ -57,7 +57,11 @@ impl Application {
         let mut told = Vec::new();
         request.processes = self.manifest.processes();
         request.build_args = self.manifest.build_args();
+        // The framework of another language is none of this one's.
+        let is_of_language =
+            spec.language.is_empty() || self.manifest.language.as_ref().is_none_or(|it| *it == spec.language);
         if spec.framework.is_none()
+            && is_of_language
             && let Some(framework) = &self.manifest.framework
         {
             told.push(format!("Framework `{framework}`: convergence.toml says so."));

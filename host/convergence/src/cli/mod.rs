@@ -1,5 +1,5 @@
-//! The command line: one file a command. Every command but `serve`, `doctor`, `openapi`, `completions`, `man` and those of
-//! `plugin` for authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
+//! The command line: one file a command. Every command but `serve`, `doctor`, `openapi`, `schema`, `completions`, `man` and
+//! those of `plugin` for authors, which need no server, is a client of the HTTP API and does nothing that another client could not do.
 //!
 //! Exit codes, stable: see [`exit`].
 
@@ -24,6 +24,7 @@ mod output;
 mod plan;
 mod plugin;
 mod progress;
+mod schema;
 mod serve;
 mod spawn;
 mod spec;
@@ -103,6 +104,8 @@ enum Command {
     Leftovers(leftovers::Arguments),
     /// Create, build, check, install and monitor plugins.
     Plugin(plugin::Arguments),
+    /// Print the JSON Schema of convergence.toml, the file of an application. Needs no server.
+    Schema,
     /// Print the OpenAPI document of the HTTP API. Needs no server.
     Openapi,
     /// Print a completion script for a shell.
@@ -184,6 +187,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Leftovers(arguments) => leftovers::run(&client()?, &arguments, output).await,
             Command::Plugin(arguments) => plugin::run(client, arguments, output).await,
             Command::Openapi => openapi::run(),
+            Command::Schema => schema::run(),
             Command::Events(arguments) => events::run(&client()?, &arguments, output).await,
             Command::Completions(arguments) => completions::run(&arguments),
             Command::Man(arguments) => man::run(&arguments, output),
