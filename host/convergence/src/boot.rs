@@ -56,9 +56,17 @@ pub(crate) fn engine(config: &Config) -> Docker {
     Docker::connect(DockerConfig {
         socket: config.docker.socket.clone(),
         call_limit: Duration::from_secs(config.docker.timeout_seconds),
-        build_limit: Duration::from_secs(config.build.timeout_seconds),
+        build_limit: config.build.limit(),
+        builds_at_once: config.build.at_once,
+        build_bounds: config.build.bounds(),
         ..DockerConfig::default()
     })
+}
+
+/// How long a build may wait for others: every operation that is carried out may be building, and all may take their time.
+fn build_wait(config: &Config) -> Duration {
+    let rounds = config.operations.concurrency.div_ceil(config.build.at_once.max(1)).saturating_sub(1);
+    config.build.limit() * u32::try_from(rounds).unwrap_or(u32::MAX)
 }
 
 /// What builds images and what runs them.
@@ -167,6 +175,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
     let location = config.database();
     let Engine { builder, runtime } = engine;
     check_defaults(config, runtime.as_ref()).await?;
+    config.build.prove_bounds(config.docker.socket.as_deref())?;
     let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);
     let store = Arc::new(
@@ -261,7 +270,10 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             tenants_max: config.tenants.max_per_organization,
             ready_patience: Duration::from_secs(config.tenants.ready_seconds),
             pull_limit: DockerConfig::default().pull_limit,
-            build_limit: Duration::from_secs(config.build.timeout_seconds),
+            build_limit: config.build.limit(),
+            build_wait: build_wait(config),
+            cache_max: config.build.cache_max_mb << 20,
+            cache_keep: config.build.cache_keep(),
             images_keep: config.tenants.images_keep,
             sources_max: config.sources.keep_max_mb << 20,
             sources_keep: config.sources.keep(),
@@ -300,6 +312,13 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
         let (provisioner, stop) = (Arc::clone(&provisioner), stop.clone());
         async move {
             provisioner.reconcile(stop).await;
+            Ok(())
+        }
+    });
+    lifecycle.run("build-cache", {
+        let (provisioner, stop) = (Arc::clone(&provisioner), stop.clone());
+        async move {
+            provisioner.keep_cache(stop).await;
             Ok(())
         }
     });

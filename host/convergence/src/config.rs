@@ -41,7 +41,7 @@ pub(crate) struct Config {
     pub(crate) docker: Docker,
     /// What images resolve to: `"node:22-bookworm-slim" = "registry.example/node:22"`, or by prefix.
     pub(crate) images: BTreeMap<String, String>,
-    pub(crate) build: Build,
+    pub(crate) build: build::Build,
     pub(crate) tenants: Tenants,
     pub(crate) sources: sources::Sources,
     pub(crate) plugins: Plugins,
@@ -81,20 +81,6 @@ pub(crate) struct Docker {
     /// Comes before a tenant's number in the names of containers, and before `/org-…` in those of images. Two servers on
     /// one engine need different ones.
     pub(crate) name_prefix: String,
-}
-
-/// How images are built.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(crate) struct Build {
-    /// Images that templates and tenants may start from, beyond Docker's official ones and those of `[images]`.
-    pub(crate) allow_images: Vec<String>,
-    /// PEM file of certificate authorities for the network of a build; absent from the final image.
-    pub(crate) ca_bundle: Option<PathBuf>,
-    /// Seconds one build may take.
-    pub(crate) timeout_seconds: u64,
-    /// Whether applications may be built from a Dockerfile of their own.
-    pub(crate) own_dockerfile: bool,
 }
 
 /// What tenants get.
@@ -200,7 +186,7 @@ impl Default for Config {
             reconcile: Reconcile::default(),
             docker: Docker::default(),
             images: BTreeMap::new(),
-            build: Build::default(),
+            build: build::Build::default(),
             tenants: Tenants::default(),
             sources: sources::Sources::default(),
             plugins: Plugins::default(),
@@ -301,12 +287,6 @@ impl Default for Docker {
     }
 }
 
-impl Default for Build {
-    fn default() -> Self {
-        Self { allow_images: Vec::new(), ca_bundle: None, timeout_seconds: 900, own_dockerfile: false }
-    }
-}
-
 impl Default for Tenants {
     fn default() -> Self {
         Self {
@@ -388,6 +368,12 @@ impl Config {
             // Shorter than what bounds a step.
             ("timeout-seconds of [docker]", self.docker.timeout_seconds, 1, 100),
             ("timeout-seconds of [build]", self.build.timeout_seconds, 1, 24 * 3600),
+            ("at-once of [build]", self.build.at_once as u64, 1, 1000),
+            ("memory-mb of [build]", self.build.memory_mb.unwrap_or(64).into(), 64, 1 << 30),
+            ("cpu-millis of [build]", self.build.cpu_millis.unwrap_or(100).into(), 100, 1_000_000),
+            ("pids of [build]", self.build.pids.unwrap_or(16).into(), 16, 4_194_304),
+            ("cache-max-mb of [build]", self.build.cache_max_mb, 0, 1 << 40),
+            ("cache-keep-hours of [build]", self.build.cache_keep_hours, 1, 24 * 366),
             ("ready-seconds", self.tenants.ready_seconds, 1, 24 * 3600),
             ("images-keep", self.tenants.images_keep.into(), 1, 1000),
             ("max-mb of [sources]", self.sources.max_mb, 1, 1 << 20),
@@ -488,6 +474,7 @@ fn subnet_pool<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Subn
     })
 }
 
+mod build;
 mod plugins;
 mod sense;
 mod sources;

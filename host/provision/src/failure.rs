@@ -168,7 +168,18 @@ fn runtime(error: &RuntimeError) -> Told {
             "the machine is overloaded, or a build or pull is stuck on the network",
             "look at the load of the machine and at the network it builds with, then send the request again",
         ),
+        RuntimeError::BuildFailed { exit_code: Some(137), log, .. } => Told {
+            code: Code::BuildFailed,
+            cause: "a program of the build was killed, most likely because builds may not use more memory".to_owned(),
+            next: "let the build use less memory, or ask the operator to raise `memory-mb` in [build]",
+            log: log.clone(),
+        },
         RuntimeError::BuildFailed { log, .. } => build_failed(log),
+        RuntimeError::Unbounded { .. } => told(
+            Code::EngineError,
+            "the server may not write to the control groups of this machine, or they are not where they are expected",
+            "run the server as root on the machine of the engine, or remove `memory-mb`, `cpu-millis` and `pids` from [build]",
+        ),
         RuntimeError::PullFailed { .. } => told(
             Code::BaseImageUnavailable,
             "the registry cannot be reached from the server, or has no such image",
@@ -381,6 +392,16 @@ mod tests {
             (
                 Code::AppNotReady,
                 runtime(RuntimeError::NotReady { after, last: text(), port: 1, listening: None, log: log() }),
+            ),
+            (Code::EngineError, runtime(RuntimeError::Unbounded { cause: text() })),
+            (
+                Code::BuildFailed,
+                runtime(RuntimeError::BuildFailed {
+                    instruction: text(),
+                    exit_code: Some(137),
+                    message: text(),
+                    log: log(),
+                }),
             ),
             (Code::EngineError, runtime(RuntimeError::Engine { status: 400, message: text() })),
         ]

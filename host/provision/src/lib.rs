@@ -7,6 +7,7 @@
 //! This room asks plugins for plans before the transaction and never afterwards: what they answered is stored
 //! in the revision. It never holds a transaction open while it calls a plugin or an engine.
 
+mod cache;
 mod capacity;
 mod deploy;
 mod destroy;

@@ -36,6 +36,12 @@ pub struct Settings {
     pub ready_patience: Duration,
     /// How long the runtime lets a build take.
     pub build_limit: Duration,
+    /// How long a build may wait for others to end.
+    pub build_wait: Duration,
+    /// Bytes of the engine's cache of builds that are kept.
+    pub cache_max: u64,
+    /// How long something of that cache is kept which no build uses.
+    pub cache_keep: Duration,
     /// How long the runtime lets the pulls before a build take.
     pub pull_limit: Duration,
     /// How many images of a tenant are kept, so that revisions can be restored; the one that runs always is.
@@ -46,4 +52,11 @@ pub struct Settings {
     pub sources_keep: Duration,
     /// How what is there is kept as it is wanted.
     pub reconcile: ReconcileSettings,
+}
+
+impl Settings {
+    /// How long making an image may take, with everything that it waits for.
+    pub(crate) fn image_limit(&self) -> Duration {
+        self.build_limit.saturating_add(self.build_wait).saturating_add(self.pull_limit)
+    }
 }

@@ -1,6 +1,7 @@
 //! The trait of what builds images.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use convergence_model::build::{BaseImage, BuildLine, Declared, ImageBuild};
@@ -53,6 +54,10 @@ pub trait Builder: Debug + Send + Sync {
     /// Removes a tag of an image that an installation built, and the image where that was its last tag; also from where
     /// it was published to. An image may serve several tenants, so it belongs to none of them.
     async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError>;
+
+    /// Removes what the cache of builds has that no build used for so long, and then what was used longest ago until so many
+    /// bytes are left. Answers the bytes that were freed. The cache is the engine's: it has what others built there too.
+    async fn prune_cache(&self, keep_bytes: u64, unused_for: Duration) -> Result<u64, RuntimeError>;
 
     /// Every image with an installation's label, in the order of names: one item for each tag, and the id as the name of
     /// one without a tag.

@@ -71,6 +71,12 @@ pub enum RuntimeError {
         /// The last 20 lines the instruction printed.
         log: Vec<String>,
     },
+    /// What builds may use cannot be bounded as it is configured, so that nothing is built.
+    #[error("builds cannot be bounded: {cause}")]
+    Unbounded {
+        /// What the operating system said.
+        cause: String,
+    },
     /// A base image could not be fetched.
     #[error(
         "the image {reference} is not on this machine and could not be pulled: {message}; \

@@ -41,7 +41,7 @@ impl Step for Candidate {
     }
 
     fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
-        settings.build_limit + settings.pull_limit + work.step_limit * 2
+        settings.image_limit() + work.step_limit * 2
     }
 }
 

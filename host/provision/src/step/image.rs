@@ -66,7 +66,7 @@ impl Step for Image {
 
     /// The runtime bounds the build and what is pulled before it.
     fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
-        settings.build_limit + settings.pull_limit + work.step_limit
+        settings.image_limit() + work.step_limit
     }
 
     /// Dropping a build cancels it, and the engine keeps the layers that are done.

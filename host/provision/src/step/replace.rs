@@ -46,6 +46,6 @@ impl Step for Replace {
 
     /// An image that was removed by hand is built on the way, forward and back.
     fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
-        settings.build_limit + settings.pull_limit + work.step_limit * 2
+        settings.image_limit() + work.step_limit * 2
     }
 }

@@ -2,26 +2,20 @@
 //!
 //! The request is made here and not by bollard: bollard's BuildKit needs a session, which leaks a socket in this
 //! process and one in the engine with every build (measured), and is slower. Without a session the engine takes
-//! the context from the body, and everything a build of ours needs works. The connection lives inside the
-//! future of the build: dropping that hangs up, and the engine cancels the step.
+//! the context from the body, and everything a build of ours needs works. Dropping the future of a build hangs up, and the
+//! engine cancels the step.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 
-use bytes::Bytes;
 use convergence_model::build::{DOCKERFILE_PATH, ImageBuild};
-use futures_util::future::{Either, select};
 use http_body_util::BodyExt;
-use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
-use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UnixStream};
+use hyper::{Response, StatusCode, header};
 
-use super::connect::{Address, Docker, Fault, bounded};
+use super::connect::{Docker, Fault, bounded};
 use super::context::context;
 use super::progress::BuildProgress;
+use super::raw::escape;
 use crate::builder::Progress;
 use crate::error::RuntimeError;
 
@@ -32,7 +26,12 @@ const LONGEST_REFUSAL: usize = 64 * 1024;
 
 impl Docker {
     pub(super) async fn build_image(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {
+        // In the order in which they came. What waits here has begun in nobody's eyes but ours.
+        let _turn = self.builds.acquire().await;
         let limit = self.config.build_limit;
+        if let Err(error) = self.config.build_bounds.set() {
+            return Err(RuntimeError::Unbounded { cause: error.to_string() });
+        }
         let answer = match tokio::time::timeout(limit, self.try_build(build, progress)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -54,8 +53,6 @@ impl Docker {
     }
 
     async fn try_build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, Fault> {
-        let version = self.client().await?.client_version();
-        let uri = format!("/v{version}/build?{}", self.query(build));
         let context = context(build).await.map_err(|error| {
             Fault::Failed(RuntimeError::BuildFailed {
                 instruction: "the build context".to_owned(),
@@ -64,28 +61,13 @@ impl Docker {
                 log: Vec::new(),
             })
         })?;
-        let request = Request::post(uri)
-            .header(header::HOST, "docker")
+        let request = self.post(&format!("/build?{}", self.query(build))).await?;
+        let request = request
             .header(header::CONTENT_TYPE, "application/x-tar")
-            .header(header::CONNECTION, "close")
             .header(header::CONTENT_LENGTH, context.length)
             .body(context.body)
             .map_err(|error| Fault::Refused { status: 0, message: format!("build {}: {error}", build.tag) })?;
-        match &self.address {
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| self.no_connection(&error))?;
-                self.exchange(TokioIo::new(stream), request, progress).await
-            }
-            Address::Tcp(host) => {
-                let stream = TcpStream::connect(host).await.map_err(|error| self.no_connection(&error))?;
-                self.exchange(TokioIo::new(stream), request, progress).await
-            }
-            Address::Unsupported(text) => Err(Fault::Failed(self.unreachable(text, None))),
-        }
-    }
-
-    fn no_connection(&self, error: &std::io::Error) -> Fault {
-        Fault::Failed(self.unreachable(&error.to_string(), Some(error.kind())))
+        self.exchange(request, |response| self.follow(response, progress)).await
     }
 
     fn query(&self, build: &ImageBuild) -> String {
@@ -107,29 +89,6 @@ impl Docker {
         ]
         .map(|(name, value)| format!("{name}={}", escape(value)))
         .join("&")
-    }
-
-    async fn exchange<S>(
-        &self,
-        stream: TokioIo<S>,
-        request: Request<BoxBody<Bytes, std::io::Error>>,
-        progress: Progress<'_>,
-    ) -> Result<String, Fault>
-    where
-        TokioIo<S>: Read + Write + Unpin,
-    {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(stream).await.map_err(|error| Fault::Lost(error.to_string()))?;
-        let answer = pin!(async {
-            let response = sender.send_request(request).await.map_err(|error| Fault::Lost(error.to_string()))?;
-            self.follow(response, progress).await
-        });
-        // The connection moves the bytes, and must not be a task of its own: it has to end with this future.
-        match select(answer, pin!(connection)).await {
-            Either::Left((answer, _)) => answer,
-            // What arrived before its end is still to be read; a broken end shows up there.
-            Either::Right((_, answer)) => answer.await,
-        }
     }
 
     async fn follow(&self, response: Response<Incoming>, progress: Progress<'_>) -> Result<String, Fault> {
@@ -179,17 +138,4 @@ fn refusal(body: &[u8]) -> String {
 fn has_labels(image: &bollard::models::ImageInspect, wanted: &BTreeMap<String, String>) -> bool {
     let labels = image.config.as_ref().and_then(|config| config.labels.as_ref());
     wanted.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
-}
-
-/// A value of a query, percent-encoded.
-fn escape(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as BollardError;
+use tokio::sync::Semaphore;
 
+use super::bounds::BuildBounds;
 use crate::error::RuntimeError;
 use crate::runtime::{EngineInfo, LOCAL_NODE, Node};
 
@@ -34,6 +36,10 @@ pub struct DockerConfig {
     pub build_output_limit: u64,
     /// What `RUN` steps of builds may reach, as Docker names it: `default` or `none`. Holds for whole builds.
     pub build_network: String,
+    /// Builds that are under way at the same time; others wait.
+    pub builds_at_once: usize,
+    /// What all builds together may use of the machine.
+    pub build_bounds: BuildBounds,
 }
 
 impl Default for DockerConfig {
@@ -45,6 +51,8 @@ impl Default for DockerConfig {
             pull_limit: Duration::from_secs(10 * 60),
             build_output_limit: 16 * 1024 * 1024,
             build_network: "default".to_owned(),
+            builds_at_once: 4,
+            build_bounds: BuildBounds::default(),
         }
     }
 }
@@ -74,6 +82,8 @@ impl Address {
 pub struct Docker {
     pub(super) config: DockerConfig,
     pub(super) address: Address,
+    /// One for each build that may be under way.
+    pub(super) builds: Semaphore,
     /// The client with the version agreed on; empty until the first call and after a lost connection.
     client: Mutex<Option<bollard::Docker>>,
 }
@@ -110,7 +120,8 @@ impl Docker {
     /// Describes an engine. Nothing is connected yet, so this cannot fail.
     pub fn connect(config: DockerConfig) -> Self {
         let address = Address::parse(config.socket.as_deref());
-        Self { config, address, client: Mutex::new(None) }
+        let builds = Semaphore::new(config.builds_at_once);
+        Self { config, address, builds, client: Mutex::new(None) }
     }
 
     /// Where the engine is looked for, as people write it.

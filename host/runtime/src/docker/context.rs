@@ -197,6 +197,7 @@ mod tests {
         let mut link = Header::new_gnu();
         link.set_entry_type(EntryType::Symlink);
         link.set_size(0);
+        link.set_mode(0o777);
         source.append_link(&mut link, ".convergence/source/start", "bin/../bin/x").unwrap();
         let source = source.into_inner().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -219,9 +220,9 @@ mod tests {
         let expected = [
             (".convergence/".to_owned(), 0o755, String::new()),
             (DOCKERFILE_PATH.to_owned(), 0o644, "FROM scratch\n".to_owned()),
-            ("bin/".to_owned(), 0o755, String::new()),
+            ("bin".to_owned(), 0o755, String::new()),
             (format!("bin/{}.js", "x".repeat(150)), 0o755, "hello".to_owned()),
-            ("start".to_owned(), 0, "bin/../bin/x".to_owned()),
+            ("start".to_owned(), 0o777, "bin/../bin/x".to_owned()),
         ];
         assert_eq!(seen.collect::<Vec<_>>(), expected);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");

@@ -1,6 +1,8 @@
 //! Docker, through its API. The only user of bollard; one file a concern.
 
+mod bounds;
 mod build;
+mod cache;
 mod changes;
 mod connect;
 mod container;
@@ -12,6 +14,7 @@ mod logs;
 mod network;
 mod owned;
 mod progress;
+mod raw;
 mod stats;
 mod verify;
 mod volume;
@@ -23,6 +26,7 @@ use async_trait::async_trait;
 use convergence_model::build::{BaseImage, Declared, ImageBuild};
 use convergence_model::workload::{Boundary, Workload};
 
+pub use bounds::BuildBounds;
 pub use connect::{Docker, DockerConfig};
 
 use crate::builder::{Builder, ImageRemoval, Progress};
@@ -88,6 +92,10 @@ impl Builder for Docker {
 
     async fn remove_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
         self.delete_image(reference, instance).await
+    }
+
+    async fn prune_cache(&self, keep_bytes: u64, unused_for: Duration) -> Result<u64, RuntimeError> {
+        self.prune_cache(keep_bytes, unused_for).await
     }
 
     async fn owned_images(&self, instance: &str) -> Result<Vec<OwnedItem>, RuntimeError> {

@@ -59,6 +59,10 @@ impl Builder for FakeRuntime {
         self.act("remove_image", reference, |world| Ok(world.remove_image(reference, instance))).await
     }
 
+    async fn prune_cache(&self, keep_bytes: u64, _unused_for: Duration) -> Result<u64, RuntimeError> {
+        self.act("prune_cache", &keep_bytes.to_string(), |_| Ok(0)).await
+    }
+
     async fn owned_images(&self, instance: &str) -> Result<Vec<OwnedItem>, RuntimeError> {
         self.act("owned_images", instance, |world| Ok(world.owned_images(instance))).await
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use convergence_runtime::docker::{Docker, DockerConfig};
+use convergence_runtime::docker::{BuildBounds, Docker, DockerConfig};
 use convergence_runtime::{Builder, RuntimeError};
 
 use crate::fixture::{config, docker, on_docker};
@@ -98,4 +98,56 @@ async fn docker_base_image_that_is_nowhere_is_not_pulled() {
     let RuntimeError::PullFailed { reference: named, .. } = &error else { panic!("{error:?}") };
     assert_eq!(named, reference);
     assert_eq!(lines.first().map(String::as_str), Some("pulling registry.invalid/convergence/nothing:1"));
+}
+
+#[tokio::test]
+async fn docker_builds_beyond_those_at_once_wait_for_their_turn() {
+    on_docker("turns", async |_, fixture| {
+        let docker = Docker::connect(DockerConfig { builds_at_once: 1, ..config() });
+        let seconds = format!("8{}", std::process::id());
+        let slow = fixture.build_of("slow", &format!("RUN [\"sleep\",\"{seconds}\"]\n"));
+        let quick = fixture.build_of("quick", "RUN [\"true\"]\n");
+        let mut begun = false;
+        {
+            let mut ignore = |_| {};
+            let mut slow = std::pin::pin!(docker.build(&slow, &mut ignore));
+            while !runs("sleep", &seconds) {
+                assert!(tokio::time::timeout(Duration::from_millis(50), &mut slow).await.is_err(), "it ended early");
+            }
+            let mut line = |_| begun = true;
+            let waits = tokio::time::timeout(Duration::from_secs(2), docker.build(&quick, &mut line));
+            let ended = tokio::select! { _ = &mut slow => panic!("it ended early"), waits = waits => waits };
+            assert!(ended.is_err(), "the second build did not wait");
+        }
+        assert!(!begun, "what waits prints nothing");
+        docker.build(&quick, &mut |_| {}).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_exclusive_builds_may_use_no_more_memory_than_they_are_given() {
+    /// What other builds of this machine had, as far as anybody can tell.
+    struct Restored;
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            BuildBounds { memory_mb: Some(1 << 20), ..BuildBounds::default() }.set().ok();
+        }
+    }
+    on_docker("memory", async |_, fixture| {
+        let _restored = Restored;
+        let bounds = BuildBounds { memory_mb: Some(64), cpu_millis: Some(2000), pids: Some(1000) };
+        let docker = Docker::connect(DockerConfig { build_bounds: bounds, ..config() });
+        let takes = |mib: u32| format!("RUN [\"python3\",\"-c\",\"print(len(bytearray({mib} << 20)))\"]\n");
+        docker.build(&fixture.build_of("little", &takes(16)), &mut |_| {}).await.unwrap();
+        let error = docker.build(&fixture.build_of("much", &takes(300)), &mut |_| {}).await.unwrap_err();
+        assert!(matches!(&error, RuntimeError::BuildFailed { exit_code: Some(137), .. }), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_keeps_a_cache_of_builds_that_is_young_and_small_enough() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    assert_eq!(docker().await.prune_cache(1 << 50, year).await.unwrap(), 0);
 }

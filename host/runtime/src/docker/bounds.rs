@@ -1,0 +1,166 @@
+//! What all builds together may use of the machine.
+//!
+//! An engine takes no limits for single builds. But BuildKit puts every build step into one control group,
+//! `docker/buildkit`, whatever the group of containers is, and what that group may use can be set from outside: by a
+//! process that may write below `/sys/fs/cgroup` of the engine's machine. It is set before each build, because a restart of
+//! the machine forgets it.
+//!
+//! Source: `runcexecutor` of BuildKit, and the kernel's documents on control groups, versions
+//! [1](https://docs.kernel.org/admin-guide/cgroup-v1/index.html) and
+//! [2](https://docs.kernel.org/admin-guide/cgroup-v2.html).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Where control groups are.
+const ROOT: &str = "/sys/fs/cgroup";
+/// The group of all build steps.
+const GROUP: &str = "docker/buildkit";
+/// Microseconds for which a share of processors is counted.
+const PERIOD: u64 = 100_000;
+
+/// What all builds together may use; what is absent is not bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BuildBounds {
+    /// MiB of memory. There is no swap beyond it.
+    pub memory_mb: Option<u32>,
+    /// Thousandths of a core.
+    pub cpu_millis: Option<u32>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+impl BuildBounds {
+    /// Sets them for the builds of this machine's engine.
+    ///
+    /// # Errors
+    /// This process may not, or the machine has no control groups where they are expected.
+    pub fn set(&self) -> io::Result<()> {
+        self.set_below(Path::new(ROOT))
+    }
+
+    fn set_below(&self, root: &Path) -> io::Result<()> {
+        if *self == Self::default() {
+            return Ok(());
+        }
+        if root.join("cgroup.controllers").exists() { self.set_v2(&root.join(GROUP)) } else { self.set_v1(root) }
+    }
+
+    fn set_v2(&self, group: &Path) -> io::Result<()> {
+        make(group)?;
+        if let Some(mb) = self.memory_mb {
+            write(&group.join("memory.max"), bytes(mb))?;
+            write_if_there(&group.join("memory.swap.max"), 0)?;
+        }
+        if let Some(millis) = self.cpu_millis {
+            write(&group.join("cpu.max"), format!("{} {PERIOD}", quota(millis)))?;
+        }
+        if let Some(pids) = self.pids {
+            write(&group.join("pids.max"), pids)?;
+        }
+        Ok(())
+    }
+
+    fn set_v1(&self, root: &Path) -> io::Result<()> {
+        let group = |controller: &str| {
+            let group = root.join(controller).join(GROUP);
+            // Elsewhere a folder would be made that bounds nothing.
+            if !root.join(controller).join("cgroup.procs").exists() {
+                let message = format!("there is no control group {}", root.join(controller).display());
+                return Err(io::Error::new(io::ErrorKind::NotFound, message));
+            }
+            make(&group).map(|()| group)
+        };
+        if let Some(mb) = self.memory_mb {
+            let group = group("memory")?;
+            let (memory, with_swap) = (group.join("memory.limit_in_bytes"), group.join("memory.memsw.limit_in_bytes"));
+            // The limit with swap may never be below the one without: which one is written first depends on the way.
+            if write(&memory, bytes(mb)).is_err() {
+                write_if_there(&with_swap, bytes(mb))?;
+                write(&memory, bytes(mb))?;
+            }
+            write_if_there(&with_swap, bytes(mb))?;
+        }
+        if let Some(millis) = self.cpu_millis {
+            let group = group("cpu")?;
+            write(&group.join("cpu.cfs_period_us"), PERIOD)?;
+            write(&group.join("cpu.cfs_quota_us"), quota(millis))?;
+        }
+        if let Some(pids) = self.pids {
+            write(&group("pids")?.join("pids.max"), pids)?;
+        }
+        Ok(())
+    }
+}
+
+fn bytes(mb: u32) -> u64 {
+    u64::from(mb) << 20
+}
+
+fn quota(millis: u32) -> u64 {
+    u64::from(millis) * PERIOD / 1000
+}
+
+fn make(group: &Path) -> io::Result<()> {
+    fs::create_dir_all(group).map_err(|error| named(group, &error))
+}
+
+fn write(file: &Path, value: impl ToString) -> io::Result<()> {
+    fs::write(file, value.to_string()).map_err(|error| named(file, &error))
+}
+
+/// A kernel without swap accounting has no such file, and a machine without swap needs none.
+fn write_if_there(file: &Path, value: impl ToString) -> io::Result<()> {
+    if file.exists() { write(file, value) } else { Ok(()) }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    //! On folders that look like control groups.
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const BOUNDS: BuildBounds = BuildBounds { memory_mb: Some(64), cpu_millis: Some(1500), pids: Some(100) };
+
+    fn read(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn bounds_are_written_as_version_two_of_control_groups_has_them() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("cgroup.controllers"), "cpu memory pids").unwrap();
+        BOUNDS.set_below(root.path()).unwrap();
+        let group = root.path().join(GROUP);
+        assert_eq!(read(&group.join("memory.max")), "67108864");
+        assert_eq!(read(&group.join("cpu.max")), "150000 100000");
+        assert_eq!(read(&group.join("pids.max")), "100");
+        assert!(!group.join("memory.swap.max").exists());
+    }
+
+    #[test]
+    fn bounds_are_written_as_version_one_of_control_groups_has_them() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = BOUNDS.set_below(root.path()).unwrap_err();
+        assert!(missing.to_string().contains("memory"), "{missing}");
+        for controller in ["memory", "cpu", "pids"] {
+            fs::create_dir(root.path().join(controller)).unwrap();
+            fs::write(root.path().join(controller).join("cgroup.procs"), "").unwrap();
+        }
+        BOUNDS.set_below(root.path()).unwrap();
+        assert_eq!(read(&root.path().join("memory/docker/buildkit/memory.limit_in_bytes")), "67108864");
+        assert_eq!(read(&root.path().join("cpu/docker/buildkit/cpu.cfs_quota_us")), "150000");
+        assert_eq!(read(&root.path().join("pids/docker/buildkit/pids.max")), "100");
+    }
+
+    #[test]
+    fn nothing_is_touched_where_nothing_is_bounded() {
+        BuildBounds::default().set_below(Path::new("/nonexistent")).unwrap();
+    }
+}

@@ -1,0 +1,65 @@
+//! The cache of builds: how much of it is kept.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Response;
+use hyper::body::Incoming;
+use serde::Deserialize;
+
+use super::connect::{Docker, Fault, bounded};
+use super::raw::escape;
+use crate::error::RuntimeError;
+
+/// Bytes of an answer.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pruned {
+    #[serde(default)]
+    space_reclaimed: u64,
+}
+
+impl Docker {
+    /// Removes what no build used for so long, and then what was used longest ago until so many bytes are left. Answers the
+    /// bytes that were freed.
+    pub(super) async fn prune_cache(&self, keep_bytes: u64, unused_for: Duration) -> Result<u64, RuntimeError> {
+        let filters = escape(&format!(r#"{{"until":["{}s"]}}"#, unused_for.as_secs()));
+        let old = self.prune(&format!("all=1&filters={filters}")).await?;
+        // By both of its names: an engine that does not know the one that is sent would keep nothing.
+        let large = self.prune(&format!("all=1&keep-storage={keep_bytes}&reserved-space={keep_bytes}")).await?;
+        Ok(old.saturating_add(large))
+    }
+
+    async fn prune(&self, query: &str) -> Result<u64, RuntimeError> {
+        let limit = self.config.call_limit;
+        let what = "prune the cache of builds";
+        match tokio::time::timeout(limit, self.try_prune(query)).await {
+            Ok(answer) => answer.map_err(|fault| fault.into_error(self)),
+            Err(_) => Err(RuntimeError::Timeout { what: what.to_owned(), after: limit }),
+        }
+    }
+
+    async fn try_prune(&self, query: &str) -> Result<u64, Fault> {
+        let request = self.post(&format!("/build/prune?{query}")).await?;
+        let request = request
+            .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed())
+            .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })?;
+        self.exchange(request, freed).await
+    }
+}
+
+async fn freed(response: Response<Incoming>) -> Result<u64, Fault> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+    let body = body.map_err(|error| Fault::Lost(error.to_string()))?.to_bytes();
+    if !status.is_success() {
+        return Err(Fault::Refused { status: status.as_u16(), message: bounded(&String::from_utf8_lossy(&body)) });
+    }
+    let answer: Result<Pruned, _> = serde_json::from_slice(&body);
+    answer
+        .map(|pruned| pruned.space_reclaimed)
+        .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })
+}
