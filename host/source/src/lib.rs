@@ -1,14 +1,16 @@
 //! Sources of applications.
 //!
-//! An archive is received as a stream, checked entry by entry, and kept as one tar under the hash of what is in it. Two
-//! archives of the same files are the same source. The tar has the names that a build wants, so a build sends it on as it
-//! lies there; what is in it stands behind its end. Nothing is ever unpacked on the host's file system, so no link and no name in an archive can matter there.
+//! An archive is received as a stream, or made of a commit that is fetched from a Git repository. It is checked entry by entry,
+//! and kept as one tar under the hash of what is in it. Two archives of the same files are the same source. The tar has the names
+//! that a build wants, so a build sends it on as it lies there; what is in it stands behind its end. Nothing is ever unpacked on
+//! the host's file system, so no link and no name in an archive can matter there.
 //!
 //! This room knows nothing of tenants: which sources are needed is for its callers to say.
 
 mod archive;
 mod entry;
 mod error;
+mod git;
 mod kept;
 mod meter;
 mod receive;
@@ -27,6 +29,7 @@ use convergence_model::SourceDigest;
 use tokio::sync::Semaphore;
 
 pub use error::SourceError;
+pub use git::{Fetched, GitAddress, GitError, GitHost, GitSettings, Network};
 pub use kept::{Changed, FileChange, KeptSource};
 pub use receive::Received;
 
@@ -152,11 +155,17 @@ impl Sources {
 const INCOMING: &str = "incoming";
 const TAR: &str = ".tar";
 
-/// Removes what uploads wrote that are not under way any more.
+/// Removes what uploads and fetches wrote that are not under way any more.
 fn remove_abandoned(incoming: &Path, age: Duration) -> io::Result<()> {
     for entry in std::fs::read_dir(incoming)? {
         let entry = entry?;
-        if is_older(&entry, age) {
+        if !is_older(&entry, age) {
+            continue;
+        }
+        // What cannot be removed now is tried again.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            std::fs::remove_dir_all(entry.path()).ok();
+        } else {
             std::fs::remove_file(entry.path()).ok();
         }
     }

@@ -12,6 +12,7 @@ use futures_util::{Stream, StreamExt};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::entry::Entry;
@@ -48,8 +49,7 @@ impl Sources {
         body: impl Stream<Item = Result<Bytes, E>> + Send,
         checksum: Option<[u8; 32]>,
     ) -> Result<Received, SourceError> {
-        let busy = SourceError::Busy { at_once: self.limits.at_once, retry: RETRY };
-        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return Err(busy) };
+        let turn = self.turn()?;
         let upload = self.spool(body, checksum).await?;
         let (folder, limits) = (self.incoming(), self.limits);
         let work = move || {
@@ -58,7 +58,18 @@ impl Sources {
             rewrite(&upload.reopen()?, &folder, limits)
         };
         let made = tokio::task::spawn_blocking(work).await;
-        let Made { written, tar, notes } = made.map_err(io::Error::other)??;
+        self.keep(made.map_err(io::Error::other)??).await
+    }
+
+    /// Lets one more source be received.
+    pub(crate) fn turn(&self) -> Result<OwnedSemaphorePermit, SourceError> {
+        let busy = SourceError::Busy { at_once: self.limits.at_once, retry: RETRY };
+        Arc::clone(&self.turns).try_acquire_owned().map_err(|_| busy)
+    }
+
+    /// Keeps what was made of an archive, unless it is kept already.
+    pub(crate) async fn keep(&self, made: Made) -> Result<Received, SourceError> {
+        let Made { written, tar, notes } = made;
         let Written { digest, bytes, files, .. } = &written;
         let received = Received { digest: digest.clone(), bytes: *bytes, files: *files, known: false, notes };
         if self.get(&received.digest).await.is_ok_and(|there| there.is_some()) {
@@ -142,13 +153,14 @@ impl Sources {
 }
 
 /// A source in the form in which it is kept, not kept yet.
-struct Made {
+pub(crate) struct Made {
     written: Written,
     tar: NamedTempFile,
     notes: Vec<String>,
 }
 
-fn rewrite(archive: &File, folder: &std::path::Path, limits: SourceLimits) -> Result<Made, SourceError> {
+/// Makes a source of an archive. Blocks on the disk.
+pub(crate) fn rewrite(archive: &File, folder: &std::path::Path, limits: SourceLimits) -> Result<Made, SourceError> {
     let mut tar = NamedTempFile::new_in(folder)?;
     let room = || Room::new(folder.to_owned(), limits.reserve);
     let mut writer = Writer::new(tar.reopen()?, room(), limits)?;
