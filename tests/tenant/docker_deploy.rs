@@ -296,3 +296,122 @@ async fn an_image_is_run_as_it_says_itself_within_the_same_walls() {
     assert_eq!(inspect(&server.container(&deployed))["Image"], seen["Image"]);
     server.destroy(&deployed).await;
 }
+
+/// A Git repository behind a server of its own on this machine.
+struct Repository {
+    folder: TempDir,
+    server: std::process::Child,
+    port: u16,
+}
+
+impl Repository {
+    /// With these files, on the branch `main`.
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let scripts = folder.path().join("cgi-bin");
+        fs::create_dir(&scripts).unwrap();
+        let script = scripts.join("git");
+        let text = format!(
+            "#!/bin/sh\nexport GIT_PROJECT_ROOT={} GIT_HTTP_EXPORT_ALL=1 GIT_CONFIG_COUNT=1\n\
+             export GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'\nexec git http-backend\n",
+            folder.path().display()
+        );
+        fs::write(&script, text).unwrap();
+        // The server runs scripts as nobody, where it is root.
+        for path in [script.as_path(), folder.path()] {
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Command::new("python3")
+            .args(["-m", "http.server", "--cgi", "--bind", "127.0.0.1", &port.to_string()])
+            .current_dir(folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let repository = Self { folder, server, port };
+        let work = repository.folder.path().join("app");
+        fs::create_dir(&work).unwrap();
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository.commit(files);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::yield_now();
+        }
+        repository
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"]).args(arguments);
+        let output = git.current_dir(self.folder.path().join("app")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Commits these files and answers the commit.
+    fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            fs::write(self.folder.path().join("app").join(path), text).unwrap();
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "-m", "change"]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn host(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn url(&self) -> String {
+        format!("{}/cgi-bin/git/app/.git", self.host())
+    }
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        self.server.kill().ok();
+        self.server.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_a_repository_is_deployed_and_the_next_one() {
+    let package = ("package.json", r#"{"scripts":{"start":"node server.js"}}"#);
+    let repository = Repository::new(&[package, ("server.js", &says("one "))]);
+    let tables = format!("[sources]\ngit-hosts = [{:?}]\ngit-networks = [\"127.0.0.0/8\"]", repository.host());
+    let server = Server::with(Options::default().and(&tables)).await;
+    let deploy = |more: &[&str]| {
+        server.cli(&[&["deploy", "--git", &repository.url(), "--name", "from-git", "--json"], more].concat())
+    };
+
+    let absent = deploy(&["--ref", "nowhere"]);
+    let told: Value = serde_json::from_slice(&absent.stdout).unwrap();
+    assert!(!absent.status.success() && told["violations"][0]["path"] == "source.git.ref", "{told}");
+    let elsewhere = server.cli(&["deploy", "--git", "https://git.example.com/o/n"]);
+    assert!(!elsewhere.status.success() && stderr(&elsewhere).contains("git-hosts"), "{elsewhere:?}");
+
+    let first = deploy(&[]);
+    assert!(first.status.success(), "{first:?}");
+    let first: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!(server.home(&first).await, "one undefined");
+
+    let commit = repository.commit(&[("server.js", &says("two ")), ("notes.txt", "new")]);
+    let second = deploy(&["--ref", "main"]);
+    assert!(second.status.success(), "{second:?}");
+    assert_eq!(server.home(&first).await, "two undefined");
+    let shown: Value = serde_json::from_slice(&server.cli(&["deployments", "from-git", "--json"]).stdout).unwrap();
+    let git = &shown["deployments"][0]["git"];
+    assert_eq!((&git["commit"], &git["ref"], &git["url"]), (&json!(commit), &json!("main"), &json!(repository.url())));
+    let diff = String::from_utf8(server.cli(&["diff", "from-git"]).stdout).unwrap();
+    assert!(diff.contains(&commit) && diff.contains("+ notes.txt") && diff.contains("~ server.js"), "{diff}");
+
+    // Other variables of the same commit: nothing is fetched, also where there is nothing to fetch from any more.
+    drop(repository);
+    let body = json!({ "env": { "COLOUR": "blue" } });
+    let path = format!("/api/v1/tenant/{}/deployments", first["envId"]);
+    server.http.post(&path, &body).await.expect(201);
+    assert_eq!(server.home(&first).await, "two blue");
+    assert!(server.cli(&["rollback", "from-git", "1", "--yes"]).status.success());
+    assert_eq!(server.home(&first).await, "one undefined");
+    server.destroy(&first).await;
+}

@@ -275,6 +275,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             cache_max: config.build.cache_max_mb << 20,
             cache_keep: config.build.cache_keep(),
             images_keep: config.tenants.images_keep,
+            git: config.sources.git(),
             sources_max: config.sources.keep_max_mb << 20,
             sources_keep: config.sources.keep(),
             reconcile: config.reconcile(),

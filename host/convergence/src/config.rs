@@ -382,6 +382,7 @@ impl Config {
             ("at-once of [sources]", self.sources.at_once as u64, 1, 1000),
             ("keep-max-mb of [sources]", self.sources.keep_max_mb, 1, 1 << 30),
             ("keep-hours of [sources]", self.sources.keep_hours, 1, 24 * 366),
+            ("git-seconds of [sources]", self.sources.git_seconds, 1, 900),
             ("interval-seconds", self.reconcile.interval_seconds, 1, 3600),
             (
                 "cpu-millis of [tenants.default-limits]",

@@ -382,6 +382,7 @@ impl From<PlanError> for Problem {
                 let told = Self::invalid(violations).violations;
                 Self { violations: told, ..Self::new(Code::PlanRefused, detail) }
             }
+            PlanError::Git(error) => error.into(),
             PlanError::Source(error) => Self::internal(&error),
             PlanError::Store(error) => error.into(),
         }

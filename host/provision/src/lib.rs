@@ -13,6 +13,7 @@ mod deploy;
 mod destroy;
 mod diff;
 mod failure;
+mod git;
 mod halt;
 mod live;
 mod manifest;

@@ -14,6 +14,7 @@ use convergence_model::{
 };
 use convergence_plugin::{PluginFailure, Reviewed};
 use convergence_render::{GuardedPlan, Projection, Rules};
+use convergence_source::GitError;
 use convergence_store::StoreError;
 use jiff::Timestamp;
 
@@ -40,6 +41,9 @@ pub enum PlanError {
         /// What is wrong with the plan.
         violations: Vec<Violation>,
     },
+    /// The repository was not fetched.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The folder of sources cannot be read.
     #[error("the source cannot be read: {0}")]
     Source(#[from] std::io::Error),
@@ -91,6 +95,7 @@ impl Provisioner {
     ) -> Result<Planned, PlanError> {
         let spec = match spec.source {
             Source::Image(_) => own::of_image(spec)?,
+            Source::Git(git) => TenantSpec { source: Source::Git(self.fetched(org, git).await?), ..spec },
             _ => spec,
         };
         let application = self.application(org, &spec.source).await?;

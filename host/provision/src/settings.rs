@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use convergence_model::Limits;
 use convergence_render::{ImagePolicy, Platform};
+use convergence_source::GitSettings;
 use convergence_store::SubnetPool;
 
 use crate::ReconcileSettings;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub pull_limit: Duration,
     /// How many images of a tenant are kept, so that revisions can be restored; the one that runs always is.
     pub images_keep: u32,
+    /// Which Git repositories may be fetched, and how.
+    pub git: GitSettings,
     /// Bytes of sources that an organization may keep.
     pub sources_max: u64,
     /// How long a source is kept that nothing is built from.

@@ -47,6 +47,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     let named = [
         ("data-dir", Some(&config.data_dir)),
         ("plugins-dir", config.plugins_dir.as_ref()),
+        ("git-ca-file", config.sources.git_ca_file.as_ref()),
         ("ca-bundle", config.build.ca_bundle.as_ref()),
     ];
     for (key, path) in named {

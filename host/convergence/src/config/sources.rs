@@ -1,10 +1,20 @@
 //! What the operator decides about applications that are uploaded.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use convergence_source::SourceLimits;
+use convergence_source::{GitHost, GitSettings, Network, SourceLimits};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+/// Where most people keep repositories that anybody may read.
+const GIT_HOSTS: [&str; 4] = ["github.com", "gitlab.com", "codeberg.org", "bitbucket.org"];
+
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+}
 
 /// What may be uploaded, and how long it is kept.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +34,16 @@ pub(crate) struct Sources {
     pub(crate) keep_max_mb: u64,
     /// Hours that a source is kept that nothing is built from.
     pub(crate) keep_hours: u64,
+    /// Hosts that Git repositories are fetched from: `github.com`, `git.example.com:8443`, `http://git.example.com:3000`.
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) git_hosts: Vec<GitHost>,
+    /// Private networks that these hosts may be in: `10.1.0.0/16`.
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) git_networks: Vec<Network>,
+    /// Seconds that one fetch may take.
+    pub(crate) git_seconds: u64,
+    /// PEM file of certificates to trust for these hosts, in place of the system's.
+    pub(crate) git_ca_file: Option<PathBuf>,
 }
 
 impl Default for Sources {
@@ -37,6 +57,10 @@ impl Default for Sources {
             at_once: limits.at_once,
             keep_max_mb: 20 << 10,
             keep_hours: 24,
+            git_hosts: GIT_HOSTS.iter().filter_map(|host| host.parse().ok()).collect(),
+            git_networks: Vec::new(),
+            git_seconds: GitSettings::default().patience.as_secs(),
+            git_ca_file: None,
         }
     }
 }
@@ -50,6 +74,17 @@ impl Sources {
             entries: self.files_max,
             at_once: self.at_once,
             ..SourceLimits::default()
+        }
+    }
+
+    /// Which Git repositories may be fetched, and how.
+    pub(crate) fn git(&self) -> GitSettings {
+        GitSettings {
+            hosts: self.git_hosts.clone(),
+            networks: self.git_networks.clone(),
+            ca_bundle: self.git_ca_file.clone(),
+            patience: Duration::from_secs(self.git_seconds),
+            ..GitSettings::default()
         }
     }
 

@@ -12,6 +12,7 @@ use convergence_model::{Code, Failure, OperationId, Violation};
 use convergence_plugin::{ChangeError, InstallError, PluginFailure};
 use convergence_provision::{AcceptError, PlanError};
 use convergence_runtime::RuntimeError;
+use convergence_source::GitError;
 use convergence_store::StoreError;
 use convergence_work::RequestError;
 
@@ -252,7 +253,8 @@ impl Fails for InstallError {
 impl Fails for PlanError {
     fn codes() -> BTreeSet<Code> {
         let own = &[Code::Invalid, Code::NotFound, Code::PlanRefused];
-        with(&PluginFailure::codes() | &StoreError::codes(), own)
+        let asked = &PluginFailure::codes() | &GitError::codes();
+        with(&asked | &StoreError::codes(), own)
     }
 }
 

@@ -11,7 +11,7 @@ use convergence_provision::PlanError;
 use convergence_runtime::RuntimeError;
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_sandbox::CallError;
-use convergence_source::SourceError;
+use convergence_source::{GitError, SourceError};
 use convergence_store::{Conflict, StoreError};
 use serde_json::{Value, json};
 
@@ -152,6 +152,8 @@ async fn of_tenant(code: Code) -> Reached {
             let newer = Conflict::NewerRevision { number: convergence_model::RevisionNumber(2) };
             Reached::Made(StoreError::from(newer).into())
         }
+        Code::GitFailed => Reached::Made(GitError::Failed("told to fail".to_owned()).into()),
+        Code::GitUnusable => Reached::Made(GitError::Unusable("told to be absent".to_owned()).into()),
         Code::SourcesFull => Reached::Made(SourceError::Full("told to be full".to_owned()).into()),
         Code::UploadsBusy => {
             Reached::Made(SourceError::Busy { at_once: 4, retry: std::time::Duration::from_secs(5) }.into())

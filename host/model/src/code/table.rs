@@ -142,6 +142,12 @@ codes! {
         SourcesFull "sources-full" 507 Failed AfterFix:
             "The organization keeps as many sources as it may, or the server's disk is nearly full."
             "Wait until unused sources are removed, or let the operator raise `keep-max-mb` in [sources] or free the disk."
+        GitFailed "git-failed" 502 Failed Later:
+            "A Git host did not answer in time, has no valid certificate, or sent what git cannot use."
+            "Try again; check that the host answers, and its certificate."
+        GitUnusable "git-unusable" 503 Failed AfterFix:
+            "The server has no git that it can use."
+            "Let the operator install git 2.37 or later on the server."
         RevisionUnusable "revision-unusable" 409 Refused No:
             "The revision cannot be restored: it runs, never ran, or its image was removed."
             "Choose another revision that `convergence deployments` lists as ready, or deploy again."

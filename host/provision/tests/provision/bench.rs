@@ -20,7 +20,7 @@ use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{Builder, Runtime};
 use convergence_sandbox::{Sandbox, SandboxConfig};
-use convergence_source::{SourceLimits, Sources};
+use convergence_source::{GitSettings, SourceLimits, Sources};
 use convergence_store::{Store, SubnetPool, TenantQuery};
 use convergence_test_database::Fresh;
 use convergence_work::{Operations, Registry, WorkSettings};
@@ -310,6 +310,7 @@ fn settings() -> Settings {
         cache_keep: Duration::from_secs(3600),
         pull_limit: Duration::from_secs(60),
         images_keep: 3,
+        git: GitSettings::default(),
         sources_max: 1 << 30,
         sources_keep: Duration::from_secs(3600),
         reconcile: ReconcileSettings::default(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use convergence_model::Code;
-use convergence_source::SourceError;
+use convergence_model::{Code, Violation};
+use convergence_source::{GitError, SourceError};
 
 use crate::document::Fails;
 use crate::problem::Problem;
@@ -36,6 +36,50 @@ impl Fails for SourceError {
             Code::SourcesFull,
             Code::Internal,
         ])
+    }
+}
+
+/// What of a request is wrong with a repository, if it is something in the request.
+pub(crate) fn wrong_with(error: &GitError) -> Option<Violation> {
+    let (field, code) = match error {
+        GitError::Url(_) => ("url", "bad-form"),
+        GitError::Reference { .. } => ("ref", "bad-form"),
+        GitError::HostNotAllowed { .. } | GitError::AddressNotAllowed { .. } => ("url", "not-allowed"),
+        GitError::Unresolved { .. } | GitError::NotFound { .. } => ("url", "not-found"),
+        GitError::Redirected { .. } => ("url", "redirected"),
+        GitError::ReferenceAbsent { .. } | GitError::NotACommit { .. } => ("ref", "not-found"),
+        GitError::Submodules { .. } | GitError::Lfs { .. } => ("url", "not-supported"),
+        GitError::NoAnswer { .. }
+        | GitError::Certificate { .. }
+        | GitError::TooLarge(_)
+        | GitError::TooSlow(_)
+        | GitError::Unusable(_)
+        | GitError::Failed(_)
+        | GitError::Source(_) => return None,
+    };
+    Some(Violation::deny(format!("source.git.{field}"), code, error.to_string()))
+}
+
+impl From<GitError> for Problem {
+    fn from(error: GitError) -> Self {
+        if let Some(violation) = wrong_with(&error) {
+            return Self::invalid(&[violation]);
+        }
+        let code = match error {
+            GitError::Source(error) => return error.into(),
+            GitError::TooLarge(_) => Code::TooLarge,
+            GitError::Unusable(_) => Code::GitUnusable,
+            _ => Code::GitFailed,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl Fails for GitError {
+    fn codes() -> BTreeSet<Code> {
+        let mut codes = SourceError::codes();
+        codes.extend([Code::Invalid, Code::GitFailed, Code::GitUnusable]);
+        codes
     }
 }
 

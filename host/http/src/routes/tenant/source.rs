@@ -2,10 +2,12 @@
 
 use convergence_model::source::NotADigest;
 use convergence_model::{GitSource, Secret, Source, Violation};
+use convergence_source::GitAddress;
 use serde::Deserialize;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::document::text;
+use crate::routes::source::refusal::wrong_with;
 
 /// An application of one's own: exactly one of the fields is there.
 #[derive(Debug, Clone, Deserialize)]
@@ -103,6 +105,11 @@ impl SourceBody {
 impl GitBody {
     fn check(self) -> Result<Source, Violation> {
         let Self { url, reference, token } = self;
-        Ok(Source::Git(GitSource { url: url.unwrap_or_default(), reference, token, fetched: None }))
+        let url = url.unwrap_or_default();
+        let address = GitAddress::parse(&url, reference.as_deref());
+        if let Some(violation) = address.err().and_then(|error| wrong_with(&error)) {
+            return Err(violation);
+        }
+        Ok(Source::Git(GitSource { url, reference, token, fetched: None }))
     }
 }
