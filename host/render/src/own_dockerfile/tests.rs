@@ -1,3 +1,5 @@
+//! What is read of a Dockerfile, what is written again, and what is refused.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;
