@@ -120,6 +120,18 @@ impl Progress {
     }
 }
 
+/// How much of an upload was sent: a bar on a terminal, nothing elsewhere.
+pub(crate) fn of_upload(output: Output, bytes: u64) -> ProgressBar {
+    if !output.is_interactive() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {binary_bytes} of {binary_total_bytes}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 impl Drop for Progress {
     /// Also where Ctrl-C ends the watching.
     fn drop(&mut self) {

@@ -17,6 +17,7 @@ use super::client::Client;
 use super::confirm::ask;
 use super::exit::Failure;
 use super::output::Output;
+use super::progress;
 use super::spawn::plain;
 use super::spec::Wishes;
 use super::watch::{Watch, Watching};
@@ -247,11 +248,15 @@ async fn upload(client: &Client, folder: &Path, org: Option<i64>, output: &Outpu
         Err(other) => return Err(other),
     }
     output.progress(&format!("uploading {}", pack::size(pack.archive_bytes)));
+    let bar = progress::of_upload(*output, pack.archive_bytes);
+    let sent = bar.clone();
     let request = client.request(Method::POST, "/api/v1/sources").query(&query(org));
     let request = request.header("content-type", "application/gzip").header("content-digest", &pack.checksum);
-    let body = pack.body().await?;
+    let body = pack.body(move |bytes| sent.inc(bytes)).await?;
     let request = request.header("content-length", pack.archive_bytes).body(body);
-    let (_, uploaded) = client.json(request).await?;
+    let uploaded = client.json(request).await;
+    bar.finish_and_clear();
+    let (_, uploaded) = uploaded?;
     for note in uploaded.get("notes").and_then(Value::as_array).into_iter().flatten() {
         output.progress(&plain(note));
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use convergence_source::{SourceLimits, Sources};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::TryStreamExt;
 use ignore::WalkBuilder;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
@@ -131,6 +132,7 @@ impl Pack {
             archive_bytes: u64::MAX,
             unpacked_bytes: u64::MAX,
             entries: usize::MAX,
+            reserve: 0,
             ..SourceLimits::default()
         };
         let sources = Sources::open(PathBuf::from(scratch.path()), limits).map_err(failed)?;
@@ -146,18 +148,22 @@ impl Pack {
         lines
     }
 
-    /// The archive as the body of a request.
-    pub(super) async fn body(&self) -> Result<reqwest::Body, Failure> {
+    /// The archive as the body of a request, which tells how much of it was sent.
+    pub(super) async fn body(&self, sent: impl Fn(u64) + Send + 'static) -> Result<reqwest::Body, Failure> {
         let file = tokio::fs::File::open(self.archive.path()).await;
         let file = file.map_err(|error| Failure::Failed(format!("cannot read the packed folder: {error}")))?;
-        Ok(reqwest::Body::wrap_stream(ReaderStream::with_capacity(file, 256 << 10)))
+        let pieces = ReaderStream::with_capacity(file, 256 << 10);
+        Ok(reqwest::Body::wrap_stream(pieces.inspect_ok(move |piece| sent(piece.len() as u64))))
     }
 }
 
 /// Everything below a folder that its ignore files leave, in the order of names.
 fn walk(folder: &Path) -> ignore::Walk {
+    // The ignore files of folders above count as they do for git: in a repository, and nowhere else.
+    let in_repository = folder.ancestors().any(|above| above.join(".git").exists());
     WalkBuilder::new(folder)
         .hidden(false)
+        .parents(in_repository)
         .ignore(false)
         .git_global(false)
         .git_exclude(false)
@@ -234,6 +240,17 @@ mod tests {
         assert_eq!((&again.digest, &again.checksum), (&pack.digest, &pack.checksum));
         write(at, "app.js", "y");
         assert_ne!(Pack::of(at).unwrap().digest, pack.digest);
+    }
+
+    #[test]
+    fn ignore_files_of_folders_above_count_in_a_repository_only() {
+        let above = tempfile::tempdir().unwrap();
+        write(above.path(), ".gitignore", "*.js\n");
+        write(above.path(), "app/main.js", "x");
+        let app = above.path().join("app");
+        assert_eq!(paths(&Pack::of(&app).unwrap()), ["main.js"]);
+        write(above.path(), ".git/HEAD", "x");
+        assert!(matches!(Pack::of(&app), Err(Failure::Usage(text)) if text.contains("no files")));
     }
 
     #[test]
