@@ -277,6 +277,8 @@ impl From<Conflict> for Problem {
             },
             Conflict::NameAmbiguous { .. } => Self::new(Code::NameAmbiguous, detail),
             Conflict::SubjectBusy { operation } => Self::about(operation, Code::TenantBusy, detail),
+            Conflict::NotInThisState { .. } => Self::new(Code::NotInThisState, detail),
+            Conflict::Protected { .. } => Self::new(Code::Protected, detail),
             Conflict::QueueFull { .. } => Self::new(Code::QueueFull, detail),
             Conflict::KeyReused => Self::new(Code::IdempotencyKeyReused, detail),
             Conflict::NoOperation { .. } => Self::no_such("operation"),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::OrgId;
 use crate::plan::File;
 
+/// The folder of the build context that is ours.
+pub const OWN_FOLDER: &str = ".convergence";
 /// A folder of the build context that holds the files of a plan, so that an application's own files are
 /// neither refused nor shadowed.
 pub const PLAN_FOLDER: &str = ".convergence/plan";

@@ -25,6 +25,7 @@ pub mod secret;
 pub mod source;
 pub mod spec;
 pub mod tenant;
+pub mod verb;
 pub mod workload;
 
 pub use code::{Code, Exit, Retry};
@@ -38,3 +39,4 @@ pub use scope::Scope;
 pub use secret::Secret;
 pub use source::{GitCommit, GitSource, Source, SourceDigest};
 pub use spec::{EnvName, ServiceSpec, TenantSpec};
+pub use verb::Verb;

@@ -38,9 +38,9 @@ pub struct Organization {
 pub struct PlanSummary {
     /// Images it starts from, as the template named them.
     pub images: Vec<String>,
-    /// What runs.
+    /// What runs; empty where an image that is not looked at yet says so itself.
     pub command: Vec<String>,
-    /// Where it listens.
+    /// Where it listens; 0 where an image that is not looked at yet says so itself.
     pub port: u16,
     /// Paths of kept folders.
     pub volumes: Vec<String>,

@@ -62,6 +62,8 @@ pub struct Tenant {
     pub spec: TenantSpec,
     /// What it is doing.
     pub status: TenantStatus,
+    /// Whether it is destroyed only when it is named again.
+    pub protected: bool,
     /// The revision that runs, once one does.
     pub current_revision: Option<RevisionNumber>,
     /// Why it failed or was halted, while it is.

@@ -9,14 +9,19 @@ use crate::Provisioner;
 
 /// The duty of the server that looks after it.
 const DUTY: &str = "build-cache";
+/// Until the first look at it.
+const FIRST: Duration = Duration::from_secs(300);
 /// Between two looks at it.
 const INTERVAL: Duration = Duration::from_secs(3600);
 
 impl Provisioner {
-    /// Keeps the cache of builds within its bounds until `stop` is cancelled, beginning an hour from now. Where that does not
+    /// Keeps the cache of builds within its bounds until `stop` is cancelled, beginning in a few minutes. Where that does not
     /// work it is tried again later.
     pub async fn keep_cache(self: Arc<Self>, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+        // Not at once: a server that starts has better things to do.
+        let mut pause = FIRST;
+        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            pause = INTERVAL;
             let pruned = stop.run_until_cancelled(self.prune_cache()).await;
             if let Some(Err(error)) = pruned {
                 tracing::warn!(%error, "cannot prune the cache of builds; trying again in an hour");

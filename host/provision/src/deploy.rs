@@ -1,10 +1,12 @@
 //! Accepting a deployment, and the steps that carry it out: a tenant's next revision, while the one before serves.
 
 use convergence_access::Caller;
+use convergence_model::build::Declared;
 use convergence_model::operation::{Lane, Operation};
+use convergence_model::plan::BuildPlan;
 use convergence_model::policy::PlanSummary;
 use convergence_model::tenant::{Revision, RevisionState, Tenant};
-use convergence_model::{EnvId, RevisionNumber, Scope, TenantSpec};
+use convergence_model::{EnvId, RevisionNumber, Scope, Source, TenantSpec};
 use convergence_store::{Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, StoreError};
 use convergence_work::{Effect, Failing, Kind};
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,8 @@ pub struct Wanted {
     pub spec: TenantSpec,
     /// The newest revision, whatever became of it.
     pub base: RevisionNumber,
+    /// Whether the source is asked for anew, and is not only that of before.
+    pub sent_source: bool,
 }
 
 /// Why a deployment was not accepted. Nothing was changed.
@@ -104,6 +108,12 @@ impl From<StoreError> for DeployError {
     }
 }
 
+/// A plan as policies are told it, with what the image was found to say where the plan leaves that to it.
+fn summary(plan: &BuildPlan, declared: Option<&Declared>) -> PlanSummary {
+    let (command, port) = convergence_render::run(&plan.service, declared);
+    PlanSummary { command, port, ..PlanSummary::from(plan) }
+}
+
 /// A deployment that was accepted.
 #[derive(Debug, Clone)]
 pub struct Deployed {
@@ -125,7 +135,8 @@ impl Provisioner {
         let newest = self.store.revisions(scope, tenant.id, None, 1).await?.pop();
         let base = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
         let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
-        Ok(Some(Wanted { spec: pending.map_or(tenant.spec, |revision| revision.spec), base }))
+        let spec = pending.map_or(tenant.spec, |revision| revision.spec);
+        Ok(Some(Wanted { spec, base, sent_source: false }))
     }
 
     /// Plans a tenant's next revision, which `wanted` says with everything that is to be different, and accepts it. The work
@@ -142,11 +153,15 @@ impl Provisioner {
         reason: String,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
-        let Wanted { spec, base } = wanted;
+        let Wanted { spec, base, sent_source } = wanted;
         let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
         if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
             return Ok(deployed);
         }
+        // What an image is called may lead to another one by now; where nobody asks for it anew, it stays the same.
+        let same_image = !sent_source && matches!(spec.source, Source::Image(_));
+        let current = if same_image { self.store.current_revision(scope, tenant.id).await? } else { None };
+        let built = current.filter(|current| current.spec.source == spec.source).and_then(|current| current.built);
         let planned = Box::pin(self.plan(scope, caller, tenant.org, spec, "deploy")).await?;
         let revision = NewRevision {
             accepted_at: planned.at,
@@ -155,8 +170,10 @@ impl Provisioner {
             limits: planned.limits,
             reason,
             restores: None,
+            built,
         };
-        self.accept(scope, caller, &tenant, Wanted { spec: planned.spec, base }, revision, idempotency).await
+        self.accept(scope, caller, &tenant, Wanted { spec: planned.spec, base, sent_source }, revision, idempotency)
+            .await
     }
 
     /// Accepts a deployment that restores an earlier revision: its image, limits and variables, as they were. No template is
@@ -194,7 +211,7 @@ impl Provisioner {
             return Err(unusable("it is the one that runs; to start it anew, repair the tenant"));
         }
         let mut review = self.review(scope, caller, tenant.org, &spec, "rollback").await?;
-        review.plan = Some(PlanSummary::from(&plan));
+        review.plan = Some(summary(&plan, built.declared.as_ref()));
         review.limits = limits;
         let at = review.at;
         let reviewed = passed(self.catalogue.snapshot().review(review).await.map_err(PlanError::from)?, Vec::new())?;
@@ -204,9 +221,10 @@ impl Provisioner {
             plugins,
             limits: limits.tightened_by(reviewed.limits),
             reason,
-            restores: Some((number, built)),
+            restores: Some(number),
+            built: Some(built),
         };
-        self.accept(scope, caller, &tenant, Wanted { spec, base }, revision, idempotency).await
+        self.accept(scope, caller, &tenant, Wanted { spec, base, sent_source: false }, revision, idempotency).await
     }
 
     async fn accept(
@@ -221,6 +239,9 @@ impl Provisioner {
         if self.operations.is_stopping() {
             return Err(AcceptError::Stopping.into());
         }
+        // An earlier revision may have another name.
+        let spec = TenantSpec { name: tenant.spec.name.clone(), ..wanted.spec };
+        let wanted = Wanted { spec, ..wanted };
         self.runtime.ping().await.map_err(AcceptError::Engine)?;
         let action = if revision.restores.is_some() { ROLLBACK } else { KIND.asked_action };
         let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());

@@ -27,7 +27,7 @@ pub static KIND: Kind = Kind {
 pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&removal::Stop], leaves: Leaves::Halted };
 
 /// Only what runs, or tries to, is stopped.
-pub(crate) const FOUND: Entry = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.halt" };
+pub(crate) const FOUND: Entry<'static> = Entry::found(&[TenantStatus::Running], "tenant.halt");
 
 /// Characters kept of one line of an app: it may print megabytes without a line break.
 const LINE_MAX: usize = 500;

@@ -9,6 +9,7 @@
 
 mod cache;
 mod capacity;
+mod change;
 mod deploy;
 mod destroy;
 mod diff;
@@ -24,9 +25,12 @@ mod recognize;
 mod reconcile;
 mod repair;
 mod request;
+mod restart;
 mod settings;
 mod spawn;
+mod start;
 mod step;
+mod stop;
 mod sweep;
 mod view;
 mod work;
@@ -62,7 +66,10 @@ pub mod kind {
     pub use crate::destroy::KIND as DESTROY;
     pub use crate::halt::KIND as HALT;
     pub use crate::repair::KIND as REPAIR;
+    pub use crate::restart::KIND as RESTART;
     pub use crate::spawn::KIND as SPAWN;
+    pub use crate::start::KIND as START;
+    pub use crate::stop::KIND as STOP;
     pub use crate::sweep::KIND as SWEEP;
 }
 

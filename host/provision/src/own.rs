@@ -8,6 +8,7 @@ use convergence_model::build::DOCKERFILE_PATH;
 use convergence_model::plan::{Base, BuildPlan, Contents, File, Health, Probe, Service, Stage};
 use convergence_model::spec::{DOCKERFILE, IMAGE};
 use convergence_model::{OrgId, ServiceSpec, Source, TenantSpec, Violation};
+use convergence_render::guard::STAGES_MAX;
 use convergence_render::{Bases, GuardedPlan, OwnDockerfile};
 
 use crate::recognize::{Application, blocking};
@@ -35,11 +36,24 @@ impl Provisioner {
                                    operator to set `own-dockerfile = true` in [build]";
                     return Err(refused("language", "not-allowed", message));
                 }
+                refuse_options(
+                    spec,
+                    "it is built as its own Dockerfile says; leave this out, or name another language",
+                )?;
                 let (name, own) = application.own_dockerfile().await?;
-                for (image, line) in own.images() {
-                    self.refuse_image(&format!("{name}:{line}"), image)?;
+                let named = own.images();
+                let mut wrong: Vec<Violation> = Vec::new();
+                for (image, line) in &named {
+                    wrong.extend(self.not_allowed(&format!("{name}:{line}"), image));
                 }
-                let images: Vec<&str> = own.images().into_keys().collect();
+                if named.len() > STAGES_MAX {
+                    let message = format!("it names {} images; at most {STAGES_MAX} are allowed", named.len());
+                    wrong.push(Violation::deny(format!("{name}:1"), "too-many", message));
+                }
+                if !wrong.is_empty() {
+                    return Err(PlanError::Refused(wrong));
+                }
+                let images: Vec<&str> = named.into_keys().collect();
                 let note = format!("Built from `{name}`; it runs as user 10001 on a read-only root filesystem.");
                 Ok(Some(plan(&images, &spec.service.or(&application.service()), note)))
             }
@@ -71,7 +85,7 @@ impl Provisioner {
         let path = format!("{DOCKERFILE_PATH}.dockerignore");
         let ignore = File { path, contents: Contents(ignore.into_bytes()), executable: false };
         Ok(BuildFiles {
-            dockerfile: own.render(plan, bases),
+            dockerfile: own.render(plan, bases).map_err(|wrong| PlanError::Refused(vec![wrong]))?,
             context: vec![ignore],
             args: application.args().clone(),
             source_at_root: true,
@@ -80,8 +94,12 @@ impl Provisioner {
 
     /// Refuses an image that the operator does not allow.
     pub(crate) fn refuse_image(&self, path: &str, image: &str) -> Result<(), PlanError> {
-        let resolved = self.settings.images.resolve(image);
-        resolved.map(drop).map_err(|no| PlanError::Refused(vec![Violation::deny(path, no.code(), no.to_string())]))
+        self.not_allowed(path, image).map_or(Ok(()), |wrong| Err(PlanError::Refused(vec![wrong])))
+    }
+
+    fn not_allowed(&self, path: &str, image: &str) -> Option<Violation> {
+        let refused = self.settings.images.resolve(image).err()?;
+        Some(Violation::deny(path, refused.code(), refused.to_string()))
     }
 }
 
@@ -97,29 +115,39 @@ pub(crate) struct BuildFiles {
 
 /// The spec of an application that is an image already: what only a template could use is refused.
 pub(crate) fn of_image(mut spec: TenantSpec) -> Result<TenantSpec, PlanError> {
-    let asked = [
-        ("language", !matches!(spec.language.as_str(), "" | IMAGE)),
-        ("framework", spec.framework.is_some()),
-        ("baseImage", spec.base_image.is_some()),
-    ];
-    if let Some((field, _)) = asked.into_iter().find(|(_, is_asked)| *is_asked) {
-        return Err(refused(field, "not-with-image", "an image is run as it is; leave this out"));
+    const WHY: &str = "an image is run as it is; leave this out";
+    if !matches!(spec.language.as_str(), "" | IMAGE) {
+        return Err(refused("language", "not-with-image", WHY));
     }
+    refuse_options(&spec, WHY)?;
     spec.language = IMAGE.to_owned();
     Ok(spec)
+}
+
+/// Refuses what only a template could use.
+fn refuse_options(spec: &TenantSpec, why: &str) -> Result<(), PlanError> {
+    let asked = [("framework", spec.framework.is_some()), ("baseImage", spec.base_image.is_some())];
+    match asked.into_iter().find(|(_, is_asked)| *is_asked) {
+        Some((field, _)) => Err(refused(field, "not-with-image", why)),
+        None => Ok(()),
+    }
 }
 
 impl Application {
     /// Its own Dockerfile, and what that is called.
     pub(crate) async fn own_dockerfile(&self) -> Result<(String, OwnDockerfile), PlanError> {
-        let name = self.manifest().build.dockerfile.clone().unwrap_or_else(|| FILE.to_owned());
+        let said = self.manifest().build.dockerfile.as_deref();
+        let name = said.map_or(FILE, |said| said.strip_prefix("./").unwrap_or(said)).to_owned();
         let (source, path) = (Arc::clone(self.source()), name.clone());
         let Some(text) = blocking(move || source.text(&path)).await? else {
             let message = format!(
-                "the application has no readable file {name:?}; name it by `dockerfile` in [build] of \
-                                   convergence.toml, or choose another language"
+                "the application has no readable file {name:?}; correct `dockerfile` in [build] of convergence.toml, or choose another language"
             );
-            return Err(refused("language", "no-dockerfile", &message));
+            return Err(refused(
+                if said.is_some() { "convergence.toml" } else { "language" },
+                "no-dockerfile",
+                &message,
+            ));
         };
         let own = OwnDockerfile::parse(&name, &text, self.args()).map_err(PlanError::Refused)?;
         Ok((name, own))

@@ -260,6 +260,7 @@ impl Provisioner {
             org,
             spec: planned.spec.clone(),
             status: TenantStatus::Provisioning,
+            protected: false,
             current_revision: None,
             failure: None,
             created_at: now,

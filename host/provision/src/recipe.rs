@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::deploy::{self, DeployInput};
 use crate::step::{Step, StepError};
 use crate::work::Work;
-use crate::{Provisioner, destroy, halt, repair, spawn, sweep};
+use crate::{Provisioner, destroy, halt, repair, restart, spawn, start, stop, sweep};
 
 /// What a kind of operation consists of.
 pub(crate) struct Recipe {
@@ -33,6 +33,8 @@ pub(crate) enum Leaves {
     Tenant,
     /// A tenant that runs the revision that the operation was asked for.
     Revision,
+    /// A tenant that is stopped until somebody starts it.
+    Stopped,
     /// A tenant that was stopped, for the reason that the operation was asked with.
     Halted,
     /// No tenant.
@@ -42,8 +44,17 @@ pub(crate) enum Leaves {
 }
 
 /// Every kind of operation there is on tenants.
-pub(crate) static RECIPES: [&Recipe; 6] =
-    [&spawn::RECIPE, &deploy::RECIPE, &destroy::RECIPE, &repair::RECIPE, &halt::RECIPE, &sweep::RECIPE];
+pub(crate) static RECIPES: [&Recipe; 9] = [
+    &spawn::RECIPE,
+    &deploy::RECIPE,
+    &start::RECIPE,
+    &stop::RECIPE,
+    &restart::RECIPE,
+    &destroy::RECIPE,
+    &repair::RECIPE,
+    &halt::RECIPE,
+    &sweep::RECIPE,
+];
 
 /// Every kind of operation that this room registers.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
@@ -155,6 +166,11 @@ impl Run for Taken<'_> {
                 // How often the revision before ended says nothing of this one.
                 self.work.store().forgive_crashes(self.work.tenant()?.id).await?;
                 done(Effect::TenantRuns)
+            }
+            Leaves::Stopped => {
+                // How often its app ended says nothing once it is started again.
+                self.work.store().forgive_crashes(self.work.tenant()?.id).await?;
+                done(Effect::TenantStopped)
             }
             Leaves::Halted => {
                 let asked: UpkeepInput = self.work.operation.asked()?;

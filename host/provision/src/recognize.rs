@@ -57,6 +57,7 @@ impl Application {
         let mut told = Vec::new();
         request.processes = self.manifest.processes();
         request.build_args = self.manifest.build_args();
+        let asked_framework = spec.framework.clone();
         // The framework of another language is none of this one's.
         let is_of_language =
             spec.language.is_empty() || self.manifest.language.as_ref().is_none_or(|it| *it == spec.language);
@@ -83,6 +84,8 @@ impl Application {
             if own_dockerfile || dockerfile.is_some() {
                 told.push(format!("Built from its own `{name}`; name a language to have a template build it."));
                 spec.language = DOCKERFILE.to_owned();
+                // What convergence.toml says of a framework is for a template.
+                spec.framework = asked_framework;
                 return Ok((spec, told));
             }
             told.push(format!("`{name}` is not used: this server builds no Dockerfiles of applications."));

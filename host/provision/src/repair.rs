@@ -3,7 +3,7 @@
 use convergence_access::Caller;
 use convergence_model::operation::{Lane, Operation, OperationState, UpkeepInput};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::{EnvId, Scope};
+use convergence_model::{EnvId, Scope, Verb};
 use convergence_store::Entry;
 use convergence_work::{Effect, Failing, Kind, RequestError};
 
@@ -37,14 +37,7 @@ pub(crate) static RECIPE: Recipe = Recipe {
 };
 
 /// A tenant the platform itself finds in need of repair: one that should run.
-pub(crate) const FOUND: Entry = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.repair" };
-
-/// A tenant somebody asks to repair may also have failed; from then on it should run.
-const ASKED: Entry = Entry {
-    from: &[TenantStatus::Running, TenantStatus::Failed],
-    to: Some(TenantStatus::Running),
-    action: "tenant.repair",
-};
+pub(crate) const FOUND: Entry<'static> = Entry::found(&[TenantStatus::Running], "tenant.repair");
 
 impl Provisioner {
     /// Accepts the repair of a tenant that runs, or should. The work itself begins at once, elsewhere.
@@ -52,10 +45,10 @@ impl Provisioner {
     /// # Errors
     /// [`RequestError`]; nothing was changed.
     pub async fn repair(&self, scope: &Scope, caller: &Caller, env_id: EnvId) -> Result<Operation, RequestError> {
-        let operation = self.request(scope, env_id, &KIND, &UpkeepInput::default(), caller.name(), ASKED).await?;
-        if let Some(tenant) = self.store.tenant(scope, env_id).await? {
-            self.store.forgive_crashes(tenant.id).await?;
-        }
+        // It may also have failed; from then on it should run.
+        let entry = Entry::asked(Verb::Repair, Some(TenantStatus::Running), "tenant.repair");
+        let operation = self.request(scope, env_id, &KIND, &UpkeepInput::default(), caller.name(), entry).await?;
+        self.forgive(scope, env_id).await?;
         Ok(operation)
     }
 }

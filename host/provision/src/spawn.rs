@@ -87,6 +87,7 @@ impl Provisioner {
                 limits: planned.limits,
                 reason: String::new(),
                 restores: None,
+                built: None,
             },
             operation: NewOperation { idempotency, ..operation },
             node: LOCAL_NODE.to_owned(),

@@ -78,6 +78,8 @@ impl Provisioner {
         let plan = GuardedPlan::recheck(revision.plan.clone(), &rules)
             .map_err(|violations| PlanError::BadPlan { plugin: tenant.spec.language.clone(), violations })?;
         let nobody = OperationId(uuid::Uuid::nil());
+        // An app is told a new name with its next revision.
+        let tenant = Tenant { spec: revision.spec.clone(), ..tenant };
         let workload = self.project(&tenant, &binding, &revision, &plan, &built, nobody);
         Ok(Some(convergence_render::compose(&workload)))
     }

@@ -22,4 +22,4 @@ pub use dockerfile::{Bases, CA_TARGET, DockerfileOptions, FOLDERS_STAGE, dockerf
 pub use guard::{GuardedPlan, Rules, guard};
 pub use images::{ImagePolicy, ImageRefused, Resolved};
 pub use own_dockerfile::OwnDockerfile;
-pub use workload::{Platform, Projection, names, project};
+pub use workload::{Platform, Projection, names, project, run};

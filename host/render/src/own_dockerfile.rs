@@ -83,12 +83,24 @@ impl OwnDockerfile {
 
     /// The text to build. An image that `bases` does not have (a dry run asks no engine) is named as the image policy
     /// resolved it.
-    pub fn render(&self, plan: &GuardedPlan, bases: &Bases) -> String {
-        let written = self.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Image { asked, .. } => image(asked, plan, bases),
-        });
-        std::iter::once(HEAD.to_owned()).chain(written).collect()
+    ///
+    /// # Errors
+    /// It names an image that the plan does not have: it was read differently when the plan was made.
+    pub fn render(&self, plan: &GuardedPlan, bases: &Bases) -> Result<String, Violation> {
+        let mut text = HEAD.to_owned();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Image { asked, .. } if plan.images().contains_key(asked) => {
+                    text.push_str(&image(asked, plan, bases));
+                }
+                Piece::Image { asked, line } => {
+                    let message = format!("the image {asked:?} was not checked; deploy the application again");
+                    return Err(Violation::deny(format!("Dockerfile:{line}"), "dockerfile", message));
+                }
+            }
+        }
+        Ok(text)
     }
 }
 
@@ -131,7 +143,7 @@ impl Reader<'_> {
                 );
             }
             "ONBUILD" => return Err("ONBUILD does nothing here and is not allowed; remove the line".to_owned()),
-            other => return Err(format!("{other:?} is no instruction of a Dockerfile")),
+            other => return Err(format!("{other:?} is not an instruction of a Dockerfile")),
         }
         self.text(format!("{keyword} {rest}\n"));
         Ok(())
@@ -139,10 +151,10 @@ impl Reader<'_> {
 
     /// `FROM [--platform=…] image [AS name]`
     fn from(&mut self, instruction: &Instruction) -> Result<(), String> {
-        let (flags, words) = flags(&instruction.rest);
+        let (flags, words) = flags(&instruction.rest)?;
         let words: Vec<&str> = words.split_whitespace().collect();
         if let Some(flag) = flags.iter().find(|flag| !flag.starts_with("--platform=")) {
-            return Err(format!("{flag:?} is no option of FROM"));
+            return Err(format!("the option {flag:?} of FROM is not allowed; remove it"));
         }
         let (asked, name) = match words.as_slice() {
             [asked] => (*asked, ""),
@@ -158,7 +170,7 @@ impl Reader<'_> {
         let asked = expand(asked, |name| self.known.get(name).cloned().flatten())?;
         let flags: String = flags.iter().map(|flag| format!("{flag} ")).collect();
         self.text(format!("FROM {flags}"));
-        self.image_or_stage(asked, instruction.line, false);
+        self.image_or_stage(asked, instruction.line, Named::Base);
         self.text(if name.is_empty() { "\n".to_owned() } else { format!(" AS {name}\n") });
         self.stages.push(name.to_ascii_lowercase());
         Ok(())
@@ -180,7 +192,7 @@ impl Reader<'_> {
     /// `RUN`, `COPY` and `ADD`, whose options can name images.
     fn with_flags(&mut self, instruction: &Instruction) -> Result<(), String> {
         let Instruction { keyword, rest, line } = instruction;
-        let (flags, words) = flags(rest);
+        let (flags, words) = flags(rest)?;
         if words.is_empty() {
             return Err(format!("{keyword} needs something after its options"));
         }
@@ -195,20 +207,18 @@ impl Reader<'_> {
         self.text(format!("{keyword} "));
         for flag in flags {
             match (keyword.as_str(), flag.split_once('=').unwrap_or((flag, ""))) {
-                ("COPY" | "ADD", ("--from", from)) => {
+                ("COPY", ("--from", from)) => {
                     self.text("--from=");
-                    self.origin(from, *line)?;
+                    self.origin(from, *line, true)?;
                 }
                 ("RUN", ("--mount", mount)) => {
                     self.text("--mount=");
                     self.mount(mount, *line)?;
                 }
-                ("RUN", ("--network", "none" | "default")) | ("COPY" | "ADD", _) => self.text(flag),
-                _ => {
-                    return Err(format!(
-                        "{flag:?} is not allowed; a step has the network and the rights that every build has"
-                    ));
-                }
+                ("RUN", ("--network", "none" | "default"))
+                | ("COPY" | "ADD", ("--chown" | "--chmod" | "--link" | "--exclude", _))
+                | ("COPY", ("--parents", _)) => self.text(flag),
+                _ => return Err(format!("the option {flag:?} of {keyword} is not allowed; remove it")),
             }
             self.text(" ");
         }
@@ -228,7 +238,7 @@ impl Reader<'_> {
             match field.split_once('=') {
                 Some((key, from)) if key.trim().eq_ignore_ascii_case("from") => {
                     self.text("from=");
-                    self.origin(from, line)?;
+                    self.origin(from, line, false)?;
                 }
                 _ => self.text(field),
             }
@@ -236,36 +246,58 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A stage by name or number, or an image.
-    fn origin(&mut self, from: &str, line: usize) -> Result<(), String> {
+    /// A stage by its name, where that is possible also by its number, or an image.
+    fn origin(&mut self, from: &str, line: usize, by_number: bool) -> Result<(), String> {
         if from.is_empty() || from.contains(['"', '\'', '$', '\\']) {
             return Err(format!(
                 "--from={from} cannot be read; name a stage or an image, without quotes and variables"
             ));
         }
-        self.image_or_stage(from.to_owned(), line, true);
+        self.image_or_stage(from.to_owned(), line, Named::From { by_number });
         Ok(())
     }
 
-    fn image_or_stage(&mut self, named: String, line: usize, by_number: bool) {
+    fn image_or_stage(&mut self, named: String, line: usize, how: Named) {
         let lower = named.to_ascii_lowercase();
-        let is_stage = !lower.is_empty() && self.stages.contains(&lower)
-            || by_number && named.parse().is_ok_and(|number: usize| number < self.stages.len());
-        let is_kept = is_stage || !by_number && named == "scratch";
+        let is_kept = !lower.is_empty() && self.stages.contains(&lower)
+            || match how {
+                Named::Base => named == "scratch",
+                Named::From { by_number } => {
+                    by_number && named.parse().is_ok_and(|number: usize| number < self.stages.len())
+                }
+            };
         self.pieces.push(if is_kept { Piece::Text(named) } else { Piece::Image { asked: named, line } });
     }
 }
 
+/// Where an image or a stage is named.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    /// After `FROM`.
+    Base,
+    /// In an option of another instruction.
+    From { by_number: bool },
+}
+
 /// The options an instruction begins with, and what comes after them.
-fn flags(rest: &str) -> (Vec<&str>, &str) {
+///
+/// A builder takes quotes and backslashes out of options and looks for their ends byte by byte, so that nothing is accepted in
+/// them that could be read in two ways.
+fn flags(rest: &str) -> Result<(Vec<&str>, &str), String> {
     let (mut flags, mut rest) = (Vec::new(), rest);
     while rest.starts_with("--") {
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
         let (flag, after) = rest.split_at(end);
+        let is_plain = flag.len() > 2 && flag.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\`".contains(&byte));
+        if !is_plain {
+            return Err(format!(
+                "the option {flag:?} has quotes, backslashes or characters beyond ASCII; write it without"
+            ));
+        }
         flags.push(flag);
-        rest = after.trim_start();
+        rest = after.trim_start_matches([' ', '\t']);
     }
-    (flags, rest)
+    Ok((flags, rest))
 }
 
 /// Whether a word begins a text that goes on in the next lines: `<<EOF`, `<<-EOF`, `3<<EOF`.

@@ -137,7 +137,7 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
 }
 
 /// What is run and where it listens: as the plan says, else as the image does.
-fn run(service: &Service, declared: Option<&Declared>) -> (Vec<String>, u16) {
+pub fn run(service: &Service, declared: Option<&Declared>) -> (Vec<String>, u16) {
     let command = match declared {
         Some(declared) if service.command.is_empty() => declared.command.clone(),
         _ => service.command.clone(),

@@ -34,6 +34,12 @@ pub trait Builder: Debug + Send + Sync {
     /// [`RuntimeError::PullFailed`] where it is neither here nor can be pulled.
     async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError>;
 
+    /// Looks an image up as its registry has it now. Where that cannot be asked, the one that the builder has is the one.
+    ///
+    /// # Errors
+    /// As of [`Builder::base_image`].
+    async fn newest_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError>;
+
     /// Builds an image, tags and labels it, and answers its id, `sha256:…`. An identical build is a cache hit.
     /// Dropping the future cancels the build.
     ///

@@ -14,7 +14,7 @@ use crate::let_go;
 use crate::operation::{self, NewOperation};
 use crate::outcome::{Effect, Ending};
 use crate::revision::{self, Author, NewRevision};
-use crate::{Conflict, Lease, Result, Store, StoreError, audit, idempotency, lease, request, source, tenant};
+use crate::{Conflict, Lease, Result, Store, StoreError, audit, idempotency, lease, name, request, source, tenant};
 
 /// What an operation awaits that waits for another one on its subject to end.
 pub(crate) const TURN: &str = "turn";
@@ -105,7 +105,7 @@ impl Store {
                 let author = Author { spec: &new.spec, operation: asked.id, actor: &asked.actor };
                 revision::insert(&mut tx, tenant, number, &new.revision, author).await?;
                 let mut operation = NewOperation { exclusive: asked.exclusive && !busy, ..asked.clone() };
-                operation.input = completed(operation.input, number, status != TenantStatus::Failed);
+                operation.input = completed(operation.input, number, serves(status));
                 let mut operation = operation::insert(&mut tx, org, &subject, &operation).await?;
                 if busy {
                     operation = operation::wait_for_turn(&mut tx, operation.id).await?;
@@ -261,6 +261,12 @@ pub(crate) fn cancelled() -> Failure {
     )
 }
 
+/// Whether there is a revision that is to go on serving where the next one does not come up.
+fn serves(status: TenantStatus) -> bool {
+    // One that is being made will run by then.
+    matches!(status, TenantStatus::Running | TenantStatus::Provisioning)
+}
+
 /// Queues what waits for its turn on a subject, or cancels it where the subject is gone. Where something else is under way
 /// there, it waits on.
 pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<u64> {
@@ -273,10 +279,28 @@ pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) ->
     if there == 0 {
         return Ok(u64::from(give_up(tx, &id, &tenant_gone(), "failed", now).await?));
     }
+    look_again(tx, subject, &id).await?;
     let clock = tx.clock().await?;
     let sql = "UPDATE operations SET exclusive = 1, awaits = NULL, deadline = $2 + patience, updated_at = $3, \
          state = 'queued' WHERE id = $1 AND state = 'waiting'";
     tx.execute(sql, values![id, clock, now]).await
+}
+
+/// What was under way before may have stopped the tenant: whether one serves is decided when a deployment has its turn.
+async fn look_again(tx: &mut Tx, subject: &Subject, operation: &str) -> Result<()> {
+    let sql = "SELECT t.status, o.input FROM tenants t, operations o WHERE 'tenant/' || t.env_id = $1 AND o.id = $2";
+    let Some((status, input)) = tx.first::<(String, String)>(sql, values![subject.as_str(), operation]).await? else {
+        return Ok(());
+    };
+    let (status, mut input): (TenantStatus, serde_json::Value) = {
+        let at = At { table: "operations", id: &operation };
+        (at.word("status", &status, TenantStatus::parse)?, at.json("input", &input)?)
+    };
+    if let Some(input) = input.as_object_mut() {
+        input.insert("serves".to_owned(), serves(status).into());
+    }
+    let sql = "UPDATE operations SET input = $2 WHERE id = $1";
+    tx.execute(sql, values![operation, to_json(&input)?]).await.map(drop)
 }
 
 /// What became of the revision that an operation was to bring up, if it was to bring one up; and the tenant from then on. Of
@@ -299,7 +323,14 @@ pub(crate) async fn settle(
     let row: Option<(i64, String, String)> = tx.first(sql, values![operation]).await?;
     let Some((number, spec, limits)) = row else { return Ok(()) };
     let id = format!("{env_id}/{number}");
-    let limits: Limits = At { table: "revisions", id: &id }.json("limits", &limits)?;
+    let (limits, spec): (Limits, TenantSpec) = {
+        let at = At { table: "revisions", id: &id };
+        (at.json("limits", &limits)?, at.json("spec", &spec)?)
+    };
+    // It may have got another name since the revision was accepted.
+    let (name,): (String,) = tx.one("SELECT name FROM tenants WHERE env_id = $1", values![env_id]).await?;
+    let spec = TenantSpec { name: name::stored(env_id.0, &name)?, ..spec };
+    let spec = to_json(&spec)?;
     let sql = "UPDATE tenants SET current_revision = $2, spec = $3, cpu_millis = $4, memory_mb = $5, disk_mb = $6, \
          replicas = $7 WHERE env_id = $1";
     let values = values![env_id, number, spec, limits.cpu_millis, limits.memory_mb, limits.disk_mb, limits.replicas];

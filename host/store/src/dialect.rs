@@ -107,6 +107,7 @@ macro_rules! migrations {
             migrations!($engine, 5, "0005_let_go"),
             migrations!($engine, 6, "0006_names"),
             migrations!($engine, 7, "0007_deployments"),
+            migrations!($engine, 8, "0008_protected"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

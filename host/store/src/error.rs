@@ -1,6 +1,7 @@
 //! What can go wrong, told so that a tired operator knows what to do.
 
-use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, SourceDigest, TenantId, TenantName};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::{EnvId, OperationId, OrgId, RevisionNumber, SourceDigest, TenantId, TenantName, Verb};
 
 /// What lies beneath an error; for logs, never for clients.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -94,6 +95,22 @@ pub enum Conflict {
     SubjectBusy {
         /// That operation.
         operation: OperationId,
+    },
+    /// A tenant in this state is not asked for that.
+    #[error("the tenant is {}, and cannot be asked to {verb}; it can be asked to: {}", .status.as_str(), Verb::allowed(*.status))]
+    NotInThisState {
+        /// What was asked.
+        verb: Verb,
+        /// What it is doing.
+        status: TenantStatus,
+    },
+    /// A protected tenant is not destroyed unless it is named again.
+    #[error(
+        "the tenant {name} is protected; to destroy it all the same, name it again with `confirm={name}`, or end the protection first"
+    )]
+    Protected {
+        /// As it is called.
+        name: TenantName,
     },
     /// As much is waiting to be done as may.
     #[error("{limit} operations are waiting or under way, as many as may be; try again in a moment")]

@@ -18,6 +18,7 @@
 
 mod audit;
 mod binding;
+mod change;
 mod checkpoint;
 mod crash;
 mod database;
@@ -49,6 +50,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
+pub use change::TenantChange;
 pub use checkpoint::{StepDone, Until};
 pub use crash::Standing;
 pub use deployment::{Deployment, NewDeployment, Retired};

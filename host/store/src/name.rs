@@ -45,16 +45,18 @@ impl Store {
     }
 }
 
-/// Refuses a name that a tenant of the organization has. The transaction has the organization's turn, so that no other one
+/// Refuses a name that a tenant of the organization has, other than `except`. The transaction has the organization's turn, so that no other one
 /// adds the name meanwhile.
-pub(crate) async fn refuse_taken(tx: &mut Tx, org: OrgId, name: &TenantName) -> Result<()> {
-    let sql = "SELECT env_id, name FROM tenants WHERE org = $1 AND name_key = $2 ORDER BY env_id LIMIT 1";
-    let Some((env_id, taken)): Option<(i64, String)> = tx.first(sql, values![org, name.key()]).await? else {
+pub(crate) async fn refuse_taken(tx: &mut Tx, org: OrgId, name: &TenantName, except: Option<EnvId>) -> Result<()> {
+    let sql =
+        "SELECT env_id, name FROM tenants WHERE org = $1 AND name_key = $2 AND env_id <> $3 ORDER BY env_id LIMIT 1";
+    let values = values![org, name.key(), except.unwrap_or(EnvId(0))];
+    let Some((env_id, taken)): Option<(i64, String)> = tx.first(sql, values).await? else {
         return Ok(());
     };
     Err(Conflict::NameTaken { by: stored(env_id, &taken)?, env_id: EnvId(env_id) }.into())
 }
 
-fn stored(env_id: i64, name: &str) -> Result<TenantName> {
+pub(crate) fn stored(env_id: i64, name: &str) -> Result<TenantName> {
     TenantName::stored(name).map_err(|wrong| StoreError::corrupt("tenants", env_id, wrong.message))
 }

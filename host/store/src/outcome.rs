@@ -17,6 +17,8 @@ pub enum Effect {
     None,
     /// The tenant runs, and nothing is wrong with it: the revision of the operation, if it has one, else the one before.
     TenantRuns,
+    /// The tenant is stopped, and stays so until somebody starts it.
+    TenantStopped,
     /// The tenant is gone: row, binding, port, network, revisions, keys. What it did stays in operations and audit.
     TenantGone,
     /// The tenant stays as it is and has failed, for an operator to look at. Its reason is that of the operation.
@@ -84,6 +86,11 @@ async fn change(tx: &mut Tx, held: &Held, lease: &Lease, ending: &Ending, now: T
             "UPDATE tenants SET status = 'running', failure = $3, updated_at = $2, observed_generation = generation, \
              current_revision = COALESCE(current_revision, (SELECT MIN(r.number) FROM revisions r WHERE r.tenant = tenants.id)) \
              WHERE env_id = $1",
+            None,
+        ),
+        Effect::TenantStopped => (
+            "UPDATE tenants SET status = 'stopped', desired = 'stopped', failure = $3, updated_at = $2, \
+             observed_generation = generation WHERE env_id = $1",
             None,
         ),
         // Everything that belongs to it is deleted by the tables' own references.

@@ -4,27 +4,50 @@ use std::time::Duration;
 
 use convergence_model::operation::{Direction, Operation, OperationState, Subject};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::{EnvId, OperationId, OrgId, Scope};
+use convergence_model::{EnvId, OperationId, OrgId, Scope, Verb};
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
 use crate::decode::At;
 use crate::lease::micros;
 use crate::operation::{self, NewOperation, OperationRow, columns};
-use crate::{Conflict, Result, Store, StoreError, audit, deployment};
+use crate::{Conflict, Result, Store, StoreError, audit, deployment, name};
 
 /// What the audit says of who asked for something, when it is the platform itself.
 pub const PLATFORM: &str = "platform";
 
 /// What a tenant must be like for an operation, and what it is from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// Any of these; any at all where empty.
     pub from: &'static [TenantStatus],
+    /// What somebody asks for, to be told where the tenant is in another state; none where the platform asks, which looks
+    /// again.
+    pub verb: Option<Verb>,
+    /// The name that was given again, for a protected tenant.
+    pub confirm: Option<&'a str>,
     /// What it is from the moment the operation is accepted; unchanged where `None`.
     pub to: Option<TenantStatus>,
     /// As the audit names the request, for example `tenant.destroy`.
     pub action: &'static str,
+}
+
+impl<'a> Entry<'a> {
+    /// What somebody asks for.
+    pub fn asked(verb: Verb, to: Option<TenantStatus>, action: &'static str) -> Self {
+        Self { from: verb.from(), verb: Some(verb), confirm: None, to, action }
+    }
+
+    /// What the platform finds to be done to a tenant in one of these states.
+    pub const fn found(from: &'static [TenantStatus], action: &'static str) -> Self {
+        Self { from, verb: None, confirm: None, to: None, action }
+    }
+
+    /// With the name that was given again.
+    #[must_use]
+    pub fn confirmed(self, confirm: Option<&'a str>) -> Self {
+        Self { confirm, ..self }
+    }
 }
 
 impl Store {
@@ -34,14 +57,14 @@ impl Store {
     /// What yields and is not begun is cancelled instead of being waited for.
     ///
     /// # Errors
-    /// [`Conflict::SubjectBusy`] while another operation on it is not finished; when the database does not
-    /// answer or a row cannot be read.
+    /// [`Conflict::SubjectBusy`] while another operation on it is not finished; [`Conflict::NotInThisState`] where somebody
+    /// asks; [`Conflict::Protected`] where it is to be destroyed; when the database does not answer or a row cannot be read.
     pub async fn begin(
         &self,
         scope: &Scope,
         env_id: EnvId,
         new: &NewOperation,
-        entry: Entry,
+        entry: Entry<'_>,
     ) -> Result<Option<Operation>> {
         let Some(org) = self.tenant(scope, env_id).await?.map(|tenant| tenant.org) else { return Ok(None) };
         self.database
@@ -49,12 +72,17 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 make_way(&mut tx, env_id, new).await?;
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
-                let sql = "SELECT status, name FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
-                let row: Option<(String, String)> = tx.first(sql, values![env_id, scope]).await?;
-                let Some((status, name)) = row else { return Ok(None) };
+                let sql = "SELECT status, name, protected FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
+                let row: Option<(String, String, i64)> = tx.first(sql, values![env_id, scope]).await?;
+                let Some((status, name, protected)) = row else { return Ok(None) };
                 let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
-                if !entry.from.is_empty() && !entry.from.contains(&status) {
-                    return Ok(None);
+                match entry.verb {
+                    _ if entry.from.is_empty() || entry.from.contains(&status) => {}
+                    Some(verb) => return Err(Conflict::NotInThisState { verb, status }.into()),
+                    None => return Ok(None),
+                }
+                if protected != 0 && entry.verb == Some(Verb::Destroy) && entry.confirm != Some(name.as_str()) {
+                    return Err(Conflict::Protected { name: name::stored(env_id.0, &name)? }.into());
                 }
                 let subject = Subject::tenant(env_id);
                 // Asked for before anything is written, so that this never waits for a worker that is

@@ -25,8 +25,10 @@ pub struct NewRevision {
     pub limits: Limits,
     /// Why it is made, as its author wrote it; may be empty.
     pub reason: String,
-    /// The revision it restores, and what was built from that, if it is a rollback.
-    pub restores: Option<(RevisionNumber, Built)>,
+    /// The revision it restores, if it is a rollback.
+    pub restores: Option<RevisionNumber>,
+    /// What was built already, where nothing is to be built.
+    pub built: Option<Built>,
 }
 
 /// Whose work a revision is, and for what.
@@ -255,10 +257,7 @@ pub(crate) async fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14)";
     let (plan, plugins, limits) = (to_json(&revision.plan)?, to_json(&revision.plugins)?, to_json(&revision.limits)?);
     let source = author.spec.source.digest().map(ToString::to_string);
-    let (restores, built) = match &revision.restores {
-        Some((restores, built)) => (Some(restores.0), Some(built)),
-        None => (None, None),
-    };
+    let (restores, built) = (revision.restores.map(|restores| restores.0), revision.built.as_ref());
     let values = values![
         tenant,
         number,

@@ -129,6 +129,7 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
             limits,
             reason: String::new(),
             restores: None,
+            built: None,
         },
         operation: asked(n, "spawn", at(0)),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },
@@ -170,7 +171,7 @@ async fn destroy_asked(
     n: u128,
     now: Timestamp,
 ) -> crate::Result<Option<Operation>> {
-    let entry = Entry { from: &[], to: Some(TenantStatus::Destroying), action: "tenant.destroy" };
+    let entry = Entry { to: Some(TenantStatus::Destroying), ..Entry::found(&[], "tenant.destroy") };
     store.begin(scope, env_id, &asked(n, "destroy", now), entry).await
 }
 

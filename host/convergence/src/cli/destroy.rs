@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     tenant: Tenant,
     #[command(flatten)]
     confirmation: Confirmation,
+    /// Name a protected tenant again.
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     watching: Watching,
 }
@@ -35,7 +38,8 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
     }
     let watch = Watch::new(client, *output, &arguments.watching, "destroy");
     let destroy = async {
-        let request = client.request(Method::DELETE, &path).header("prefer", "respond-async");
+        let confirm: Vec<_> = arguments.confirm.iter().map(|name| ("confirm", name)).collect();
+        let request = client.request(Method::DELETE, &path).query(&confirm).header("prefer", "respond-async");
         let (_, accepted) = client.json(request).await?;
         match accepted.pointer("/operation/url").and_then(Value::as_str) {
             Some(url) => watch.follow(url).await,

@@ -34,6 +34,7 @@ mod table;
 mod tenant;
 mod terminal;
 mod up;
+mod verbs;
 mod watch;
 
 use std::io::{self, Write};
@@ -92,6 +93,18 @@ enum Command {
     Status(status::Arguments),
     /// Print the logs of a tenant.
     Logs(logs::Arguments),
+    /// Start a tenant that was stopped or failed.
+    Start(verbs::Verb),
+    /// Stop a tenant until it is started again.
+    Stop(verbs::Verb),
+    /// Stop a tenant's app and start it again.
+    Restart(verbs::Verb),
+    /// Give a tenant another name.
+    Rename(verbs::Rename),
+    /// Protect a tenant: it is destroyed only when it is named again.
+    Protect(verbs::Protection),
+    /// End the protection of a tenant.
+    Unprotect(verbs::Protection),
     /// Destroy a tenant with its container, volumes and data.
     Destroy(destroy::Arguments),
     /// Repair a tenant so that it matches its current revision.
@@ -181,6 +194,18 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::List(arguments) => list::run(&client()?, &arguments, output).await,
             Command::Status(arguments) => status::run(&client()?, &arguments, output).await,
             Command::Logs(arguments) => logs::run(&client()?, &arguments, output).await,
+            Command::Start(arguments) => {
+                verbs::run(&client()?, &arguments, verbs::Word { verb: "start", done: "is started" }, output).await
+            }
+            Command::Stop(arguments) => {
+                verbs::run(&client()?, &arguments, verbs::Word { verb: "stop", done: "is stopped" }, output).await
+            }
+            Command::Restart(arguments) => {
+                verbs::run(&client()?, &arguments, verbs::Word { verb: "restart", done: "is restarted" }, output).await
+            }
+            Command::Rename(arguments) => verbs::rename(&client()?, &arguments, output).await,
+            Command::Protect(arguments) => verbs::protect(&client()?, &arguments, true, output).await,
+            Command::Unprotect(arguments) => verbs::protect(&client()?, &arguments, false, output).await,
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
             Command::Repair(arguments) => operation::repair(&client()?, &arguments, output).await,
             Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,

@@ -40,7 +40,7 @@ impl Default for Build {
             ca_bundle: None,
             timeout_seconds: 900,
             own_dockerfile: false,
-            at_once: 4,
+            at_once: 8,
             memory_mb: None,
             cpu_millis: None,
             pids: None,

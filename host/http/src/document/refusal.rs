@@ -182,7 +182,11 @@ macro_rules! of_request {
 
 of_request!(
     /// Something about a tenant was not begun.
-    OfTenant "tenant" TenantBusy QueueFull
+    OfTenant "tenant" TenantBusy QueueFull NotInThisState
+);
+of_request!(
+    /// A tenant is not destroyed.
+    OfDestroy "tenant" TenantBusy QueueFull Protected
 );
 of_request!(
     /// An operation is not cancelled.

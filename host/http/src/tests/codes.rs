@@ -152,6 +152,16 @@ async fn of_tenant(code: Code) -> Reached {
             let newer = Conflict::NewerRevision { number: convergence_model::RevisionNumber(2) };
             Reached::Made(StoreError::from(newer).into())
         }
+        Code::NotInThisState => {
+            let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
+            site.ask("POST", &format!("/api/v1/tenant/{env_id}/start")).await.into()
+        }
+        Code::Protected => {
+            let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
+            let path = format!("/api/v1/tenant/{env_id}");
+            assert_eq!(site.json("PATCH", &path, &json!({ "protected": true })).await.status, 200);
+            site.ask("DELETE", &path).await.into()
+        }
         Code::GitFailed => Reached::Made(GitError::Failed("told to fail".to_owned()).into()),
         Code::GitUnusable => Reached::Made(GitError::Unusable("told to be absent".to_owned()).into()),
         Code::SourcesFull => Reached::Made(SourceError::Full("told to be full".to_owned()).into()),

@@ -112,6 +112,12 @@ codes! {
             "Send fewer and shorter headers."
     }
     Tenant {
+        NotInThisState "not-in-this-state" 409 Refused AfterFix:
+            "A tenant in this state cannot be asked for that."
+            "The detail says what the tenant is doing and what it can be asked for."
+        Protected "protected" 409 Refused AfterFix:
+            "The tenant is protected, and is destroyed only when it is named again."
+            "Send its name as `confirm`, or end the protection."
         NameTaken "name-taken" 409 Refused No:
             "A tenant of the organization has this name. Case makes no difference."
             "Choose another name, or destroy the tenant that has it."

@@ -273,6 +273,7 @@ fn tenant(number: u64) -> NewSpawn {
             limits: Limits::DEFAULT,
             reason: String::new(),
             restores: None,
+            built: None,
         },
         operation: operation("spawn", number),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{number}"), verifier: vec![0; 32] },

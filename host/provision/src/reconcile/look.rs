@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use convergence_model::operation::{Leftover, LeftoverKind};
-use convergence_model::tenant::TenantStatus;
+use convergence_model::tenant::{Tenant, TenantStatus};
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
 use convergence_render::{GuardedPlan, names};
 use convergence_runtime::{End, HealthStatus, Instance, Observed as Seen, Owned, OwnedItem, RuntimeError, State};
@@ -47,7 +47,8 @@ impl Provisioner {
         let desired = Desired { tenants, images };
 
         let asked = |tenant: &EnvId| whom.as_ref().is_none_or(|whom| whom.contains(tenant));
-        let idle = |standing: &Standing| standing.status == TenantStatus::Running && !standing.busy;
+        let is_kept = |status| matches!(status, TenantStatus::Running | TenantStatus::Stopped);
+        let idle = |standing: &Standing| is_kept(standing.status) && !standing.busy;
         let looked_at: Vec<(EnvId, TenantId)> = standings
             .iter()
             .filter(|(tenant, standing)| asked(tenant) && idle(standing))
@@ -147,6 +148,8 @@ impl Provisioner {
         let revision = self.store.current_revision(&scope, tenant).await?;
         let (Some(row), Some(binding), Some(revision)) = (row, binding, revision) else { return Ok(Vec::new()) };
         let Some(built) = revision.built.clone() else { return Ok(Vec::new()) };
+        // An app is told a new name with its next revision.
+        let row = Tenant { spec: revision.spec.clone(), ..row };
         // A plan that is not allowed any more is nothing a repair could fix.
         let rules = self.rules(&row.spec, revision.limits.memory_mb);
         let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };

@@ -29,7 +29,7 @@ pub use proof::{Held, OrderError, leftovers};
 use convergence_work::RequestError;
 
 use crate::request::asked;
-use crate::{Provisioner, halt, repair, sweep};
+use crate::{Provisioner, halt, repair, stop, sweep};
 use plan::Action;
 
 /// The duty of the server that reconciles.
@@ -194,6 +194,11 @@ impl Provisioner {
                 let failure = Some(halt::why(*code, reason, self.last_lines(*tenant).await));
                 let input = UpkeepInput { reason: reason.clone(), failure, restart: false };
                 self.request(&scope, *tenant, &halt::KIND, &input, PLATFORM, halt::FOUND).await?;
+            }
+            Action::Stop { tenant } => {
+                tracing::warn!(tenant = tenant.0, "stopping a tenant that was stopped and runs all the same");
+                let input = UpkeepInput { reason: "it was started from outside".to_owned(), ..UpkeepInput::default() };
+                self.request(&scope, *tenant, &stop::KIND, &input, PLATFORM, stop::FOUND).await?;
             }
             Action::Forgive { tenant } => {
                 if let Some(standing) = standings.get(tenant) {

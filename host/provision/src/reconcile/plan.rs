@@ -135,6 +135,8 @@ pub(crate) enum Action {
     Repair { tenant: EnvId, reason: String, crash: Option<Duration>, restart: bool },
     /// Stop a tenant whose app ends or hangs again and again.
     Halt { tenant: EnvId, reason: String, code: Code },
+    /// Stop a tenant that somebody stopped and that runs all the same.
+    Stop { tenant: EnvId },
     /// Forgive a tenant that stays up.
     Forgive { tenant: EnvId },
     /// Remove what belongs to nobody. The tenant is 0 for images.
@@ -145,8 +147,12 @@ pub(crate) enum Action {
 pub(crate) fn plan(desired: &Desired, observed: &Observed, settings: &ReconcileSettings) -> Vec<Action> {
     let tenants = observed.containers.iter().filter_map(|(tenant, found)| {
         let wanted = desired.tenants.get(tenant)?;
-        let idle = wanted.status == TenantStatus::Running && !wanted.busy;
-        idle.then(|| about(*tenant, *wanted, found, settings)).flatten()
+        match wanted.status {
+            _ if wanted.busy => None,
+            TenantStatus::Running => about(*tenant, *wanted, found, settings),
+            TenantStatus::Stopped => matches!(found, Found::Alive { .. }).then_some(Action::Stop { tenant: *tenant }),
+            TenantStatus::Provisioning | TenantStatus::Destroying | TenantStatus::Failed => None,
+        }
     });
     let mut actions: Vec<Action> = tenants.collect();
     let mut strays: BTreeMap<EnvId, Vec<Leftover>> = BTreeMap::new();

@@ -1,13 +1,17 @@
 //! Makes the workload, stopped, unless exactly this one is there already.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use convergence_model::operation::{EventKind, UpkeepInput};
 use convergence_model::workload::Workload;
 use convergence_runtime::{Desired, Placement, RuntimeError};
+use convergence_work::WorkSettings;
 
 use super::image::Image;
 use super::network::Network;
 use super::{Step, StepError, removal};
+use crate::Settings;
 use crate::work::Work;
 
 /// Ports tried before giving up: the first and two others.
@@ -27,6 +31,11 @@ impl Step for Container {
 
     async fn undo(&self, work: &Work<'_>) -> Result<(), StepError> {
         removal::remove_workload(work).await
+    }
+
+    /// An image that was removed by hand is built on the way.
+    fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
+        settings.image_limit() + work.step_limit
     }
 }
 

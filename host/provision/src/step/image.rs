@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use convergence_model::Source;
 use convergence_model::build::{Declared, ImageBuild};
 use convergence_model::tenant::Built;
 use convergence_model::workload::label;
@@ -151,10 +152,17 @@ impl Image {
     async fn bases(&self, work: &Work<'_>, plan: &GuardedPlan) -> Result<Bases, StepError> {
         let mut bases = Bases::new();
         let builder = work.builder()?;
+        // An image that somebody else builds is asked for to get what is there now.
+        let newest = matches!(work.revision()?.spec.source, Source::Image(_));
         for (asked, reference) in plan.images() {
             let base = work
                 .with_progress(self.name(), |lines| async move {
-                    builder.base_image(reference, &mut move |line| drop(lines.try_send(line))).await
+                    let mut tell = move |line| drop(lines.try_send(line));
+                    if newest {
+                        builder.newest_image(reference, &mut tell).await
+                    } else {
+                        builder.base_image(reference, &mut tell).await
+                    }
                 })
                 .await?;
             convergence_render::guard::base_image(&base)

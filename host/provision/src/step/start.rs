@@ -1,11 +1,14 @@
 //! Starts the workload.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use convergence_runtime::Desired;
+use convergence_work::WorkSettings;
 
 use super::{Step, StepError, container};
+use crate::Settings;
 use crate::work::Work;
 
 pub(crate) struct Start;
@@ -23,6 +26,11 @@ impl Step for Start {
     /// The step before removes the workload, running or not.
     async fn undo(&self, _work: &Work<'_>) -> Result<(), StepError> {
         Ok(())
+    }
+
+    /// An image that was removed by hand is built on the way.
+    fn limit(&self, settings: &Settings, work: &WorkSettings) -> Duration {
+        settings.image_limit() + work.step_limit
     }
 }
 

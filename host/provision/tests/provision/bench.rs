@@ -261,7 +261,7 @@ impl Bench {
 
     /// Asks for a tenant's end and waits for it.
     pub(crate) async fn destroy(&self, env_id: EnvId) -> Operation {
-        let operation = self.provisioner.destroy(&Scope::platform(), &self.site.caller, env_id).await.unwrap();
+        let operation = self.provisioner.destroy(&Scope::platform(), &self.site.caller, env_id, None).await.unwrap();
         self.operations.outcome(operation.id, PATIENCE).await.unwrap()
     }
 

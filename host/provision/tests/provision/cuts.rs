@@ -67,7 +67,7 @@ impl Scene {
     async fn ask_for_destroy(&self, env_id: EnvId) {
         let asked = Instant::now();
         loop {
-            match self.provisioner.destroy(&Scope::platform(), &self.site.caller, env_id).await {
+            match self.provisioner.destroy(&Scope::platform(), &self.site.caller, env_id, None).await {
                 Ok(_)
                 | Err(RequestError::Absent | RequestError::Store(StoreError::Conflict(Conflict::SubjectBusy { .. }))) =>
                 {

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use convergence_access::development::HOME;
-use convergence_model::operation::{Leftover, LeftoverKind, Operation, OperationState, Subject, SweepInput};
+use convergence_model::operation::{
+    Leftover, LeftoverKind, Operation, OperationState, Subject, SweepInput, UpkeepInput,
+};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::workload::label;
 use convergence_model::{EnvId, OperationId, RevisionNumber, Scope, TenantSpec};
 use convergence_provision::{Wanted, kind};
 use convergence_runtime::fake::{Call, Fault, Readiness};
-use convergence_runtime::{Builder, Runtime, RuntimeError};
+use convergence_runtime::{Builder, Owner, Runtime, RuntimeError};
 use convergence_store::{Entry, TenantQuery};
 use convergence_work::Kind;
 
@@ -198,6 +200,10 @@ impl Table {
                 match (name_of_kind, case.scene) {
                     ("repair", Scene::Altered) => self.site.runtime.tamper(&name, "HostConfig.Privileged"),
                     ("repair", _) => self.site.runtime.lose(&name),
+                    ("start", _) => {
+                        let owner = Owner { instance: INSTANCE, tenant: spawned.env_id().unwrap() };
+                        self.site.runtime.stop(&name, owner, Duration::ZERO).await.unwrap();
+                    }
                     _ => {}
                 }
                 spawned.env_id().unwrap()
@@ -233,7 +239,11 @@ impl Table {
             return self.site.store.begin_sweep(HOME, env_id, &new).await.unwrap().unwrap().id;
         }
         let to = (kind.name == "destroy").then_some(TenantStatus::Destroying);
-        let entry = Entry { from: &[], to, action: "tenant.tried" };
+        let to = if kind.name == "start" { Some(TenantStatus::Running) } else { to };
+        if kind.name == "restart" {
+            new.input = serde_json::to_value(UpkeepInput { restart: true, ..UpkeepInput::default() }).unwrap();
+        }
+        let entry = Entry { to, ..Entry::found(&[], "tenant.tried") };
         self.site.store.begin(&scope, env_id, &new, entry).await.unwrap().unwrap().id
     }
 
@@ -241,7 +251,7 @@ impl Table {
     async fn change(&self, env_id: EnvId) -> Wanted {
         let tenant = self.site.store.tenant(&Scope::platform(), env_id).await.unwrap().unwrap();
         let spec = TenantSpec { source: self.site.application().await, ..tenant.spec };
-        Wanted { spec, base: RevisionNumber(1) }
+        Wanted { spec, base: RevisionNumber(1), sent_source: true }
     }
 
     /// Waits until a server came to its call number `at`, or the operation is over without.
@@ -314,8 +324,12 @@ impl Table {
         };
         assert!(wanted.contains(&operation.state), "{}", told());
         let runs = match (case.kind.name, operation.state) {
-            ("spawn" | "repair", OperationState::Succeeded) | ("deploy", _) => Some(TenantStatus::Running),
-            ("halt", OperationState::Succeeded) => Some(TenantStatus::Failed),
+            ("spawn" | "repair" | "start", OperationState::Succeeded) | ("deploy" | "restart", _) => {
+                Some(TenantStatus::Running)
+            }
+            ("halt", OperationState::Succeeded) | ("start", _) => Some(TenantStatus::Failed),
+            ("stop", OperationState::Succeeded) => Some(TenantStatus::Stopped),
+            ("stop", _) => Some(TenantStatus::Running),
             ("repair" | "halt", _) => return,
             _ => None,
         };

@@ -22,10 +22,12 @@ pub(super) fn instructions(text: &str) -> Result<Vec<Instruction>, (usize, Strin
     let mut may_direct = true;
     for (index, raw) in text.lines().enumerate() {
         let number = index + 1;
-        if raw.chars().any(|c| c.is_control() && c != '\t') {
-            return Err((number, "the line has control characters; remove them".to_owned()));
+        // Builders and this parser agree on what these two are, and on no others.
+        if raw.chars().any(|c| (c.is_control() || c.is_whitespace()) && !BLANKS.contains(&c)) {
+            let message = "the line has control characters or blanks other than space and tab; remove them";
+            return Err((number, message.to_owned()));
         }
-        let trimmed = raw.trim();
+        let trimmed = raw.trim_matches(BLANKS);
         if let Some(comment) = trimmed.strip_prefix('#') {
             may_direct = may_direct && refuse_escape(comment).map_err(|message| (number, message))?;
             continue;
@@ -34,7 +36,7 @@ pub(super) fn instructions(text: &str) -> Result<Vec<Instruction>, (usize, Strin
         if trimmed.is_empty() {
             continue;
         }
-        let ended = raw.trim_end_matches([' ', '\t']);
+        let ended = raw.trim_end_matches(BLANKS);
         let body = ended.strip_suffix('\\');
         if body.is_some_and(|body| body.ends_with('\\')) {
             // Builders disagree on whether this continues.
@@ -47,19 +49,27 @@ pub(super) fn instructions(text: &str) -> Result<Vec<Instruction>, (usize, Strin
         joined.push_str(body.unwrap_or(ended));
         match body {
             Some(_) => open = Some((line, joined)),
-            None => found.push(instruction(&joined, line)),
+            None => found.push(instruction(&joined, line)?),
         }
     }
     if let Some((line, joined)) = open {
-        found.push(instruction(&joined, line));
+        found.push(instruction(&joined, line)?);
     }
     Ok(found)
 }
 
-fn instruction(joined: &str, line: usize) -> Instruction {
-    let joined = joined.trim();
-    let (keyword, rest) = joined.split_once([' ', '\t']).unwrap_or((joined, ""));
-    Instruction { keyword: keyword.to_ascii_uppercase(), rest: rest.trim().to_owned(), line }
+/// Space and tab.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+fn instruction(joined: &str, line: usize) -> Result<Instruction, (usize, String)> {
+    let joined = joined.trim_matches(BLANKS);
+    let (keyword, rest) = joined.split_once(BLANKS).unwrap_or((joined, ""));
+    let rest = rest.trim_matches(BLANKS);
+    if rest.ends_with('\\') {
+        // Written on one line it would continue on the next instruction.
+        return Err((line, "the instruction ends with a backslash; remove it".to_owned()));
+    }
+    Ok(Instruction { keyword: keyword.to_ascii_uppercase(), rest: rest.to_owned(), line })
 }
 
 /// Refuses the directive that makes another character continue lines. Of the others, `syntax` names an image that would read

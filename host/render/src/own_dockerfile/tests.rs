@@ -76,7 +76,7 @@ fn what_cannot_be_read_with_certainty_is_refused_by_its_line() {
     for (text, line, words) in [
         ("", 1, "no FROM"),
         ("RUN x\n", 1, "before the first FROM"),
-        ("FROM a\nRUM x\n", 2, "\"RUM\" is no instruction"),
+        ("FROM a\nRUM x\n", 2, "\"RUM\" is not an instruction"),
         ("FROM a\nRUN\n", 2, "needs something"),
         ("FROM a\nRUN x \\\\\nFROM evil\n", 2, "two backslashes"),
         ("# escape=`\nFROM a\n", 1, "escape directive"),
@@ -100,6 +100,16 @@ fn what_cannot_be_read_with_certainty_is_refused_by_its_line() {
         ("FROM a\nVOLUME /data\n", 2, "/tmp"),
         ("FROM a\nONBUILD RUN x\n", 2, "ONBUILD"),
         ("FROM a\nRUN a\u{b}b\n", 2, "control characters"),
+        ("FROM a\nRUN x \\\u{a0}\nFROM b AS c\n", 2, "blanks other than"),
+        ("FROM a\nRUN x\\ \\\n \\\n\n", 2, "ends with a backslash"),
+        ("FROM a\nCOPY --\"from\"=evil/x:1 / /\n", 2, "quotes"),
+        ("FROM a\nCOPY --fro\\m=evil/x:1 / /\n", 2, "backslashes"),
+        ("FROM a\nCOPY --chown=\"1 /a\" --from=evil/x:1 / /\n", 2, "quotes"),
+        ("FROM a\nRUN --mount=type=cache,target=/xà--mount=from=evil/x:1,target=/y cmd\n", 2, "beyond ASCII"),
+        ("FROM a\nADD --chown=1àhttps://x /y /z\n", 2, "beyond ASCII"),
+        ("FROM a\nADD --keep-git-dir=true x /z\n", 2, "not allowed"),
+        ("FROM a\nADD --from=evil/x:1 x /z\n", 2, "not allowed"),
+        ("FROM a\nRUN -- --mount=from=x y\n", 2, "option"),
     ] {
         let refusal = refusal(text);
         assert!(refusal.starts_with(&format!("Dockerfile:{line} ")) && refusal.contains(words), "{text:?}: {refusal}");
@@ -109,6 +119,12 @@ fn what_cannot_be_read_with_certainty_is_refused_by_its_line() {
 #[test]
 fn one_answer_names_everything_that_is_wrong() {
     assert_eq!(refusal("FROM a\nVOLUME /x\nONBUILD RUN x\nRUN y\n").lines().count(), 2);
+}
+
+/// The builder looks for what a mount is from by name only.
+#[test]
+fn a_number_is_a_stage_for_copies_only() {
+    assert_eq!(written("FROM a\nCOPY --from=0 / /\nRUN --mount=from=0,target=/x y\n").matches('<').count(), 2);
 }
 
 #[test]

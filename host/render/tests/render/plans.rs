@@ -254,6 +254,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
             service: convergence_model::ServiceSpec::default(),
         },
         status: TenantStatus::Provisioning,
+        protected: false,
         current_revision: None,
         failure: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,

@@ -1,9 +1,9 @@
 //! What all builds together may use of the machine.
 //!
-//! An engine takes no limits for single builds. But BuildKit puts every build step into one control group,
-//! `docker/buildkit`, whatever the group of containers is, and what that group may use can be set from outside: by a
-//! process that may write below `/sys/fs/cgroup` of the engine's machine. It is set before each build, because a restart of
-//! the machine forgets it.
+//! An engine takes no limits for single builds. But an engine with the `cgroupfs` driver puts every build step into one control
+//! group, `docker/buildkit`, unless its own configuration names another parent, and what that group may use can be set from
+//! outside: by a process that may write below `/sys/fs/cgroup` of the engine's machine. It is set before each build, because a
+//! restart of the machine forgets it.
 //!
 //! Source: `runcexecutor` of BuildKit, and the kernel's documents on control groups, versions
 //! [1](https://docs.kernel.org/admin-guide/cgroup-v1/index.html) and
@@ -49,6 +49,10 @@ impl BuildBounds {
 
     fn set_v2(&self, group: &Path) -> io::Result<()> {
         make(group)?;
+        // A group has the files of a controller only where the groups above it pass the controller on.
+        for above in group.ancestors().skip(1).take(GROUP.split('/').count()) {
+            write_if_there(&above.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
+        }
         if let Some(mb) = self.memory_mb {
             write(&group.join("memory.max"), bytes(mb))?;
             write_if_there(&group.join("memory.swap.max"), 0)?;

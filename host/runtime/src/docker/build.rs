@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use convergence_model::build::{DOCKERFILE_PATH, ImageBuild};
+use bollard::models::SystemInfoCgroupDriverEnum;
+use convergence_model::build::{BuildLine, DOCKERFILE_PATH, ImageBuild};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Response, StatusCode, header};
 
+use super::bounds::BuildBounds;
 use super::connect::{Docker, Fault, bounded};
 use super::context::context;
 use super::progress::BuildProgress;
@@ -26,12 +28,16 @@ const LONGEST_REFUSAL: usize = 64 * 1024;
 
 impl Docker {
     pub(super) async fn build_image(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {
-        // In the order in which they came. What waits here has begun in nobody's eyes but ours.
-        let _turn = self.builds.acquire().await;
+        let _turn = match self.builds.try_acquire() {
+            Ok(turn) => Ok(turn),
+            Err(_) => {
+                let text = format!("waiting: {} builds are under way", self.config.builds_at_once);
+                progress(BuildLine { step: String::new(), text });
+                self.builds.acquire().await
+            }
+        };
         let limit = self.config.build_limit;
-        if let Err(error) = self.config.build_bounds.set() {
-            return Err(RuntimeError::Unbounded { cause: error.to_string() });
-        }
+        self.bound_builds().await?;
         let answer = match tokio::time::timeout(limit, self.try_build(build, progress)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -50,6 +56,22 @@ impl Docker {
             }
             answer => answer.map_err(|fault| fault.into_error(self)),
         }
+    }
+
+    /// Bounds what builds may use, or says why they are not bounded.
+    async fn bound_builds(&self) -> Result<(), RuntimeError> {
+        let bounds = self.config.build_bounds;
+        if bounds == BuildBounds::default() {
+            return Ok(());
+        }
+        let info = self.call("say how it is configured", |client| async move { client.info().await }).await;
+        let driver = info.map_err(|fault| fault.into_error(self))?.cgroup_driver;
+        if driver != Some(SystemInfoCgroupDriverEnum::CGROUPFS) {
+            // Elsewhere the group of builds has another name, and a bound would be set on a group without anything in it.
+            let cause = "the engine's cgroup driver is not `cgroupfs` (`docker info`)".to_owned();
+            return Err(RuntimeError::Unbounded { cause });
+        }
+        bounds.set().map_err(|error| RuntimeError::Unbounded { cause: error.to_string() })
     }
 
     async fn try_build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, Fault> {

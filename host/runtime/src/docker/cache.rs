@@ -34,7 +34,7 @@ impl Docker {
     }
 
     async fn prune(&self, query: &str) -> Result<u64, RuntimeError> {
-        let limit = self.config.call_limit;
+        let limit = self.config.pull_limit;
         let what = "prune the cache of builds";
         match tokio::time::timeout(limit, self.try_prune(query)).await {
             Ok(answer) => answer.map_err(|fault| fault.into_error(self)),

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Seek};
 use std::path::Path;
 
 use bytes::Bytes;
-use convergence_model::build::{DOCKERFILE_PATH, ImageBuild, SOURCE_FOLDER, SourceTar};
+use convergence_model::build::{DOCKERFILE_PATH, ImageBuild, OWN_FOLDER, SOURCE_FOLDER, SourceTar};
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -25,6 +25,9 @@ pub(super) struct Context {
     /// The bytes.
     pub(super) body: BoxBody<Bytes, io::Error>,
 }
+
+/// Bytes that stay free on the disk.
+const RESERVE: u64 = 1 << 30;
 
 /// Opens the context of a build.
 pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
@@ -52,16 +55,21 @@ pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
 /// Bytes of the source that are sent at once.
 const PIECE: usize = 256 << 10;
 
-/// The tar of a source whose entries lie at the root, and how long it is; in a file that nobody sees.
+/// The tar of a source whose entries lie at the root, and how long it is; in a file without a name. Our own folder is left out
+/// of it: of two entries with one path the engine takes the later one, which would be the application's.
 fn at_root(source: &SourceTar) -> io::Result<(std::fs::File, u64)> {
     let folder = source.path.parent().unwrap_or(Path::new("."));
+    let disk = rustix::fs::statvfs(folder)?;
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < source.bytes.saturating_add(RESERVE) {
+        return Err(io::Error::new(io::ErrorKind::StorageFull, "the server's disk is nearly full; tell its operator"));
+    }
     let mut kept = tar::Archive::new(io::Read::take(std::fs::File::open(&source.path)?, source.bytes));
     let mut tar = Builder::new(BufWriter::with_capacity(PIECE, tempfile::tempfile_in(folder)?));
     for entry in kept.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
         let Ok(path) = path.strip_prefix(SOURCE_FOLDER) else { continue };
-        if path.as_os_str().is_empty() {
+        if path.as_os_str().is_empty() || path.starts_with(OWN_FOLDER) {
             continue;
         }
         let mut header = entry.header().clone();
@@ -194,6 +202,10 @@ mod tests {
         append(&mut source, EntryType::Directory, ".convergence/source/bin/", 0o755, &[]).unwrap();
         let long = format!(".convergence/source/bin/{}.js", "x".repeat(150));
         append(&mut source, EntryType::Regular, &long, 0o755, b"hello").unwrap();
+        for hostile in ["Dockerfile", "Dockerfile.dockerignore", "source/x"] {
+            let path = format!(".convergence/source/.convergence/{hostile}");
+            append(&mut source, EntryType::Regular, &path, 0o644, b"FROM evil").unwrap();
+        }
         let mut link = Header::new_gnu();
         link.set_entry_type(EntryType::Symlink);
         link.set_size(0);

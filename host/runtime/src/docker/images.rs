@@ -28,6 +28,30 @@ impl Docker {
         if let Some(found) = self.find_image(reference).await? {
             return Ok(as_base(reference, found));
         }
+        self.pull_image(reference, progress).await
+    }
+
+    pub(super) async fn resolve_newest_image(
+        &self,
+        reference: &str,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
+        let is_fixed = reference.contains('@');
+        let here = self.find_image(reference).await?;
+        if let Some(found) = here.as_ref().filter(|_| is_fixed) {
+            return Ok(as_base(reference, found.clone()));
+        }
+        match (self.pull_image(reference, progress).await, here) {
+            (Err(RuntimeError::PullFailed { message, .. }), Some(found)) => {
+                let text = format!("{reference} cannot be pulled, and the one that is here is used: {message}");
+                progress(BuildLine { step: String::new(), text });
+                Ok(as_base(reference, found))
+            }
+            (pulled, _) => pulled,
+        }
+    }
+
+    async fn pull_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
         progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
         let limit = self.config.pull_limit;
         match tokio::time::timeout(limit, self.pull(reference, progress)).await {

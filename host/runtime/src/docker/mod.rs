@@ -82,6 +82,10 @@ impl Builder for Docker {
         self.resolve_base_image(reference, progress).await
     }
 
+    async fn newest_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
+        self.resolve_newest_image(reference, progress).await
+    }
+
     async fn build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {
         self.build_image(build, progress).await
     }

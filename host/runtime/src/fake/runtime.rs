@@ -44,6 +44,11 @@ impl Builder for FakeRuntime {
         Ok(base)
     }
 
+    async fn newest_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
+        progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
+        self.act("newest_image", reference, |world| Ok(world.base(reference).0)).await
+    }
+
     async fn build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {
         progress(BuildLine { step: "[1/1] FROM".to_owned(), text: "started".to_owned() });
         let id = self.act("build", &build.tag, |world| Ok(world.build(build))).await?;

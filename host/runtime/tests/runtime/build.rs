@@ -107,19 +107,19 @@ async fn docker_builds_beyond_those_at_once_wait_for_their_turn() {
         let seconds = format!("8{}", std::process::id());
         let slow = fixture.build_of("slow", &format!("RUN [\"sleep\",\"{seconds}\"]\n"));
         let quick = fixture.build_of("quick", "RUN [\"true\"]\n");
-        let mut begun = false;
+        let mut lines = Vec::new();
         {
             let mut ignore = |_| {};
             let mut slow = std::pin::pin!(docker.build(&slow, &mut ignore));
             while !runs("sleep", &seconds) {
                 assert!(tokio::time::timeout(Duration::from_millis(50), &mut slow).await.is_err(), "it ended early");
             }
-            let mut line = |_| begun = true;
+            let mut line = |line: convergence_model::build::BuildLine| lines.push(line.text);
             let waits = tokio::time::timeout(Duration::from_secs(2), docker.build(&quick, &mut line));
             let ended = tokio::select! { _ = &mut slow => panic!("it ended early"), waits = waits => waits };
             assert!(ended.is_err(), "the second build did not wait");
         }
-        assert!(!begun, "what waits prints nothing");
+        assert_eq!(lines, ["waiting: 1 builds are under way"]);
         docker.build(&quick, &mut |_| {}).await.unwrap();
     })
     .await;

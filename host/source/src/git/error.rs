@@ -179,7 +179,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 
 /// Which failure git means. `said` is one that [`told`] has made.
 pub(super) fn meant(said: &str, address: &GitAddress, signed_in: bool) -> GitError {
-    // What the repository's server wrote for its users is no word of git's.
+    // What the repository's server wrote for its users does not come from git.
     let own: Vec<&str> = said.lines().filter(|line| !line.starts_with("remote:")).collect();
     let has = |parts: &[&str]| own.iter().any(|line| parts.iter().any(|part| line.contains(part)));
     let (url, host) = (address.url(), address.host().to_string());
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_writes_for_its_users_is_no_word_of_git_and_is_shown_in_one_line() {
+    fn what_a_server_writes_for_its_users_is_not_taken_for_gits_and_is_shown_in_one_line() {
         let told = of("remote: fatal: couldn't find remote ref main\nfatal: early EOF\u{1b}[2J\r\n s3cret\u{0}");
         let GitError::Failed(said) = &told else { panic!("{told:?}") };
         assert!(said.ends_with("fatal: early EOF [2J; …") && !said.contains('\n'), "{said:?}");

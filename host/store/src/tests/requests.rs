@@ -46,7 +46,7 @@ async fn with_repair(store: &Store, n: u128, name: &str, m: u128) -> EnvId {
     let spawned = spawned_and_claimed(store, n, name, HELD).await;
     end(store, &spawned.lease, Ended::Spawned, at(2)).await.unwrap();
     let env_id = spawned.operation.env_id().unwrap();
-    let found = Entry { from: &[TenantStatus::Running], to: None, action: "tenant.repair" };
+    let found = Entry::found(&[TenantStatus::Running], "tenant.repair");
     store.begin(&own(), env_id, &asked(m, "repair", at(3)), found).await.unwrap().unwrap();
     env_id
 }
@@ -160,7 +160,7 @@ async fn a_destroy_gets_past_a_repair_that_nobody_works_on() {
         conflict(destroy_asked(&store, &own(), env_id, 4, at(7)).await),
         Conflict::SubjectBusy { operation: destroy.id }
     );
-    let any = Entry { from: &[], to: None, action: "tenant.repair" };
+    let any = Entry::found(&[], "tenant.repair");
     let repair = store.begin(&own(), env_id, &asked(5, "repair", at(8)), any).await;
     assert_eq!(conflict(repair), Conflict::SubjectBusy { operation: destroy.id });
 }
@@ -169,7 +169,7 @@ async fn a_destroy_gets_past_a_repair_that_nobody_works_on() {
 async fn a_destroy_that_is_refused_leaves_the_repair_alone() {
     let Fixture { store, database: _database } = Fixture::new().await;
     let env_id = with_repair(&store, 1, "app", 2).await;
-    let entry = Entry { from: &[TenantStatus::Failed], to: None, action: "tenant.destroy" };
+    let entry = Entry::found(&[TenantStatus::Failed], "tenant.destroy");
     let refused = store.begin(&own(), env_id, &asked(3, "destroy", at(4)), entry).await.unwrap();
     assert_eq!(refused, None);
     assert_eq!(destroy_asked(&store, &foreign(), env_id, 3, at(4)).await.unwrap(), None);

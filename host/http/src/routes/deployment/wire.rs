@@ -20,7 +20,7 @@ use crate::routes::tenant::wire::{Asked, LimitsBody, slug, variables, variables_
     "reason": "a new front page"
 }))]
 pub(crate) struct ChangeBody {
-    /// Where the application comes from.
+    /// Where the application comes from. With another source, `port` and `healthPath` of the one before are forgotten.
     #[schema(schema_with = source_schema)]
     source: Option<SourceBody>,
     /// A language that `GET /api/v1/templates` lists. With a source and without this it is recognized anew.
@@ -59,6 +59,11 @@ impl ChangeBody {
         )
     }
 
+    /// Whether it says where the application comes from.
+    pub(crate) fn sends_source(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// The spec of the next revision and why it is made, or everything that is wrong, what the schema `told` included.
     pub(crate) fn change(
         self,
@@ -72,6 +77,7 @@ impl ChangeBody {
             // What is in another source is looked at anew.
             spec.language.clear();
             spec.framework = None;
+            spec.service = ServiceSpec::default();
             if matches!(spec.source, Source::Image(_)) {
                 spec.base_image = None;
             }

@@ -1,5 +1,6 @@
 //! One isolated app of an organization.
 
+mod change;
 mod compose;
 mod destroy;
 mod dockerfile;
@@ -7,6 +8,7 @@ mod list;
 mod logs;
 pub(crate) mod plan;
 mod repair;
+mod run;
 mod show;
 pub(crate) mod source;
 mod spawn;
@@ -27,6 +29,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(route!(logs::logs))
         .routes(route!(compose::compose))
         .routes(route!(dockerfile::dockerfile))
-        .routes(route!(show::show, destroy::destroy))
+        .routes(route!(show::show, change::change, destroy::destroy))
         .routes(route!(repair::repair))
+        .routes(route!(run::start))
+        .routes(route!(run::stop))
+        .routes(route!(run::restart))
 }

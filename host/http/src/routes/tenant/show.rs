@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use convergence_model::Scope;
+use convergence_model::tenant::Tenant;
 use convergence_store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,11 +26,13 @@ pub(crate) struct TenantDetail {
     env_id: i64,
     name: String,
     org_id: i64,
-    /// What is stored: `provisioning`, `running`, `destroying` or `failed`. Its status asks the engine as well.
+    /// What is stored: `provisioning`, `running`, `stopped`, `destroying` or `failed`. Its status asks the engine as well.
     status: String,
+    /// Whether it is destroyed only when it is named again.
+    protected: bool,
     /// The port on the host.
     port: u16,
-    /// Where the application comes from: `starter` or `archive`.
+    /// Where the application comes from: `starter`, `archive`, `git` or `image`.
     source: String,
     language: String,
     /// The framework that was asked for; absent where it was left to the template.
@@ -59,14 +63,20 @@ pub(crate) async fn show(
 ) -> Result<Json<TenantDetail>, Refused> {
     let scope = caller.scope();
     let tenant = app.store.tenant(&scope, env_id).await?.ok_or(Absent("tenant"))?;
-    let binding = app.store.binding(&scope, tenant.id).await?.ok_or(Absent("tenant"))?;
-    let revision = app.store.current_revision(&scope, tenant.id).await?;
+    Ok(Json(detail(&app, &scope, tenant).await?.ok_or(Absent("tenant"))?))
+}
+
+/// A tenant with what belongs to it; none where it is gone meanwhile.
+pub(super) async fn detail(app: &App, scope: &Scope, tenant: Tenant) -> Result<Option<TenantDetail>, StoreError> {
+    let Some(binding) = app.store.binding(scope, tenant.id).await? else { return Ok(None) };
+    let revision = app.store.current_revision(scope, tenant.id).await?;
     let limits = revision.map_or(tenant.spec.limits, |revision| revision.limits);
-    Ok(Json(TenantDetail {
+    Ok(Some(TenantDetail {
         env_id: tenant.env_id.0,
         name: tenant.spec.name.to_string(),
         org_id: tenant.org.0,
         status: tenant.status.as_str().to_owned(),
+        protected: tenant.protected,
         port: binding.port,
         source: tenant.spec.source.kind().to_owned(),
         language: tenant.spec.language,

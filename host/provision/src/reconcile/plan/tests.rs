@@ -110,12 +110,15 @@ proptest! {
     #[test]
     fn nothing_is_done_to_a_tenant_that_is_busy_or_need_not_run((desired, observed, settings) in world()) {
         for action in plan(&desired, &observed, &settings) {
-            let tenant = match action {
-                Action::Repair { tenant, .. } | Action::Halt { tenant, .. } | Action::Forgive { tenant } => tenant,
+            let (tenant, status) = match action {
+                Action::Repair { tenant, .. } | Action::Halt { tenant, .. } | Action::Forgive { tenant } => {
+                    (tenant, TenantStatus::Running)
+                }
+                Action::Stop { tenant } => (tenant, TenantStatus::Stopped),
                 Action::Sweep { .. } => continue,
             };
             let wanted = desired.tenants[&tenant];
-            prop_assert_eq!(wanted.status, TenantStatus::Running);
+            prop_assert_eq!(wanted.status, status);
             prop_assert!(!wanted.busy);
             prop_assert!(observed.containers.contains_key(&tenant), "it was looked at");
         }
@@ -126,7 +129,10 @@ proptest! {
         let mut seen = BTreeSet::new();
         for action in plan(&desired, &observed, &settings) {
             let key = match action {
-                Action::Repair { tenant, .. } | Action::Halt { tenant, .. } | Action::Forgive { tenant } => (0, tenant),
+                Action::Repair { tenant, .. }
+                | Action::Halt { tenant, .. }
+                | Action::Stop { tenant }
+                | Action::Forgive { tenant } => (0, tenant),
                 Action::Sweep { tenant, .. } => (1, tenant),
             };
             prop_assert!(seen.insert(key));

@@ -1,0 +1,49 @@
+//! Starting a tenant that was stopped.
+
+use convergence_access::Caller;
+use convergence_model::operation::{Lane, Operation, OperationState, UpkeepInput};
+use convergence_model::tenant::TenantStatus;
+use convergence_model::{EnvId, Scope, Verb};
+use convergence_store::Entry;
+use convergence_work::{Effect, Failing, Kind, RequestError};
+
+use crate::Provisioner;
+use crate::recipe::{Leaves, Recipe};
+use crate::step::{
+    container::Container, image::Image, network::Network, others::Others, probe::Probe, start::Start, volumes::Volumes,
+};
+
+/// What a repair does: each step keeps what is as it should be, and makes what is missing since the stop. One that does not come
+/// up has failed, and is not tried again by itself.
+pub static KIND: Kind = Kind {
+    name: "start",
+    lane: Lane::Engine,
+    exclusive: true,
+    yields: true,
+    cancellable: true,
+    checkpoint: 0,
+    failing: Failing::Stay { state: OperationState::Failed, effect: Effect::TenantFailed },
+    stuck: Effect::TenantFailed,
+    asked_action: "tenant.start",
+    done_action: "tenant.started",
+    failed_action: "tenant.start-failed",
+};
+
+pub(crate) static RECIPE: Recipe = Recipe {
+    kind: &KIND,
+    steps: &[&Image, &Others, &Network, &Volumes, &Container, &Start, &Probe],
+    leaves: Leaves::Tenant,
+};
+
+impl Provisioner {
+    /// Accepts the start of a tenant that was stopped, or failed. From then on it should run.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing was changed.
+    pub async fn start(&self, scope: &Scope, caller: &Caller, env_id: EnvId) -> Result<Operation, RequestError> {
+        let entry = Entry::asked(Verb::Start, Some(TenantStatus::Running), "tenant.start");
+        let operation = self.request(scope, env_id, &KIND, &UpkeepInput::default(), caller.name(), entry).await?;
+        self.forgive(scope, env_id).await?;
+        Ok(operation)
+    }
+}
