@@ -21,6 +21,7 @@ mod docker_shutdown;
 mod docker_streams;
 mod docker_tour;
 mod docker_two_servers;
+mod docker_verbs;
 
 use serde_json::{Map, Value, json};
 

@@ -127,7 +127,7 @@ async fn every_verb_in_every_state_does_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn what_is_stopped_stays_stopped_whoever_starts_its_container_and_whatever_server_looks() {
+async fn what_is_stopped_stays_stopped_also_where_its_container_is_started_by_hand() {
     let stage = Stage::in_state(TenantStatus::Stopped).await;
     assert!(!stage.is_up().await);
     let (env_id, site) = (stage.env_id, stage.bench.into_site());
