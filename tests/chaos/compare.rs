@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use convergence_model::SourceDigest;
 use convergence_runtime::docker::{Docker, DockerConfig};
 use convergence_runtime::{Builder, Owned, OwnedItem, Runtime};
+use convergence_source::{SourceLimits, Sources};
 use serde_json::{Value, json};
 
-use super::workload::{self, Done};
+use super::workload::{self, Alive, Done};
 use crate::harness::{Server, eventually};
 
 /// Waits until nothing is under way.
@@ -31,7 +33,9 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
         assert_eq!(page["operations"], json!([]), "an operation is {state}");
     }
     let stored = tenants(server).await;
-    let expected: Vec<_> = done.alive.iter().map(|(env_id, alive)| (*env_id, alive.name.clone(), alive.port)).collect();
+    let state = |alive: &Alive| if alive.stopped { "stopped" } else { "running" }.to_owned();
+    let expected: Vec<_> =
+        done.alive.iter().map(|(env_id, alive)| (*env_id, alive.name.clone(), alive.port, state(alive))).collect();
     assert_eq!(stored, expected, "acknowledged tenants and those in the database");
 
     let docker = Docker::connect(DockerConfig::default());
@@ -54,10 +58,14 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
     assert_eq!(owned.boundaries.len(), names.len(), "no network is there twice: {}", shown(&owned));
 
     let mut ports = BTreeSet::new();
-    for (env_id, name, port) in &stored {
+    for (env_id, name, port, state) in &stored {
         let seen = docker.observe(&container(server, *env_id)).await.unwrap().unwrap();
-        assert_eq!(seen.running().count(), 1, "{name}: {seen:?}");
+        let runs = usize::from(state == "running");
+        assert_eq!(seen.running().count(), runs, "{name} is {state}: {seen:?}");
         assert!(ports.insert(*port), "port {port} is leased twice");
+        if runs == 0 {
+            continue;
+        }
         let answer = server.ask(&json!({ "port": port }), "/health").await;
         assert_eq!(answer.status, 200, "{name} answers at its port: {}", answer.text);
     }
@@ -67,7 +75,7 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
         let current = revisions.find(|revision| revision["current"] == true).map(|revision| &revision["revision"]);
         assert_eq!(current, Some(&json!(alive.revision)), "{}: what was acknowledged last runs", alive.name);
     }
-    sources(server);
+    sources(server).await;
     // A lease that was lost would keep the lowest free port from the next tenant.
     let lowest = server.block.tenant_ports().find(|port| !ports.contains(port)).unwrap();
     let next = server.spawn_plain("after-all", "go").await;
@@ -75,15 +83,18 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
     server.destroy(&next).await;
 }
 
-/// Every source that is kept is whole: an index for each tar and a tar for each index.
-fn sources(server: &Server) {
-    let names = |suffix: &str| -> BTreeSet<String> {
-        let all = std::fs::read_dir(server.data().join("sources")).unwrap();
-        let all = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        all.filter_map(|name| name.strip_suffix(suffix).map(str::to_owned)).collect()
-    };
-    let (tars, indexes) = (names(".tar"), names(".json"));
-    assert!(indexes.is_subset(&tars) && !tars.is_empty(), "{indexes:?} {tars:?}");
+/// Every source that is kept can be read.
+async fn sources(server: &Server) {
+    let folder = server.data().join("sources");
+    let sources = Sources::open(folder.clone(), SourceLimits::default()).unwrap();
+    let mut kept = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(digest) = name.strip_suffix(".tar").and_then(SourceDigest::from_hex) else { continue };
+        assert!(sources.get(&digest).await.unwrap().is_some(), "{name} is not whole");
+        kept += 1;
+    }
+    assert!(kept > 0, "no source is kept");
 }
 
 /// Destroys what is alive; what is left after that fails the harness.
@@ -93,12 +104,12 @@ pub(crate) async fn remove_all(server: &Server, done: &Done) {
     }
 }
 
-async fn tenants(server: &Server) -> Vec<(i64, String, u16)> {
+async fn tenants(server: &Server) -> Vec<(i64, String, u16, String)> {
     let page = server.http.get("/api/v1/tenant?limit=1000").await.expect(200);
     let read = |tenant: &Value| {
-        assert_eq!(tenant["status"], "running", "{tenant}");
         let port = u16::try_from(tenant["port"].as_u64().unwrap()).unwrap();
-        (tenant["envId"].as_i64().unwrap(), tenant["name"].as_str().unwrap().to_owned(), port)
+        let text = |key: &str| tenant[key].as_str().unwrap().to_owned();
+        (tenant["envId"].as_i64().unwrap(), text("name"), port, text("status"))
     };
     page["tenants"].as_array().unwrap().iter().map(read).collect()
 }

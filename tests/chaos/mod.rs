@@ -64,9 +64,10 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
     let at = |share: usize| recoveries.get(recoveries.len() * share / 100).or(recoveries.last()).copied();
     println!("chaos: {kills} kills, seed {seed}: {active} of them inside an active step; by step: {by_step:?}");
     println!(
-        "chaos: {} spawned, {} deployed, {} destroyed, {} alive at the end; a server answers again after p50 {:?}, p99 {:?}",
+        "chaos: {} spawned, {} deployed, {} started, stopped or restarted, {} destroyed, {} alive at the end; a server answers again after p50 {:?}, p99 {:?}",
         done.spawned,
         done.deployed,
+        done.asked,
         done.destroyed,
         done.alive.len(),
         at(50).unwrap_or_default(),

@@ -29,6 +29,8 @@ pub(crate) struct Done {
     pub(crate) spawned: u64,
     pub(crate) destroyed: u64,
     pub(crate) deployed: u64,
+    /// Starts, stops and restarts.
+    pub(crate) asked: u64,
     /// Tenants that were acknowledged and not destroyed, by number.
     pub(crate) alive: BTreeMap<i64, Alive>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Done {
 pub(crate) struct Alive {
     pub(crate) name: String,
     pub(crate) port: u16,
+    /// Whether it was stopped, and not started again.
+    pub(crate) stopped: bool,
     /// The revision that was acknowledged last.
     pub(crate) revision: i64,
 }
@@ -75,6 +79,7 @@ impl Workload {
             all.spawned += done.spawned;
             all.destroyed += done.destroyed;
             all.deployed += done.deployed;
+            all.asked += done.asked;
             all.alive.extend(done.alive);
         }
         all
@@ -102,7 +107,22 @@ async fn client(http: Http, who: u64, mut dice: Dice, stop: Arc<AtomicBool>) -> 
             };
             done.deployed += 1;
         }
-        done.alive.insert(env_id, Alive { name, port, revision });
+        let stopped = dice.percent(30);
+        if dice.percent(30) {
+            ask(&http, env_id, "restart", "running").await;
+            done.asked += 1;
+        }
+        if stopped {
+            ask(&http, env_id, "stop", "stopped").await;
+            done.asked += 1;
+        }
+        let stopped = stopped && !dice.percent(50);
+        done.alive.insert(env_id, Alive { name, port, stopped, revision });
+        if done.alive.get(&env_id).is_some_and(|alive| !alive.stopped) {
+            // One that runs already says so.
+            ask(&http, env_id, "start", "running").await;
+            done.asked += 1;
+        }
         if done.alive.len() > KEPT || dice.percent(50) {
             let oldest = *done.alive.keys().next().unwrap();
             destroy(&http, oldest).await;
@@ -148,6 +168,24 @@ pub(crate) async fn destroy(http: &Http, env_id: i64) {
         tokio::time::sleep(PAUSE).await;
     }
     panic!("tenant {env_id} never went; last: {last}");
+}
+
+/// Asks a tenant for a verb until it is done: the server says so, or that the tenant is in the state already that it leads to.
+async fn ask(http: &Http, env_id: i64, verb: &str, state: &str) {
+    let path = format!("/api/v1/tenant/{env_id}/{verb}");
+    let mut last = String::new();
+    for _ in 0..ATTEMPTS {
+        match http.try_send(http.request(Method::POST, &path)).await {
+            Ok(Answer { status: 200, .. }) => return,
+            Ok(answer) if answer.status == 409 && answer.text.contains(&format!("the tenant is {state}")) => return,
+            // Under way: here, or after the next start.
+            Ok(Answer { status: 202 | 409 | 503, text, .. }) => last = text,
+            Ok(answer) => panic!("{path}: {} {}", answer.status, answer.text),
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("{path} was never done; last: {last}");
 }
 
 /// Uploads an application and deploys it to a tenant until it runs. Answers the revision.
