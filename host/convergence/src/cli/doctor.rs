@@ -1,5 +1,6 @@
 //! `convergence doctor`
 
+mod builds;
 mod names;
 mod server;
 
@@ -114,6 +115,7 @@ pub(crate) async fn run(
         findings.extend(names::check(&store).await);
         store.close().await;
     }
+    findings.extend(builds::check(&config));
     findings.push(ports(&config));
     findings.push(disk(&config.data_dir));
     conclude(&findings, output)
