@@ -3,7 +3,7 @@
 use convergence_access::development::HOME;
 use convergence_model::operation::OperationState;
 use convergence_model::plan::Probe;
-use convergence_model::{Scope, ServiceSpec, Source, TenantSpec};
+use convergence_model::{EnvName, Scope, ServiceSpec, Source, TenantSpec};
 use convergence_render::ImagePolicy;
 use convergence_render::images::Pattern;
 use convergence_runtime::fake::Fault;
@@ -44,6 +44,31 @@ async fn an_image_is_run_as_it_says_and_can_be_rolled_back_to() {
     assert_eq!(stage.rollback(2).await.unwrap().state, OperationState::Succeeded);
     let again = stage.workload();
     assert_eq!((again.image, again.command, again.container_port), (workload.image, workload.command, 8081));
+}
+
+/// What an image is called may lead to another one by now; only who deploys it anew gets that.
+#[tokio::test]
+async fn other_variables_of_an_image_are_given_to_the_very_same_image() {
+    let stage = Stage::new().await;
+    let deployed = stage.accept(Source::Image("nginx:1".to_owned())).await;
+    assert_eq!(stage.outcome(&deployed).await.state, OperationState::Succeeded);
+    let (before, scope) = (stage.workload(), Scope::platform());
+    let asks = |stage: &Stage| {
+        let calls = stage.bench.runtime.journal();
+        calls.iter().filter(|call| ["newest_image", "build"].contains(&call.method)).count()
+    };
+    for (sent_source, asked) in [(false, 0), (true, 1)] {
+        stage.bench.runtime.forget_journal();
+        let mut wanted = stage.bench.provisioner.wanted(&scope, stage.env_id).await.unwrap().unwrap();
+        wanted.sent_source = sent_source;
+        wanted.spec.env.insert(EnvName::parse("COLOUR").unwrap(), format!("{sent_source}"));
+        let (caller, reason) = (&stage.bench.site.caller, String::new());
+        let deployed =
+            stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, reason, None).await.unwrap();
+        assert_eq!(stage.outcome(&deployed).await.state, OperationState::Succeeded);
+        assert_eq!(asks(&stage), asked, "{:?}", stage.bench.runtime.journal());
+        assert_eq!(stage.workload().image, before.image);
+    }
 }
 
 #[tokio::test]
