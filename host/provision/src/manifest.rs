@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroU16;
 
 use convergence_model::plan::Attribute;
 use convergence_model::{EnvName, Violation};
@@ -39,7 +38,8 @@ pub(crate) struct Manifest {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServiceTable {
     /// The port it listens on, whatever `PORT` is; from 1024 where a template builds it.
-    pub(crate) port: Option<NonZeroU16>,
+    #[schemars(range(min = 1))]
+    pub(crate) port: Option<u16>,
     /// The path that answers 2xx once it is ready.
     #[schemars(length(max = 255), regex(pattern = "^/(?!/)"))]
     pub(crate) health: Option<String>,

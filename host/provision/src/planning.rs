@@ -126,7 +126,8 @@ impl Provisioner {
         };
         let says = application.as_ref().map(Application::service).unwrap_or_default();
         refuse_service(&spec.service, ["port", "healthPath"], spec.brings_image())?;
-        refuse_service(&says, ["convergence.toml", "convergence.toml"], spec.brings_image())?;
+        let fields = ["convergence.toml: port of [service]", "convergence.toml: health of [service]"];
+        refuse_service(&says, fields, spec.brings_image())?;
         let mut review = Review { at: request.at, ..self.review(scope, caller, org, &spec, action).await? };
         let reviewed = plugged.review(review.clone()).await?;
         let refused = self.machine().await.refuses(&reviewed.limits);
@@ -310,11 +311,16 @@ pub(crate) fn passed(reviewed: Reviewed, by_machine: Vec<Violation>) -> Result<R
 
 /// What the request or the application says of how it answers is stronger than what its template does.
 fn apply(service: &ServiceSpec, plan: &mut BuildPlan) {
-    if let Some(port) = service.port {
-        plan.service.port = port;
+    let health = &mut plan.service.health;
+    if service.port.is_some() || service.health_path.is_some() {
+        // The check inside the container asks what the template expects.
+        health.in_container = None;
     }
     if let Some(path) = &service.health_path {
-        plan.service.health.probe = Probe::Http(path.clone());
+        health.probe = Probe::Http(path.clone());
+    }
+    if let Some(port) = service.port {
+        plan.service.port = port;
     }
 }
 
@@ -322,8 +328,10 @@ fn apply(service: &ServiceSpec, plan: &mut BuildPlan) {
 fn refuse_service(service: &ServiceSpec, fields: [&str; 2], brings_image: bool) -> Result<(), PlanError> {
     let [port_field, path_field] = fields;
     let mut wrong = Vec::new();
-    if let Some(port) = service.port.filter(|port| *port < 1024 && !brings_image) {
-        let message = format!("the port {port} is not within 1024 to 65535: the application runs without privileges");
+    let least = if brings_image { 1 } else { 1024 };
+    if let Some(port) = service.port.filter(|port| *port < least) {
+        let message =
+            format!("the port {port} is not within {least} to 65535: the application runs without privileges");
         wrong.push(Violation::deny(port_field, "out-of-range", message));
     }
     if let Some(Err((code, message))) = service.health_path.as_deref().map(convergence_render::guard::health_path) {

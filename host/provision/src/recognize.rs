@@ -1,7 +1,6 @@
 //! What an application is: what it says of itself, and what the templates see in its source.
 
 use std::io;
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use convergence_model::plan::{Detection, PlanRequest, Source as View};
@@ -113,7 +112,7 @@ impl Application {
     /// How it says itself that it answers.
     pub(crate) fn service(&self) -> ServiceSpec {
         let ServiceTable { port, health } = &self.manifest.service;
-        ServiceSpec { port: port.map(NonZeroU16::get), health_path: health.clone() }
+        ServiceSpec { port: *port, health_path: health.clone() }
     }
 
     /// The source as a template sees it.
@@ -144,14 +143,18 @@ impl Application {
         match found.as_slice() {
             [] => match failed.pop() {
                 Some(error) => Err(error),
-                None => refuse(
-                    "not-recognized",
-                    format!(
+                None => {
+                    let dockerfile = match self.source.has_file(own::FILE) {
+                        true => ". Its Dockerfile is not used: this server builds no Dockerfiles of applications",
+                        false => "",
+                    };
+                    let message = format!(
                         "no template recognizes the application; the languages are {}. Name one with `language`, or check \
-                         that the archive has the application's files at its root",
+                         that the archive has the application's files at its root{dockerfile}",
                         plugged.languages().join(", ")
-                    ),
-                ),
+                    );
+                    refuse("not-recognized", message)
+                }
             },
             [first, second, ..] if first.confidence == second.confidence => refuse(
                 "ambiguous",

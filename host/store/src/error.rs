@@ -104,6 +104,12 @@ pub enum Conflict {
         /// What it is doing.
         status: TenantStatus,
     },
+    /// The name that was given again is not the tenant's.
+    #[error("the tenant is called {name}, and not as `confirm` says; nothing was destroyed")]
+    NamedOtherwise {
+        /// As it is called.
+        name: TenantName,
+    },
     /// A protected tenant is not destroyed unless it is named again.
     #[error(
         "the tenant {name} is protected; to destroy it all the same, name it again with `confirm={name}`, or end the protection first"

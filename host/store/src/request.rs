@@ -58,7 +58,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Conflict::SubjectBusy`] while another operation on it is not finished; [`Conflict::NotInThisState`] where somebody
-    /// asks; [`Conflict::Protected`] where it is to be destroyed; when the database does not answer or a row cannot be read.
+    /// asks; [`Conflict::Protected`] and
+    /// [`Conflict::NamedOtherwise`] where it is to be destroyed; when the database does not answer or a row cannot be read.
     pub async fn begin(
         &self,
         scope: &Scope,
@@ -81,8 +82,14 @@ impl Store {
                     Some(verb) => return Err(Conflict::NotInThisState { verb, status }.into()),
                     None => return Ok(None),
                 }
-                if protected != 0 && entry.verb == Some(Verb::Destroy) && entry.confirm != Some(name.as_str()) {
-                    return Err(Conflict::Protected { name: name::stored(env_id.0, &name)? }.into());
+                match entry.confirm {
+                    Some(confirm) if confirm != name => {
+                        return Err(Conflict::NamedOtherwise { name: name::stored(env_id.0, &name)? }.into());
+                    }
+                    None if protected != 0 && entry.verb == Some(Verb::Destroy) => {
+                        return Err(Conflict::Protected { name: name::stored(env_id.0, &name)? }.into());
+                    }
+                    _ => {}
                 }
                 let subject = Subject::tenant(env_id);
                 // Asked for before anything is written, so that this never waits for a worker that is

@@ -168,7 +168,9 @@ async fn a_request_says_how_an_application_answers_and_its_template_does_not() {
     assert_eq!(stage.outcome(&deployed).await.state, OperationState::Succeeded);
     let workload = stage.workload();
     assert_eq!((workload.container_port, workload.health.probe), (5000, Probe::Http("/ready".to_owned())));
-    for (port, path, field) in [(Some(80), None, "port"), (None, Some("/../x"), "healthPath")] {
+    assert_eq!(workload.health.in_container, None, "the template's own check asks another port");
+    for (port, path, field) in [(Some(80), None, "port"), (Some(0), None, "port"), (None, Some("/../x"), "healthPath")]
+    {
         let service = ServiceSpec { port, health_path: path.map(str::to_owned) };
         let refused = stage.try_change(TenantSpec { service, ..spec.clone() }).await.unwrap_err();
         assert!(format!("{refused:?}").contains(&format!("{field:?}")), "{refused:?}");

@@ -222,10 +222,15 @@ async fn a_protected_tenant_is_destroyed_only_when_it_is_named_again() {
     let protect = TenantChange { name: None, protected: Some(true) };
     let changed = stage.bench.provisioner.change(&scope, caller, stage.env_id, &protect).await.unwrap().unwrap();
     assert!(changed.protected);
-    for confirm in [None, Some(""), Some("other")] {
+    for (confirm, told) in [(None, "confirm=app"), (Some(""), "is called app"), (Some("other"), "is called app")] {
         let refused = stage.bench.provisioner.destroy(&scope, caller, stage.env_id, confirm).await.unwrap_err();
-        assert!(refused.to_string().contains("confirm=app"), "{refused}");
+        assert!(refused.to_string().contains(told), "{refused}");
     }
+    // A wrong name is never ignored.
+    let other = stage.bench.spawn("other").await.env_id().unwrap();
+    let refused = stage.bench.provisioner.destroy(&scope, caller, other, Some("app")).await.unwrap_err();
+    assert!(refused.to_string().contains("is called other"), "{refused}");
+    assert_eq!(stage.bench.destroy(other).await.state, OperationState::Succeeded);
     let begun = stage.bench.provisioner.destroy(&scope, caller, stage.env_id, Some("app")).await.unwrap();
     let patience = std::time::Duration::from_secs(60);
     assert_eq!(stage.bench.operations.outcome(begun.id, patience).await.unwrap().state, OperationState::Succeeded);

@@ -50,6 +50,12 @@ impl GitHost {
         Ok(Self { plain, name, ip, port })
     }
 
+    /// The same host with TLS, at the usual port where this one is at the usual port without.
+    pub(super) fn with_tls(&self) -> Self {
+        let port = if self.plain && self.port == 80 { 443 } else { self.port };
+        Self { plain: false, port, ..self.clone() }
+    }
+
     /// Its name, or its address without brackets.
     pub(super) fn name(&self) -> &str {
         &self.name

@@ -46,7 +46,7 @@ pub enum GitError {
         what: &'static str,
     },
     /// The name of the host has no address.
-    #[error("the Git host {host} is not found: {cause}; check its name")]
+    #[error("the address of the Git host {host} is not known now: {cause}; try again later, and check its name")]
     Unresolved {
         /// The host.
         host: String,

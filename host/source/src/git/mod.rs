@@ -81,6 +81,9 @@ impl Sources {
         settings: &GitSettings,
     ) -> Result<Fetched, GitError> {
         let host = address.host();
+        if !settings.hosts.contains(host) && settings.hosts.contains(&host.with_tls()) {
+            return Err(GitError::Url("this host is fetched from with TLS"));
+        }
         if !settings.hosts.contains(host) {
             let allowed = settings.hosts.iter().map(ToString::to_string).collect();
             return Err(GitError::HostNotAllowed { host: host.to_string(), allowed });

@@ -135,11 +135,11 @@ impl Arguments {
             return Ok(What::Image(image.clone()));
         }
         let folder = self.folder.as_deref().unwrap_or(Path::new("."));
-        let folder = folder.canonicalize();
-        folder.map(What::Folder).map_err(|error| {
-            let shown = self.folder.as_deref().unwrap_or(Path::new(".")).display().to_string();
-            Failure::Usage(format!("cannot open the folder {shown}: {error}"))
-        })
+        match folder.canonicalize() {
+            Ok(found) if found.is_dir() => Ok(What::Folder(found)),
+            Ok(_) => Err(Failure::Usage(format!("{} is not a folder", folder.display()))),
+            Err(error) => Err(Failure::Usage(format!("cannot open the folder {}: {error}", folder.display()))),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct ChangeBody {
     /// The port that the application listens on, whatever `PORT` is; from 1024 where a template builds it.
     #[schema(minimum = 1, maximum = 65535)]
     port: Option<u16>,
-    /// The path that answers 2xx once the application is ready.
+    /// The path, beginning with `/`, that answers 2xx once the application is ready.
     #[schema(max_length = 255, pattern = "^/(?!/)")]
     health_path: Option<String>,
     /// Why, human-readable: at most 200 characters on one line.

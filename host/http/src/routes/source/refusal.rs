@@ -45,11 +45,13 @@ pub(crate) fn wrong_with(error: &GitError) -> Option<Violation> {
         GitError::Url(_) => ("url", "bad-form"),
         GitError::Reference { .. } => ("ref", "bad-form"),
         GitError::HostNotAllowed { .. } | GitError::AddressNotAllowed { .. } => ("url", "not-allowed"),
-        GitError::Unresolved { .. } | GitError::NotFound { .. } => ("url", "not-found"),
+        GitError::NotFound { .. } => ("url", "not-found"),
         GitError::Redirected { .. } => ("url", "redirected"),
         GitError::ReferenceAbsent { .. } | GitError::NotACommit { .. } => ("ref", "not-found"),
         GitError::Submodules { .. } | GitError::Lfs { .. } => ("url", "not-supported"),
-        GitError::NoAnswer { .. }
+        // The operator named the host: that it is not found now is more likely the network.
+        GitError::Unresolved { .. }
+        | GitError::NoAnswer { .. }
         | GitError::Certificate { .. }
         | GitError::TooLarge(_)
         | GitError::TooSlow(_)

@@ -105,7 +105,9 @@ impl SourceBody {
 impl GitBody {
     fn check(self) -> Result<Source, Violation> {
         let Self { url, reference, token } = self;
-        let url = url.unwrap_or_default();
+        let Some(url) = url else {
+            return Err(Violation::deny("source.git.url", "required", "name the repository: `https://host/path`"));
+        };
         let address = GitAddress::parse(&url, reference.as_deref());
         if let Some(violation) = address.err().and_then(|error| wrong_with(&error)) {
             return Err(violation);

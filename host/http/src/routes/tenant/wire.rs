@@ -45,7 +45,7 @@ pub(crate) struct SpecBody {
     /// The port that the application listens on, whatever `PORT` is; from 1024 where a template builds it.
     #[schema(minimum = 1, maximum = 65535)]
     port: Option<u16>,
-    /// The path that answers 2xx once the application is ready; what the template looks at where absent.
+    /// The path, beginning with `/`, that answers 2xx once the application is ready; what the template looks at where absent.
     #[schema(max_length = 255, pattern = "^/(?!/)")]
     health_path: Option<String>,
 }

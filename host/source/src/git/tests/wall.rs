@@ -40,6 +40,9 @@ async fn only_hosts_that_are_allowed_are_asked_and_only_at_public_addresses() {
     }
     let refused = try_with(server.url("repos", "app"), GitSettings::default()).await.to_string();
     assert!(refused.contains("none is"), "{refused}");
+    let with_tls = GitSettings { hosts: vec!["git.example".parse().unwrap()], ..GitSettings::default() };
+    let refused = try_with("http://git.example/o/n".to_owned(), with_tls).await.to_string();
+    assert!(refused.contains("write https://"), "{refused}");
     // A name that leads to this host, and the address itself.
     for host in ["127.0.0.1", "localhost"] {
         let host = format!("http://{host}:{port}");
