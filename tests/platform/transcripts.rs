@@ -168,7 +168,8 @@ fn a_plan_is_shown() {
 #[test]
 fn a_machine_is_checked() {
     let folder = tempfile::tempdir().unwrap();
-    let configuration = "data-dir = \"data\"\n[docker]\nsocket = \"missing.sock\"\n[tenants]\nports = \"1100-1109\"\n";
+    let configuration = "data-dir = \"data\"\n[docker]\nsocket = \"missing.sock\"\n[tenants]\nports = \"1100-1109\"\n\
+                         [build]\nmemory-mb = 1024\n[sources]\ngit-hosts = []\n";
     let configuration = format!("plugins-dir = \"plugins\"\n{configuration}");
     std::fs::write(folder.path().join("convergence.toml"), configuration).unwrap();
     let plugins = folder.path().join("plugins");

@@ -70,8 +70,8 @@ pub struct Wanted {
     pub spec: TenantSpec,
     /// The newest revision, whatever became of it.
     pub base: RevisionNumber,
-    /// Whether the source is asked for anew, and is not only that of before.
-    pub sent_source: bool,
+    /// Whether the source is looked at anew: it was sent, or is that of a revision that is not up yet.
+    pub fresh_source: bool,
 }
 
 /// Why a deployment was not accepted. Nothing was changed.
@@ -135,8 +135,9 @@ impl Provisioner {
         let newest = self.store.revisions(scope, tenant.id, None, 1).await?.pop();
         let base = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
         let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
+        let fresh_source = pending.is_some();
         let spec = pending.map_or(tenant.spec, |revision| revision.spec);
-        Ok(Some(Wanted { spec, base, sent_source: false }))
+        Ok(Some(Wanted { spec, base, fresh_source }))
     }
 
     /// Plans a tenant's next revision, which `wanted` says with everything that is to be different, and accepts it. The work
@@ -153,13 +154,13 @@ impl Provisioner {
         reason: String,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
-        let Wanted { spec, base, sent_source } = wanted;
+        let Wanted { spec, base, fresh_source } = wanted;
         let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
         if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
             return Ok(deployed);
         }
         // What an image is called may lead to another one by now; where nobody asks for it anew, it stays the same.
-        let same_image = !sent_source && matches!(spec.source, Source::Image(_));
+        let same_image = !fresh_source && matches!(spec.source, Source::Image(_));
         let current = if same_image { self.store.current_revision(scope, tenant.id).await? } else { None };
         let built = current.filter(|current| current.spec.source == spec.source).and_then(|current| current.built);
         let planned = Box::pin(self.plan(scope, caller, tenant.org, spec, "deploy")).await?;
@@ -172,7 +173,7 @@ impl Provisioner {
             restores: None,
             built,
         };
-        self.accept(scope, caller, &tenant, Wanted { spec: planned.spec, base, sent_source }, revision, idempotency)
+        self.accept(scope, caller, &tenant, Wanted { spec: planned.spec, base, fresh_source }, revision, idempotency)
             .await
     }
 
@@ -224,7 +225,7 @@ impl Provisioner {
             restores: Some(number),
             built: Some(built),
         };
-        self.accept(scope, caller, &tenant, Wanted { spec, base, sent_source: false }, revision, idempotency).await
+        self.accept(scope, caller, &tenant, Wanted { spec, base, fresh_source: false }, revision, idempotency).await
     }
 
     async fn accept(

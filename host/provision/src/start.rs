@@ -13,16 +13,17 @@ use crate::step::{
     container::Container, image::Image, network::Network, others::Others, probe::Probe, start::Start, volumes::Volumes,
 };
 
-/// What a repair does: each step keeps what is as it should be, and makes what is missing since the stop. One that does not come
-/// up has failed, and is not tried again by itself.
+/// What a repair does: each step keeps what is as it should be, and makes what is missing since the stop. From the moment it is
+/// accepted the tenant should run: one that does not come up is found by the next look, and after a number of repairs it is
+/// halted. To have it stopped again is for a stop.
 pub static KIND: Kind = Kind {
     name: "start",
     lane: Lane::Engine,
     exclusive: true,
-    yields: true,
-    cancellable: true,
+    yields: false,
+    cancellable: false,
     checkpoint: 0,
-    failing: Failing::Stay { state: OperationState::Failed, effect: Effect::TenantFailed },
+    failing: Failing::Stay { state: OperationState::Failed, effect: Effect::None },
     stuck: Effect::TenantFailed,
     asked_action: "tenant.start",
     done_action: "tenant.started",

@@ -9,6 +9,7 @@ use convergence_work::{Effect, Failing, Kind, RequestError};
 
 use crate::Provisioner;
 use crate::recipe::{Leaves, Recipe};
+use crate::step::others::Others;
 use crate::step::removal;
 
 /// The container stays, stopped, with what it printed, and nobody starts it until somebody asks. One that could not be stopped
@@ -27,7 +28,7 @@ pub static KIND: Kind = Kind {
     failed_action: "tenant.stop-failed",
 };
 
-pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&removal::Stop], leaves: Leaves::Stopped };
+pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&Others, &removal::Stop], leaves: Leaves::Stopped };
 
 /// One that is to be stopped and runs: somebody started it behind the platform's back.
 pub(crate) const FOUND: Entry<'static> = Entry::found(&[TenantStatus::Stopped], "tenant.stop");

@@ -61,6 +61,8 @@ impl Work<'_> {
         };
         let Some(current) = tenant.current_revision else { return Ok(None) };
         let revision = self.store().revision(&Self::scope(), tenant.id, current).await?.ok_or(StepError::Gone)?;
+        // As it was told, also where it has another name by now.
+        let tenant = Tenant { spec: revision.spec.clone(), ..tenant };
         let (provisioner, hold, operation) = (self.provisioner, self.hold, self.operation.clone());
         Ok(Some(Work { provisioner, hold, operation, target: Some((tenant, revision)) }))
     }

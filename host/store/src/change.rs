@@ -54,12 +54,17 @@ impl Store {
                     name::refuse_taken(&mut tx, org, wanted, Some(env_id)).await?;
                     spec.name = wanted.clone();
                 }
-                let sql = "UPDATE tenants SET name = $2, spec = $3, protected = COALESCE($4, protected), updated_at = $5 \
+                let (was,): (i64,) = tx.one("SELECT protected FROM tenants WHERE env_id = $1", values![env_id]).await?;
+                let protected = change.protected.map_or(was, i64::from);
+                if spec.name == before && protected == was {
+                    return Ok(true);
+                }
+                let sql = "UPDATE tenants SET name = $2, spec = $3, protected = $4, updated_at = $5 \
                      WHERE env_id = $1";
-                let protected = change.protected.map(i64::from);
                 tx.execute(sql, values![env_id, spec.name.as_str(), to_json(&spec)?, protected, now]).await?;
                 let detail = serde_json::json!({
-                    "before": before, "name": spec.name, "protected": change.protected,
+                    "before": { "name": before, "protected": was != 0 },
+                    "after": { "name": spec.name, "protected": protected != 0 },
                 });
                 turn.record(&mut tx, audit::Entry { at: now, actor, action: "tenant.changed", env_id: Some(env_id), detail })
                     .await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use convergence_model::operation::{Failure, Operation, OperationState, Subject};
 use convergence_model::tenant::TenantStatus;
-use convergence_model::{Code, EnvId, Limits, OperationId, RevisionNumber, Scope, TenantSpec};
+use convergence_model::{Code, EnvId, Limits, OperationId, RevisionNumber, Scope, TenantSpec, Verb};
 use jiff::Timestamp;
 
 use crate::database::{Tx, values};
@@ -63,7 +63,7 @@ impl Store {
     /// # Errors
     /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`];
     /// [`Conflict::NoSource`]; [`Conflict::NewerRevision`] where there is a newer one than it was planned from;
-    /// [`Conflict::SubjectBusy`] while the tenant is being destroyed; when the database does not answer or a row cannot be
+    /// [`Conflict::NotInThisState`] while the tenant is being destroyed; when the database does not answer or a row cannot be
     /// read.
     pub async fn begin_deployment(
         &self,
@@ -85,9 +85,8 @@ impl Store {
                 let row: Option<(String,)> = tx.first(sql, values![env_id]).await?;
                 let Some((status,)) = row else { return Ok(None) };
                 let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
-                if status == TenantStatus::Destroying {
-                    request::refuse_busy(&mut tx, &subject).await?;
-                    return Ok(None);
+                if !Verb::Deploy.from().contains(&status) {
+                    return Err(Conflict::NotInThisState { verb: Verb::Deploy, status }.into());
                 }
                 source::refuse_unknown(&mut tx, org, &new.spec.source, asked.now).await?;
                 let sql = "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE tenant = $1";
@@ -95,7 +94,7 @@ impl Store {
                 if last != new.base.0 {
                     return Err(Conflict::NewerRevision { number: RevisionNumber(last) }.into());
                 }
-                let replaced = replace_waiting(&mut tx, &subject, asked.now).await?;
+                let replaced = give_up_waiting(&mut tx, &subject, &replaced_by_newer(), "replaced", asked.now).await?;
                 let busy = match request::refuse_busy(&mut tx, &subject).await {
                     Ok(()) => false,
                     Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) => true,
@@ -186,14 +185,21 @@ impl Store {
     }
 }
 
-/// Cancels deployments of a subject that were never begun: the one that comes replaces them. Answers their operations.
-async fn replace_waiting(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<Vec<String>> {
+/// Cancels deployments of a subject that were never begun, for this reason; their revisions are from then on what `state` says.
+/// Answers their operations.
+pub(crate) async fn give_up_waiting(
+    tx: &mut Tx,
+    subject: &Subject,
+    why: &Failure,
+    state: &str,
+    now: Timestamp,
+) -> Result<Vec<String>> {
     let sql = "SELECT id FROM operations WHERE subject = $1 AND kind = 'deploy' AND lease_epoch = 0 \
          AND state IN ('queued', 'waiting')";
     let waiting: Vec<(String,)> = tx.all(sql, values![subject.as_str()]).await?;
     let mut replaced = Vec::new();
     for (id,) in waiting {
-        if give_up(tx, &id, &replaced_by_newer(), "replaced", now).await? {
+        if give_up(tx, &id, why, state, now).await? {
             replaced.push(id);
         }
     }
@@ -250,6 +256,21 @@ fn tenant_gone() -> Failure {
         "its spawn failed, or somebody destroyed it",
         "deploy to a new tenant",
     )
+}
+
+/// The tenant was stopped before it started.
+pub(crate) fn stopped() -> Failure {
+    unbegun(
+        "the tenant was stopped before this deployment started",
+        "somebody stopped the tenant after it was deployed",
+        "deploy again: that starts the tenant",
+    )
+}
+
+/// Another request came before an operation that gives way started.
+pub(crate) fn made_way(kind: &str) -> Failure {
+    let message = format!("a {kind} was asked for before this started");
+    unbegun(&message, "two requests about the tenant came close together", "look at the tenant, and ask again if need be")
 }
 
 /// Somebody cancelled it.

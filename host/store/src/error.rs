@@ -96,7 +96,13 @@ pub enum Conflict {
         /// That operation.
         operation: OperationId,
     },
-    /// A tenant in this state is not asked for that.
+    /// Something else was done to the subject since.
+    #[error("something else was done to the tenant since operation {operation}; ask for it anew instead of retrying it")]
+    Overtaken {
+        /// The operation that was to be retried.
+        operation: OperationId,
+    },
+    /// A tenant in this state cannot be asked to do that.
     #[error("the tenant is {}, and cannot be asked to {verb}; it can be asked to: {}", .status.as_str(), Verb::allowed(*.status))]
     NotInThisState {
         /// What was asked.
@@ -105,7 +111,7 @@ pub enum Conflict {
         status: TenantStatus,
     },
     /// The name that was given again is not the tenant's.
-    #[error("the tenant is called {name}, and not as `confirm` says; nothing was destroyed")]
+    #[error("`confirm` is not the tenant's name, which is {name}; nothing was destroyed")]
     NamedOtherwise {
         /// As it is called.
         name: TenantName,

@@ -83,7 +83,7 @@ async fn change(tx: &mut Tx, held: &Held, lease: &Lease, ending: &Ending, now: T
         Effect::None => return Ok(()),
         // Of a spawn that got stuck and was repaired, the first one is what the tenant asked for.
         Effect::TenantRuns => (
-            "UPDATE tenants SET status = 'running', failure = $3, updated_at = $2, observed_generation = generation, \
+            "UPDATE tenants SET status = 'running', desired = 'running', failure = $3, updated_at = $2, observed_generation = generation, \
              current_revision = COALESCE(current_revision, (SELECT MIN(r.number) FROM revisions r WHERE r.tenant = tenants.id)) \
              WHERE env_id = $1",
             None,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::database::{Tx, values};
 use crate::decode::{At, to_json};
 use crate::lease::{self, Lease};
+use crate::let_go;
 use crate::{Conflict, Result, Store, StoreError};
 
 /// A revision to be.
@@ -176,11 +177,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]; when the database does not answer.
-    pub async fn revision_building(&self, lease: &Lease, number: RevisionNumber, tag: &str) -> Result<()> {
+    pub async fn revision_building(
+        &self,
+        lease: &Lease,
+        number: RevisionNumber,
+        tag: &str,
+        now: Timestamp,
+    ) -> Result<()> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let tenant = lease::hold(&mut tx, lease).await?.tenant(&mut tx).await?;
+                // What an attempt that was cut off built, from images that have changed since.
+                let sql = "SELECT image_tag FROM revisions WHERE tenant = $1 AND number = $2 AND built IS NULL \
+                     AND image_tag <> $3";
+                if let Some((before,)) = tx.first::<(String,)>(sql, values![tenant, number, tag]).await? {
+                    let_go::remember(&mut tx, &before, None, now).await?;
+                }
                 let sql = "UPDATE revisions SET image_tag = $3 WHERE tenant = $1 AND number = $2 AND built IS NULL";
                 tx.execute(sql, values![tenant, number, tag]).await?;
                 tx.commit().await

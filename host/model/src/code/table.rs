@@ -113,7 +113,7 @@ codes! {
     }
     Tenant {
         NotInThisState "not-in-this-state" 409 Refused AfterFix:
-            "A tenant in this state cannot be asked for that."
+            "A tenant in this state cannot be asked to do that."
             "The detail says what the tenant is doing and what it can be asked for."
         Protected "protected" 409 Refused AfterFix:
             "The tenant is protected, and is destroyed only when it is named again."

@@ -12,7 +12,7 @@ use convergence_store::Standing;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::plan::{Desired, Found, Observed, Thing, Wanted, belongs_to_nobody};
+use super::plan::{Desired, Found, Observed, Thing, UNDER_ANOTHER_NAME, Wanted, belongs_to_nobody};
 use super::{LookError, Memory, Stray, proof};
 use crate::Provisioner;
 
@@ -75,7 +75,7 @@ impl Provisioner {
             match (others.get(tenant), &mut *found) {
                 (Some(others), Found::Alive { deviations, .. }) => deviations.extend(others.iter().cloned()),
                 // Renamed by hand: the app did not end, and is not halted as if it had.
-                (Some(_), Found::Missing) => *found = Found::Unusable("there under another name"),
+                (Some(_), Found::Missing) => *found = Found::Unusable(UNDER_ANOTHER_NAME),
                 _ => {}
             }
         }

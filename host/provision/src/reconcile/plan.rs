@@ -127,6 +127,9 @@ impl Default for ReconcileSettings {
 /// The longest pause between two starts of an app that crashes.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// What a container is that carries a tenant's labels where its own is not.
+pub(crate) const UNDER_ANOTHER_NAME: &str = "there under another name";
+
 /// What should be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -150,7 +153,10 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, settings: &ReconcileS
         match wanted.status {
             _ if wanted.busy => None,
             TenantStatus::Running => about(*tenant, *wanted, found, settings),
-            TenantStatus::Stopped => matches!(found, Found::Alive { .. }).then_some(Action::Stop { tenant: *tenant }),
+            TenantStatus::Stopped => match found {
+                Found::Alive { .. } | Found::Unusable(UNDER_ANOTHER_NAME) => Some(Action::Stop { tenant: *tenant }),
+                Found::Missing | Found::Ended { .. } | Found::Unusable(_) => None,
+            },
             TenantStatus::Provisioning | TenantStatus::Destroying | TenantStatus::Failed => None,
         }
     });

@@ -50,7 +50,8 @@ impl Step for Image {
         let source = work.revision()?.spec.source.digest();
         let dockerfile = files.dockerfile.clone();
         let tag = convergence_render::image_tag(prefix, org, &dockerfile, &files.context, source, bases.values());
-        work.store().revision_building(work.hold.lease(), work.revision()?.number, &tag).await?;
+        let now = work.provisioner.clock.now();
+        work.store().revision_building(work.hold.lease(), work.revision()?.number, &tag, now).await?;
         let image_id = match work.builder()?.image_id(&tag).await? {
             Some(id) => id,
             None => self.build(work, &tag, files).await?,

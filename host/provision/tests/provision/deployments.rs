@@ -62,7 +62,7 @@ impl Stage {
         let (scope, caller) = (Scope::platform(), &self.bench.site.caller);
         let reason = "because".to_owned();
         let base = self.bench.provisioner.wanted(&scope, self.env_id).await.unwrap().unwrap().base;
-        let wanted = Wanted { spec, base, sent_source: true };
+        let wanted = Wanted { spec, base, fresh_source: true };
         self.bench.provisioner.deploy(&scope, caller, self.env_id, wanted, reason, None).await
     }
 
@@ -297,7 +297,7 @@ async fn a_source_is_its_organizations_own_and_a_folder_of_nothing_is_not_recogn
     let tenant = stage.tenant().await;
     let deploy = async |source| {
         let spec = TenantSpec { source, language: String::new(), ..tenant.spec.clone() };
-        let wanted = Wanted { spec, base: RevisionNumber(1), sent_source: true };
+        let wanted = Wanted { spec, base: RevisionNumber(1), fresh_source: true };
         let deployed = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
         deployed.unwrap_err().to_string()
     };
@@ -330,7 +330,7 @@ async fn a_deployment_that_was_overtaken_is_told_and_one_of_a_tenant_that_goes_i
     let busy = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
     let busy = busy.unwrap_err();
     assert!(
-        matches!(busy, DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::SubjectBusy { .. })))),
+        matches!(busy, DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::NotInThisState { .. })))),
         "{busy}"
     );
 }

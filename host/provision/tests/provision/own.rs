@@ -57,11 +57,11 @@ async fn other_variables_of_an_image_are_given_to_the_very_same_image() {
         let calls = stage.bench.runtime.journal();
         calls.iter().filter(|call| ["newest_image", "build"].contains(&call.method)).count()
     };
-    for (sent_source, asked) in [(false, 0), (true, 1)] {
+    for (fresh_source, asked) in [(false, 0), (true, 1)] {
         stage.bench.runtime.forget_journal();
         let mut wanted = stage.bench.provisioner.wanted(&scope, stage.env_id).await.unwrap().unwrap();
-        wanted.sent_source = sent_source;
-        wanted.spec.env.insert(EnvName::parse("COLOUR").unwrap(), format!("{sent_source}"));
+        wanted.fresh_source = fresh_source;
+        wanted.spec.env.insert(EnvName::parse("COLOUR").unwrap(), format!("{fresh_source}"));
         let (caller, reason) = (&stage.bench.site.caller, String::new());
         let deployed =
             stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, reason, None).await.unwrap();

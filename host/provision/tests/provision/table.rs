@@ -251,7 +251,7 @@ impl Table {
     async fn change(&self, env_id: EnvId) -> Wanted {
         let tenant = self.site.store.tenant(&Scope::platform(), env_id).await.unwrap().unwrap();
         let spec = TenantSpec { source: self.site.application().await, ..tenant.spec };
-        Wanted { spec, base: RevisionNumber(1), sent_source: true }
+        Wanted { spec, base: RevisionNumber(1), fresh_source: true }
     }
 
     /// Waits until a server came to its call number `at`, or the operation is over without.

@@ -5,7 +5,8 @@ use convergence_model::tenant::TenantStatus;
 use convergence_model::{Scope, TenantName, Verb};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Desired, Runtime};
-use convergence_store::{Conflict, StoreError, TenantChange};
+use convergence_provision::kind;
+use convergence_store::{Conflict, Entry, StoreError, TenantChange};
 use convergence_work::RequestError;
 
 use crate::bench::{Bench, INSTANCE, Site};
@@ -35,10 +36,11 @@ impl Stage {
         match status {
             TenantStatus::Stopped => drop(stage.ask(Verb::Stop).await.unwrap()),
             TenantStatus::Failed => {
-                stage.ask(Verb::Stop).await.unwrap();
-                stage.bench.runtime.readiness(Readiness::Exits { code: 1, oom: false });
-                assert_eq!(stage.ask(Verb::Start).await.unwrap().state, OperationState::Failed);
-                stage.bench.runtime.readiness(Readiness::Ready);
+                let new = stage.bench.operations.new_operation(&kind::HALT, serde_json::json!({}), "test");
+                let entry = Entry::found(&[TenantStatus::Running], "tenant.halt");
+                let halt = stage.bench.store.begin(&Scope::platform(), stage.env_id, &new, entry).await.unwrap().unwrap();
+                stage.bench.operations.queued(kind::HALT.lane);
+                assert_eq!(stage.done(&halt).await.state, OperationState::Succeeded);
             }
             TenantStatus::Destroying => {
                 stage.bench.runtime.next("stop", Fault::HangBefore);
@@ -55,8 +57,11 @@ impl Stage {
     /// Asks for a verb and waits for the outcome.
     async fn ask(&self, verb: Verb) -> Result<Operation, RequestError> {
         let begun = self.begin(verb).await?;
-        let patience = std::time::Duration::from_secs(60);
-        Ok(self.bench.operations.outcome(begun.id, patience).await.unwrap())
+        Ok(self.done(&begun).await)
+    }
+
+    async fn done(&self, operation: &Operation) -> Operation {
+        self.bench.operations.outcome(operation.id, std::time::Duration::from_secs(60)).await.unwrap()
     }
 
     async fn begin(&self, verb: Verb) -> Result<Operation, RequestError> {
@@ -118,8 +123,7 @@ async fn every_verb_in_every_state_does_what_the_table_says() {
                 Some(refusal) => {
                     assert!(!allowed, "{told} is refused: {refusal}");
                     let (state, can) = (format!("is {}", status.as_str()), Verb::allowed(status));
-                    let is_told = refusal.contains(&state) && refusal.contains(&can);
-                    assert!(is_told || refusal.contains("is not finished"), "{told}: {refusal}");
+                    assert!(refusal.contains(&state) && refusal.contains(&can), "{told}: {refusal}");
                 }
             }
         }
@@ -152,9 +156,46 @@ async fn a_stop_that_fails_leaves_the_tenant_running_and_a_start_that_fails_says
     stage.bench.runtime.next("stop", Fault::Before(refused()));
     assert_eq!(stage.ask(Verb::Stop).await.unwrap().state, OperationState::Failed);
     assert_eq!((stage.tenant().await.status, stage.is_up().await), (TenantStatus::Running, true));
-    let stage = Stage::in_state(TenantStatus::Failed).await;
-    let failure = stage.tenant().await.failure.unwrap();
-    assert_eq!(failure.step, "probe");
+    let stage = Stage::in_state(TenantStatus::Stopped).await;
+    stage.bench.runtime.readiness(Readiness::Exits { code: 1, oom: false });
+    let start = stage.ask(Verb::Start).await.unwrap();
+    assert_eq!((start.state, start.failure.unwrap().step.as_str()), (OperationState::Failed, "probe"));
+    // It should run from now on, so that it is repaired, and halted in the end.
+    assert_eq!(stage.tenant().await.status, TenantStatus::Running);
+}
+
+/// What was done since counts: a repair that failed must not start what was stopped since.
+#[tokio::test]
+async fn an_operation_is_not_retried_after_something_else_was_done_to_its_tenant() {
+    let stage = Stage::new().await;
+    stage.bench.runtime.lose(&name(stage.env_id));
+    stage.bench.runtime.next("create", Fault::Before(refused()));
+    let repair = stage.ask(Verb::Repair).await.unwrap();
+    assert_eq!(repair.state, OperationState::Failed);
+    assert_eq!(stage.ask(Verb::Stop).await.unwrap().state, OperationState::Succeeded);
+    let refused = stage.bench.operations.retry(&Scope::platform(), "tester", repair.id).await.unwrap_err();
+    assert!(refused.to_string().contains("since operation"), "{refused}");
+    assert_eq!(stage.tenant().await.status, TenantStatus::Stopped);
+}
+
+#[tokio::test]
+async fn a_stop_cancels_the_deployment_that_waits_and_says_why() {
+    let mut site = Site::new().await;
+    // What hangs is given up after this.
+    site.work.step_limit = std::time::Duration::from_secs(2);
+    let stage = Stage::on(site).await;
+    stage.bench.runtime.lose(&name(stage.env_id));
+    stage.bench.runtime.next("create", Fault::HangBefore);
+    stage.begin(Verb::Repair).await.unwrap();
+    stage.bench.runtime.called("create").await;
+    let waits = stage.accept(stage.prints("one").await).await;
+    assert_eq!(waits.operation.state, OperationState::Waiting);
+    // The repair gives way, and the deployment was asked for before the stop.
+    assert_eq!(stage.ask(Verb::Stop).await.unwrap().state, OperationState::Succeeded);
+    let cancelled = stage.outcome(&waits).await;
+    assert_eq!(cancelled.state, OperationState::Cancelled);
+    assert!(cancelled.failure.unwrap().message.contains("was stopped before"));
+    assert_eq!((stage.tenant().await.status, stage.is_up().await), (TenantStatus::Stopped, false));
 }
 
 #[tokio::test]
@@ -209,10 +250,17 @@ async fn a_new_name_is_unique_stays_through_rollbacks_and_touches_nothing_that_r
     stage.rename("shop").await.unwrap();
     assert_eq!(stage.workload(), before);
     // The platform sees no difference that it would repair.
-    stage.bench.provisioner.repair(&Scope::platform(), &stage.bench.site.caller, stage.env_id).await.unwrap();
+    stage.bench.runtime.forget_journal();
+    assert_eq!(stage.ask(Verb::Repair).await.unwrap().state, OperationState::Succeeded);
+    assert!(stage.bench.runtime.journal().iter().all(|call| call.method != "create"));
+    // Nor does a deployment that fails put back anything but what was there.
+    stage.bench.runtime.readiness(Readiness::Exits { code: 1, oom: false });
+    assert_eq!(stage.deploy("broken").await.state, OperationState::Failed);
+    stage.bench.runtime.readiness(Readiness::Ready);
+    assert_eq!(stage.workload().env, before.env);
     assert_eq!(stage.rollback(1).await.unwrap().state, OperationState::Succeeded);
     assert_eq!(stage.tenant().await.spec.name.as_str(), "shop");
-    assert_eq!(stage.revision(3).await.spec.name.as_str(), "shop");
+    assert_eq!(stage.revision(4).await.spec.name.as_str(), "shop");
 }
 
 #[tokio::test]

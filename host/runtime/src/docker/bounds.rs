@@ -50,8 +50,13 @@ impl BuildBounds {
     fn set_v2(&self, group: &Path) -> io::Result<()> {
         make(group)?;
         // A group has the files of a controller only where the groups above it pass the controller on.
-        for above in group.ancestors().skip(1).take(GROUP.split('/').count()) {
-            write_if_there(&above.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
+        let controllers = [("memory", self.memory_mb), ("cpu", self.cpu_millis), ("pids", self.pids)];
+        let wanted: Vec<_> =
+            controllers.iter().filter(|(_, bound)| bound.is_some()).map(|(name, _)| format!("+{name}")).collect();
+        // From the root down: no group passes on what it has not.
+        let above: Vec<_> = group.ancestors().skip(1).take(GROUP.split('/').count()).collect();
+        for above in above.into_iter().rev() {
+            write_if_there(&above.join("cgroup.subtree_control"), wanted.join(" "))?;
         }
         if let Some(mb) = self.memory_mb {
             write(&group.join("memory.max"), bytes(mb))?;
@@ -140,8 +145,17 @@ mod tests {
     fn bounds_are_written_as_version_two_of_control_groups_has_them() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("cgroup.controllers"), "cpu memory pids").unwrap();
+        fs::create_dir(root.path().join("docker")).unwrap();
+        for above in [root.path().to_owned(), root.path().join("docker")] {
+            fs::write(above.join("cgroup.subtree_control"), "").unwrap();
+        }
+        let memory_only = BuildBounds { cpu_millis: None, pids: None, ..BOUNDS };
+        memory_only.set_below(root.path()).unwrap();
+        assert_eq!(read(&root.path().join("cgroup.subtree_control")), "+memory");
         BOUNDS.set_below(root.path()).unwrap();
+        assert_eq!(read(&root.path().join("docker/cgroup.subtree_control")), "+memory +cpu +pids");
         let group = root.path().join(GROUP);
+        assert!(!group.join("cgroup.subtree_control").exists());
         assert_eq!(read(&group.join("memory.max")), "67108864");
         assert_eq!(read(&group.join("cpu.max")), "150000 100000");
         assert_eq!(read(&group.join("pids.max")), "100");

@@ -22,7 +22,7 @@ pub(super) async fn every_write(store: &Store, lease: &Lease) -> Vec<(&'static s
                 .put_back(lease, HELD, None, NewEvent { step: "image", event: EventKind::Waiting, detail: "" }, at(9))
                 .await,
         ),
-        ("revision_building", store.revision_building(lease, one, "late").await),
+        ("revision_building", store.revision_building(lease, one, "late", at(0)).await),
         ("revision_built", store.revision_built(lease, one, &built("late")).await),
         ("move_subnet", store.move_subnet(lease, at(99), new_spawn(1, "app").subnets, at(9)).await.map(drop)),
         ("move_port", store.move_port(lease, at(99), 3001..=3200, &BTreeSet::new(), at(9)).await.map(drop)),

@@ -47,7 +47,7 @@ async fn an_image_is_let_go_with_the_last_tenant_that_was_built_as_it() {
         claimed.push(one);
     }
     let unbuilt = spawned_and_claimed(&store, 3, "unbuilt", HELD).await;
-    store.revision_building(&unbuilt.lease, RevisionNumber(1), "ours:2").await.unwrap();
+    store.revision_building(&unbuilt.lease, RevisionNumber(1), "ours:2", at(0)).await.unwrap();
     let gone = async |name| store.let_image_go(name).await.unwrap();
     assert!(!gone("ours:1").await);
     end(&store, &claimed[0].lease, Ended::Undone, at(2)).await.unwrap();

@@ -55,9 +55,9 @@ pub(crate) async fn begin(
     let deployed = loop {
         attempt += 1;
         let wanted = app.provisioner.wanted(&scope, env_id).await?.ok_or(Absent("tenant"))?;
-        let sent_source = body.sends_source();
+        let fresh_source = wanted.fresh_source || body.sends_source();
         let (spec, reason) = body.clone().change(wanted.spec, wrong.clone()).map_err(Wrong)?;
-        let wanted = Wanted { spec, base: wanted.base, sent_source };
+        let wanted = Wanted { spec, base: wanted.base, fresh_source };
         match app.provisioner.deploy(&scope, &caller, env_id, wanted, reason, idempotency.clone()).await {
             // Somebody else deployed meanwhile: what stays as it is, is read again.
             Err(DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))))

@@ -27,6 +27,7 @@ impl Fails for DeployError {
             Code::NotFound,
             Code::NewerRevision,
             Code::RevisionUnusable,
+            Code::NotInThisState,
             Code::TenantBusy,
             Code::IdempotencyKeyReused,
             Code::QueueFull,
