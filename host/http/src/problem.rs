@@ -285,7 +285,9 @@ impl From<Conflict> for Problem {
             Conflict::NoOperation { .. } => Self::no_such("operation"),
             Conflict::Over { operation, .. } => Self::about(operation, Code::OperationOver, detail),
             Conflict::NotCancellable { .. } => Self::new(Code::NotCancellable, detail),
-            Conflict::NotRetryable { operation, .. } | Conflict::Overtaken { operation } => Self::about(operation, Code::NotRetryable, detail),
+            Conflict::NotRetryable { operation, .. } | Conflict::Overtaken { operation } => {
+                Self::about(operation, Code::NotRetryable, detail)
+            }
             Conflict::PortsExhausted { .. } => Self::new(Code::PortsExhausted, detail),
             Conflict::SubnetsExhausted { .. } => Self::new(Code::SubnetsExhausted, detail),
             Conflict::QuotaReached { .. } => Self::new(Code::QuotaReached, detail),

@@ -66,8 +66,11 @@ impl Store {
                     "before": { "name": before, "protected": was != 0 },
                     "after": { "name": spec.name, "protected": protected != 0 },
                 });
-                turn.record(&mut tx, audit::Entry { at: now, actor, action: "tenant.changed", env_id: Some(env_id), detail })
-                    .await?;
+                turn.record(
+                    &mut tx,
+                    audit::Entry { at: now, actor, action: "tenant.changed", env_id: Some(env_id), detail },
+                )
+                .await?;
                 tx.commit().await?;
                 Ok(true)
             })

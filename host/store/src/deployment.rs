@@ -94,7 +94,7 @@ impl Store {
                 if last != new.base.0 {
                     return Err(Conflict::NewerRevision { number: RevisionNumber(last) }.into());
                 }
-                let replaced = give_up_waiting(&mut tx, &subject, &replaced_by_newer(), "replaced", asked.now).await?;
+                let replaced = replace_waiting(&mut tx, &subject, asked.now).await?;
                 let busy = match request::refuse_busy(&mut tx, &subject).await {
                     Ok(()) => false,
                     Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) => true,
@@ -185,21 +185,14 @@ impl Store {
     }
 }
 
-/// Cancels deployments of a subject that were never begun, for this reason; their revisions are from then on what `state` says.
-/// Answers their operations.
-pub(crate) async fn give_up_waiting(
-    tx: &mut Tx,
-    subject: &Subject,
-    why: &Failure,
-    state: &str,
-    now: Timestamp,
-) -> Result<Vec<String>> {
+/// Cancels deployments of a subject that were never begun: the one that comes replaces them. Answers their operations.
+async fn replace_waiting(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result<Vec<String>> {
     let sql = "SELECT id FROM operations WHERE subject = $1 AND kind = 'deploy' AND lease_epoch = 0 \
          AND state IN ('queued', 'waiting')";
     let waiting: Vec<(String,)> = tx.all(sql, values![subject.as_str()]).await?;
     let mut replaced = Vec::new();
     for (id,) in waiting {
-        if give_up(tx, &id, why, state, now).await? {
+        if give_up(tx, &id, &replaced_by_newer(), "replaced", now).await? {
             replaced.push(id);
         }
     }
@@ -258,19 +251,14 @@ fn tenant_gone() -> Failure {
     )
 }
 
-/// The tenant was stopped before it started.
-pub(crate) fn stopped() -> Failure {
-    unbegun(
-        "the tenant was stopped before this deployment started",
-        "somebody stopped the tenant after it was deployed",
-        "deploy again: that starts the tenant",
-    )
-}
-
 /// Another request came before an operation that gives way started.
 pub(crate) fn made_way(kind: &str) -> Failure {
     let message = format!("a {kind} was asked for before this started");
-    unbegun(&message, "two requests about the tenant came close together", "look at the tenant, and ask again if need be")
+    unbegun(
+        &message,
+        "two requests about the tenant came close together",
+        "look at the tenant, and ask again if need be",
+    )
 }
 
 /// Somebody cancelled it.

@@ -97,7 +97,9 @@ pub enum Conflict {
         operation: OperationId,
     },
     /// Something else was done to the subject since.
-    #[error("something else was done to the tenant since operation {operation}; ask for it anew instead of retrying it")]
+    #[error(
+        "something else was done to the tenant since operation {operation}; ask for it anew instead of retrying it"
+    )]
     Overtaken {
         /// The operation that was to be retried.
         operation: OperationId,

@@ -101,10 +101,6 @@ impl Store {
                          failure = NULL, updated_at = $4 WHERE env_id = $1";
                     tx.execute(sql, values![env_id, to.as_str(), desired, new.now]).await?;
                 }
-                if entry.verb == Some(Verb::Stop) {
-                    // They were asked for before, and would start it again.
-                    deployment::give_up_waiting(&mut tx, &subject, &deployment::stopped(), "failed", new.now).await?;
-                }
                 let operation = operation::insert(&mut tx, org, &subject, new).await?;
                 let detail = match operation.reason() {
                     "" => serde_json::json!({ "operation": operation.id, "name": name }),
@@ -253,6 +249,7 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
     if gone || is_undone || !matches!(before.state, OperationState::Stuck | OperationState::Failed) {
         return Err(Conflict::NotRetryable { operation: before.id, state: before.state.as_str() }.into());
     }
+    refuse_busy(tx, &before.subject).await?;
     // A stop since must not be undone by the repair before it, nor a repair by the destroy before it.
     let newer = "SELECT COUNT(*) FROM operations WHERE subject = $1 AND exclusive = 1 AND state <> 'cancelled' \
          AND (created_at > $2 OR (created_at = $2 AND id > $3))";
@@ -260,7 +257,6 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
     if before.env_id().is_some() && tx.one::<(i64,)>(newer, values).await?.0 > 0 {
         return Err(Conflict::Overtaken { operation: before.id }.into());
     }
-    refuse_busy(tx, &before.subject).await?;
     let deadline = tx.clock().await?.saturating_add(micros(patience));
     let keeps_failure = i64::from(before.direction == Direction::Back);
     let sql = "UPDATE operations SET state = 'queued', cancel = 0, retries = 0, crashes = 0, not_before = 0, \
@@ -275,7 +271,7 @@ pub(crate) async fn make_way(tx: &mut Tx, env_id: EnvId, new: &NewOperation) -> 
     if new.exclusive && !new.yields {
         let sql = "UPDATE operations SET state = 'cancelled', failure = $3, updated_at = $2 \
              WHERE subject = $1 AND yields = 1 AND state IN ('queued', 'waiting')";
-        let why = to_json(&deployment::made_way(&new.kind))?;
+        let why = to_json(&deployment::made_way(new.kind))?;
         tx.execute(sql, values![Subject::tenant(env_id).as_str(), new.now, why]).await?;
     }
     Ok(())

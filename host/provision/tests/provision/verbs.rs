@@ -3,9 +3,9 @@
 use convergence_model::operation::{Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Scope, TenantName, Verb};
+use convergence_provision::kind;
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Desired, Runtime};
-use convergence_provision::kind;
 use convergence_store::{Conflict, Entry, StoreError, TenantChange};
 use convergence_work::RequestError;
 
@@ -38,7 +38,8 @@ impl Stage {
             TenantStatus::Failed => {
                 let new = stage.bench.operations.new_operation(&kind::HALT, serde_json::json!({}), "test");
                 let entry = Entry::found(&[TenantStatus::Running], "tenant.halt");
-                let halt = stage.bench.store.begin(&Scope::platform(), stage.env_id, &new, entry).await.unwrap().unwrap();
+                let halt =
+                    stage.bench.store.begin(&Scope::platform(), stage.env_id, &new, entry).await.unwrap().unwrap();
                 stage.bench.operations.queued(kind::HALT.lane);
                 assert_eq!(stage.done(&halt).await.state, OperationState::Succeeded);
             }
@@ -179,26 +180,6 @@ async fn an_operation_is_not_retried_after_something_else_was_done_to_its_tenant
 }
 
 #[tokio::test]
-async fn a_stop_cancels_the_deployment_that_waits_and_says_why() {
-    let mut site = Site::new().await;
-    // What hangs is given up after this.
-    site.work.step_limit = std::time::Duration::from_secs(2);
-    let stage = Stage::on(site).await;
-    stage.bench.runtime.lose(&name(stage.env_id));
-    stage.bench.runtime.next("create", Fault::HangBefore);
-    stage.begin(Verb::Repair).await.unwrap();
-    stage.bench.runtime.called("create").await;
-    let waits = stage.accept(stage.prints("one").await).await;
-    assert_eq!(waits.operation.state, OperationState::Waiting);
-    // The repair gives way, and the deployment was asked for before the stop.
-    assert_eq!(stage.ask(Verb::Stop).await.unwrap().state, OperationState::Succeeded);
-    let cancelled = stage.outcome(&waits).await;
-    assert_eq!(cancelled.state, OperationState::Cancelled);
-    assert!(cancelled.failure.unwrap().message.contains("was stopped before"));
-    assert_eq!((stage.tenant().await.status, stage.is_up().await), (TenantStatus::Stopped, false));
-}
-
-#[tokio::test]
 async fn a_restart_stops_the_app_and_starts_the_same_container() {
     let stage = Stage::new().await;
     stage.bench.runtime.forget_journal();
@@ -270,14 +251,14 @@ async fn a_protected_tenant_is_destroyed_only_when_it_is_named_again() {
     let protect = TenantChange { name: None, protected: Some(true) };
     let changed = stage.bench.provisioner.change(&scope, caller, stage.env_id, &protect).await.unwrap().unwrap();
     assert!(changed.protected);
-    for (confirm, told) in [(None, "confirm=app"), (Some(""), "is called app"), (Some("other"), "is called app")] {
+    for (confirm, told) in [(None, "confirm=app"), (Some(""), "which is app"), (Some("other"), "which is app")] {
         let refused = stage.bench.provisioner.destroy(&scope, caller, stage.env_id, confirm).await.unwrap_err();
         assert!(refused.to_string().contains(told), "{refused}");
     }
     // A wrong name is never ignored.
     let other = stage.bench.spawn("other").await.env_id().unwrap();
     let refused = stage.bench.provisioner.destroy(&scope, caller, other, Some("app")).await.unwrap_err();
-    assert!(refused.to_string().contains("is called other"), "{refused}");
+    assert!(refused.to_string().contains("which is other"), "{refused}");
     assert_eq!(stage.bench.destroy(other).await.state, OperationState::Succeeded);
     let begun = stage.bench.provisioner.destroy(&scope, caller, stage.env_id, Some("app")).await.unwrap();
     let patience = std::time::Duration::from_secs(60);
