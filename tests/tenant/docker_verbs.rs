@@ -76,6 +76,6 @@ async fn a_restart_keeps_the_container_and_a_new_name_touches_nothing() {
     let refused = server.cli(&["destroy", "New Name", "--yes"]);
     assert!(!refused.status.success() && said(&refused).contains("is protected"), "{}", said(&refused));
     let wrong = server.http.delete(&format!("/api/v1/tenant/{}?confirm=other", tenant["envId"])).await;
-    assert_eq!(wrong.expect(422)["violations"][0]["path"], json!("confirm"));
+    assert_eq!(wrong.expect(409)["code"], json!("confirm-mismatch"));
     server.done(&["destroy", "New Name", "--yes", "--confirm", "New Name"]);
 }

@@ -278,7 +278,7 @@ impl From<Conflict> for Problem {
             Conflict::NameAmbiguous { .. } => Self::new(Code::NameAmbiguous, detail),
             Conflict::SubjectBusy { operation } => Self::about(operation, Code::TenantBusy, detail),
             Conflict::NotInThisState { .. } => Self::new(Code::NotInThisState, detail),
-            Conflict::NamedOtherwise { .. } => Self::invalid(&[Violation::deny("confirm", "not-its-name", detail)]),
+            Conflict::NamedOtherwise { .. } => Self::new(Code::ConfirmMismatch, detail),
             Conflict::Protected { .. } => Self::new(Code::Protected, detail),
             Conflict::QueueFull { .. } => Self::new(Code::QueueFull, detail),
             Conflict::KeyReused => Self::new(Code::IdempotencyKeyReused, detail),

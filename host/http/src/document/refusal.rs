@@ -186,7 +186,7 @@ of_request!(
 );
 of_request!(
     /// A tenant is not destroyed.
-    OfDestroy "tenant" TenantBusy QueueFull Protected Invalid
+    OfDestroy "tenant" TenantBusy QueueFull Protected ConfirmMismatch
 );
 of_request!(
     /// An operation is not cancelled.

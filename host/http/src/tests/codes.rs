@@ -156,6 +156,10 @@ async fn of_tenant(code: Code) -> Reached {
             let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
             site.ask("POST", &format!("/api/v1/tenant/{env_id}/start")).await.into()
         }
+        Code::ConfirmMismatch => {
+            let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
+            site.ask("DELETE", &format!("/api/v1/tenant/{env_id}?confirm=other")).await.into()
+        }
         Code::Protected => {
             let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
             let path = format!("/api/v1/tenant/{env_id}");

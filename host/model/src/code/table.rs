@@ -118,6 +118,9 @@ codes! {
         Protected "protected" 409 Refused AfterFix:
             "The tenant is protected, and is destroyed only when it is named again."
             "Send its name as `confirm`, or end the protection."
+        ConfirmMismatch "confirm-mismatch" 409 Refused No:
+            "What was given as `confirm` is not the tenant's name."
+            "Check that it is the tenant you mean; nothing was done."
         NameTaken "name-taken" 409 Refused No:
             "A tenant of the organization has this name. Case makes no difference."
             "Choose another name, or destroy the tenant that has it."

@@ -324,10 +324,11 @@ impl Table {
         };
         assert!(wanted.contains(&operation.state), "{}", told());
         let runs = match (case.kind.name, operation.state) {
-            ("spawn" | "repair" | "start", OperationState::Succeeded) | ("deploy" | "restart", _) => {
+            // A start that was refused is repaired: the tenant should run from the moment it was accepted.
+            ("spawn" | "repair", OperationState::Succeeded) | ("deploy" | "restart" | "start", _) => {
                 Some(TenantStatus::Running)
             }
-            ("halt", OperationState::Succeeded) | ("start", _) => Some(TenantStatus::Failed),
+            ("halt", OperationState::Succeeded) => Some(TenantStatus::Failed),
             ("stop", OperationState::Succeeded) => Some(TenantStatus::Stopped),
             ("stop", _) => Some(TenantStatus::Running),
             ("repair" | "halt", _) => return,
