@@ -10,7 +10,10 @@ use convergence_work::{Done, Effect, Hold, Kind, Registry, Run, Sequence, StepIn
 use serde_json::Value;
 
 use crate::deploy::{self, DeployInput};
-use crate::step::{Step, StepError};
+use crate::step::{
+    Step, StepError, container::Container, image::Image, network::Network, others::Others, probe::Probe, start::Start,
+    volumes::Volumes,
+};
 use crate::work::Work;
 use crate::{Provisioner, destroy, halt, repair, restart, spawn, start, stop, sweep};
 
@@ -23,6 +26,10 @@ pub(crate) struct Recipe {
     /// What there is when all steps are done.
     pub(crate) leaves: Leaves,
 }
+
+/// What brings a tenant there is to run what its revision says: each step keeps what is as it should be, once nothing else holds
+/// what is the tenant's.
+pub(crate) const BRING_UP: &[&dyn Step] = &[&Image, &Others, &Network, &Volumes, &Container, &Start, &Probe];
 
 /// What there is when all steps of an operation are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,13 +8,9 @@ use convergence_store::Entry;
 use convergence_work::{Effect, Failing, Kind, RequestError};
 
 use crate::Provisioner;
-use crate::recipe::{Leaves, Recipe};
-use crate::step::{
-    container::Container, image::Image, network::Network, others::Others, probe::Probe, start::Start, volumes::Volumes,
-};
+use crate::recipe::{BRING_UP, Leaves, Recipe};
 
-/// What a spawn does, since each of its steps keeps what is as it should be, once nothing else holds what is the tenant's. A tenant that ran once may hold data, so
-/// nothing of it is undone; one that does not come up is found again by the next look, and after a number of these it is
+/// Brings a tenant up. One that ran may hold data, so that nothing of it is undone; one that does not come up is found again by the next look, and after a number of these it is
 /// halted.
 pub static KIND: Kind = Kind {
     name: "repair",
@@ -30,11 +26,7 @@ pub static KIND: Kind = Kind {
     failed_action: "tenant.repair-failed",
 };
 
-pub(crate) static RECIPE: Recipe = Recipe {
-    kind: &KIND,
-    steps: &[&Image, &Others, &Network, &Volumes, &Container, &Start, &Probe],
-    leaves: Leaves::Tenant,
-};
+pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: BRING_UP, leaves: Leaves::Tenant };
 
 /// A tenant the platform itself finds in need of repair: one that should run.
 pub(crate) const FOUND: Entry<'static> = Entry::found(&[TenantStatus::Running], "tenant.repair");

@@ -8,13 +8,9 @@ use convergence_store::Entry;
 use convergence_work::{Effect, Failing, Kind, RequestError};
 
 use crate::Provisioner;
-use crate::recipe::{Leaves, Recipe};
-use crate::step::{
-    container::Container, image::Image, network::Network, others::Others, probe::Probe, start::Start, volumes::Volumes,
-};
+use crate::recipe::{BRING_UP, Leaves, Recipe};
 
-/// What a repair does: each step keeps what is as it should be, and makes what is missing since the stop. From the moment it is
-/// accepted the tenant should run: one that does not come up is found by the next look, and after a number of repairs it is
+/// Brings a tenant up, as a repair does. From the moment it is accepted the tenant should run: one that does not come up is found by the next look, and after a number of repairs it is
 /// halted. To have it stopped again is for a stop.
 pub static KIND: Kind = Kind {
     name: "start",
@@ -30,11 +26,7 @@ pub static KIND: Kind = Kind {
     failed_action: "tenant.start-failed",
 };
 
-pub(crate) static RECIPE: Recipe = Recipe {
-    kind: &KIND,
-    steps: &[&Image, &Others, &Network, &Volumes, &Container, &Start, &Probe],
-    leaves: Leaves::Tenant,
-};
+pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: BRING_UP, leaves: Leaves::Tenant };
 
 impl Provisioner {
     /// Accepts the start of a tenant that was stopped, or failed. From then on it should run.

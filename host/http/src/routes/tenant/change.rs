@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::show::{TenantDetail, detail};
+use super::wire::other_name_schema;
 use crate::App;
 use crate::document::refusal::Wrong;
 use crate::document::{Absent, Fails, problems};
@@ -40,18 +41,15 @@ impl Fails for NotChanged {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "shop", "protected": true}))]
 pub(crate) struct ChangeBody {
-    /// Its name, as for a spawn. What runs is told the new one with its next revision.
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^(?![0-9]+$)(?!(?:[pP][lL][aA][nN]|[sS][pP][aA][wW][nN])$)[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?$"
-    )]
+    // What runs is told the new one with its next revision.
+    #[schema(schema_with = other_name_schema)]
     name: Option<String>,
     /// Whether it is destroyed only when it is named again.
     protected: Option<bool>,
 }
 
-/// Rename a tenant, or protect it from being destroyed. What runs is not touched.
+/// Rename a tenant, or protect it from being destroyed. What runs is not touched: an app is told a new name with its next
+/// revision.
 #[utoipa::path(patch, path = "/api/v1/tenant/{tenant}", tag = "tenant")]
 pub(crate) async fn change(
     State(app): State<App>,

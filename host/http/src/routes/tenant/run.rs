@@ -9,11 +9,10 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::document::refusal::{Failed, OfTenant};
-use crate::document::{Accepted, Either, Link, Linked, problems};
+use crate::document::{Accepted, Either, problems};
 use crate::extract::{Authenticated, Prefer, TenantPath};
 use crate::input::Query;
-use crate::problem::operation_url;
-use crate::routes::operation::begun;
+use crate::routes::operation::begun::{Begun, begun};
 use crate::routes::operation::show::OperationView;
 use crate::routes::operation::waiting::Waiting;
 
@@ -26,18 +25,7 @@ pub(crate) struct Done {
     operation: OperationView,
 }
 
-/// It is under way: watch the operation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Doing {
-    success: bool,
-    operation: OperationView,
-}
-
-impl Linked for Doing {
-    const LINKS: &'static [Link] = begun::LINKS;
-}
-
-type Answer = Result<Either<Json<Done>, Accepted<Doing>>, Refused>;
+type Answer = Result<Either<Json<Done>, Accepted<Begun>>, Refused>;
 
 /// Start a tenant that was stopped, or that failed, and wait until it is ready.
 #[utoipa::path(post, path = "/api/v1/tenant/{tenant}/start", tag = "tenant")]
@@ -48,8 +36,8 @@ pub(crate) async fn start(
     Query(waiting): Query<Waiting>,
     prefer: Prefer,
 ) -> Answer {
-    let begun = app.provisioner.start(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?;
-    answer(&app, begun, &waiting, &prefer).await
+    let asked = app.provisioner.start(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?;
+    answer(&app, asked, &waiting, &prefer).await
 }
 
 /// Stop a tenant. Its container stays, with its volumes, and nothing starts it until somebody asks: neither the platform nor
@@ -62,8 +50,8 @@ pub(crate) async fn stop(
     Query(waiting): Query<Waiting>,
     prefer: Prefer,
 ) -> Answer {
-    let begun = app.provisioner.stop(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?;
-    answer(&app, begun, &waiting, &prefer).await
+    let asked = app.provisioner.stop(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?;
+    answer(&app, asked, &waiting, &prefer).await
 }
 
 /// Stop a tenant's app, start it again, and wait until it is ready.
@@ -75,19 +63,16 @@ pub(crate) async fn restart(
     Query(waiting): Query<Waiting>,
     prefer: Prefer,
 ) -> Answer {
-    let begun = app.provisioner.restart(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?;
-    answer(&app, begun, &waiting, &prefer).await
+    let asked = app.provisioner.restart(&caller.scope(), &caller, env_id).await.map_err(OfTenant)?;
+    answer(&app, asked, &waiting, &prefer).await
 }
 
-async fn answer(app: &App, begun: Operation, waiting: &Waiting, prefer: &Prefer) -> Answer {
-    let id = begun.id;
+async fn answer(app: &App, asked: Operation, waiting: &Waiting, prefer: &Prefer) -> Answer {
+    let id = asked.id;
     let operation = app.operations.outcome(id, waiting.patience(prefer, app)).await?;
     match (operation.state, &operation.failure) {
         (state, Some(failure)) if state.is_final() => Err(Failed(id, failure.clone()).into()),
         (OperationState::Succeeded, _) => Ok(Either::One(Json(Done { success: true, operation: operation.into() }))),
-        _ => {
-            let (location, body) = (operation_url(id), Doing { success: true, operation: operation.into() });
-            Ok(Either::Other(Accepted { location, body }))
-        }
+        _ => Ok(Either::Other(begun(operation))),
     }
 }

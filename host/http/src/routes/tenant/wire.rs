@@ -15,13 +15,8 @@ use crate::input::merged;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"name": "my-app", "language": "node", "framework": "express"}))]
 pub(crate) struct SpecBody {
-    /// 1 to 100 letters, digits, spaces, `.`, `_` and `-`, beginning and ending with a letter or digit, without `..`, not
-    /// digits only, not `plan` or `spawn`; unique in the organization without regard to case.
     // Absent only where the schema has told so already.
-    #[schema(
-        required, value_type = String, min_length = 1, max_length = 100,
-        pattern = r"^(?![0-9]+$)(?!(?:[pP][lL][aA][nN]|[sS][pP][aA][wW][nN])$)[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?$"
-    )]
+    #[schema(required, schema_with = name_schema)]
     name: Option<String>,
     /// Where the application comes from; the starter of the language where absent.
     #[schema(schema_with = source_schema)]
@@ -63,6 +58,31 @@ pub(crate) struct LimitsBody {
     /// MiB on disk.
     #[schema(minimum = 1, maximum = 4294967295_u32)]
     disk_mb: Option<u32>,
+}
+
+/// What a tenant may be called, as `TenantName` checks it.
+pub(crate) fn name_schema() -> Schema {
+    Schema::Object(name_of(Type::String.into()).build())
+}
+
+/// The same, where it may be absent.
+pub(crate) fn other_name_schema() -> Schema {
+    Schema::Object(name_of(SchemaType::from_iter([Type::String, Type::Null])).build())
+}
+
+fn name_of(kind: SchemaType) -> ObjectBuilder {
+    const PATTERN: &str = concat!(
+        r"^(?![0-9]+$)(?!(?:[pP][lL][aA][nN]|[sS][pP][aA][wW][nN])$)",
+        r"[A-Za-z0-9](?:(?:\.?[A-Za-z0-9 _-])*\.?[A-Za-z0-9])?$"
+    );
+    let description = "1 to 100 letters, digits, spaces, `.`, `_` and `-`, beginning and ending with a letter or digit, without \
+                       `..`, not digits only, not `plan` or `spawn`; unique in the organization without regard to case.";
+    ObjectBuilder::new()
+        .schema_type(kind)
+        .description(Some(description))
+        .min_length(Some(1))
+        .max_length(Some(100))
+        .pattern(Some(PATTERN))
 }
 
 /// What `variables` checks.
