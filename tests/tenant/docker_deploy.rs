@@ -415,3 +415,39 @@ async fn a_commit_of_a_repository_is_deployed_and_the_next_one() {
     assert_eq!(server.home(&first).await, "one undefined");
     server.destroy(&first).await;
 }
+
+/// The archive must not choose what is built: its folder `.convergence` is none of the build's, and what
+/// `.dockerignore` excludes is not in the image.
+#[tokio::test]
+async fn an_own_dockerfile_is_the_one_that_was_checked_and_its_context_is_the_application() {
+    let server = Server::with(Options::default().and("[build]\nown-dockerfile = true")).await;
+    let dockerfile = "FROM python:3.12-slim-bookworm\nWORKDIR /srv\nCOPY . .\nCMD [\"python3\", \"-m\", \"http.server\", \"8080\"]\n";
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in [
+        ("Dockerfile", dockerfile),
+        (".dockerignore", "secret.txt\n"),
+        ("page.txt", "a page"),
+        ("secret.txt", "a secret"),
+        (".convergence/Dockerfile", "FROM acme/evil:1\n"),
+        (".convergence/Dockerfile.dockerignore", "page.txt\n"),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let request =
+        server.http.request(reqwest::Method::POST, "/api/v1/sources").header("content-type", "application/x-tar");
+    let uploaded = server.http.send(request.body(tar.into_inner().unwrap())).await.expect(201);
+    let source = json!({ "archive": uploaded["source"]["digest"] });
+    let spawned = server.spawn(json!({ "name": "own", "source": source })).await;
+    assert_eq!(server.ask(&spawned, "/page.txt").await.text, "a page");
+    for absent in ["/secret.txt", "/.convergence/Dockerfile.dockerignore"] {
+        assert_eq!(server.ask(&spawned, absent).await.status, 404, "{absent}");
+    }
+    let copied = server.ask(&spawned, "/.convergence/Dockerfile").await;
+    assert!(copied.text.contains("COPY . .") && !copied.text.contains("evil"), "{}", copied.text);
+    let shown = server.http.get(&format!("/api/v1/tenant/{}/dockerfile", spawned["envId"])).await;
+    assert!(shown.text.contains("COPY . .") && !shown.text.contains("evil"), "{}", shown.text);
+    server.destroy(&spawned).await;
+}

@@ -38,10 +38,9 @@ pub struct ImageBuild {
     pub dockerfile: String,
     /// The build context, sent as a tar stream from memory: regular files, uid 0, mtime 0.
     pub context: Vec<File>,
-    /// A tar of the application's source, sent after the context; its entries lie in [`SOURCE_FOLDER`].
+    /// A tar of the application's source, sent after the context; its entries lie in [`SOURCE_FOLDER`], or at the root where the
+    /// application has its own Dockerfile.
     pub source: Option<SourceTar>,
-    /// Whether the source's entries lie at the root of the context instead, as a Dockerfile of the application's own expects.
-    pub source_at_root: bool,
     /// Values of the Dockerfile's `ARG`s.
     pub args: BTreeMap<String, String>,
     /// Labels put on the image.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use convergence_model::build::DOCKERFILE_PATH;
-use convergence_model::plan::{Base, BuildPlan, Contents, File, Health, Probe, Service, Stage};
+use convergence_model::plan::{Base, BuildPlan, File, Health, Probe, Service, Stage};
 use convergence_model::spec::{DOCKERFILE, IMAGE};
 use convergence_model::{OrgId, ServiceSpec, Source, TenantSpec, Violation};
 use convergence_render::guard::STAGES_MAX;
 use convergence_render::{Bases, GuardedPlan, OwnDockerfile};
+use convergence_source::DockerIgnore;
 
 use crate::recognize::{Application, blocking};
 use crate::{PlanError, Provisioner};
@@ -54,7 +54,7 @@ impl Provisioner {
                     return Err(PlanError::Refused(wrong));
                 }
                 let images: Vec<&str> = named.into_keys().collect();
-                let note = format!("Built from `{name}`; it runs as user 10001 on a read-only root filesystem.");
+                let note = format!("The image of `{name}` runs as user 10001 on a read-only root filesystem.");
                 Ok(Some(plan(&images, &spec.service.or(&application.service()), note)))
             }
             _ => Ok(None),
@@ -80,13 +80,9 @@ impl Provisioner {
         let application = self.application(org, &spec.source).await?;
         let application = application.ok_or_else(|| refused("language", "no-dockerfile", "there is no source"))?;
         let (_, own) = application.own_dockerfile().await?;
-        // Of our own name and beside our Dockerfile: the builder reads it instead of the application's.
-        let ignore = format!("{}\n.convergence\n", application.dockerignore().await?);
-        let path = format!("{DOCKERFILE_PATH}.dockerignore");
-        let ignore = File { path, contents: Contents(ignore.into_bytes()), executable: false };
         Ok(BuildFiles {
             dockerfile: own.render(plan, bases).map_err(|wrong| PlanError::Refused(vec![wrong]))?,
-            context: vec![ignore],
+            context: Vec::new(),
             args: application.args().clone(),
             source_at_root: true,
         })
@@ -109,7 +105,7 @@ pub(crate) struct BuildFiles {
     pub(crate) context: Vec<File>,
     /// Values of the Dockerfile's `ARG`s.
     pub(crate) args: BTreeMap<String, String>,
-    /// Whether the source lies at the root of the context.
+    /// Whether the source lies at the root of the context, without what its `.dockerignore` excludes.
     pub(crate) source_at_root: bool,
 }
 
@@ -139,7 +135,9 @@ impl Application {
         let said = self.manifest().build.dockerfile.as_deref();
         let name = said.map_or(FILE, |said| said.strip_prefix("./").unwrap_or(said)).to_owned();
         let (source, path) = (Arc::clone(self.source()), name.clone());
-        let Some(text) = blocking(move || source.text(&path)).await? else {
+        let read = move || Ok((source.text(&path)?, source.text(DockerIgnore::FILE)?.unwrap_or_default()));
+        let (text, ignore) = blocking(read).await?;
+        let Some(text) = text else {
             let message = format!(
                 "the application has no readable file {name:?}; correct `dockerfile` in [build] of convergence.toml, or choose another language"
             );
@@ -149,6 +147,7 @@ impl Application {
                 &message,
             ));
         };
+        DockerIgnore::parse(&ignore).map_err(|wrong| refused(DockerIgnore::FILE, "unreadable", &wrong))?;
         let own = OwnDockerfile::parse(&name, &text, self.args()).map_err(PlanError::Refused)?;
         Ok((name, own))
     }
@@ -156,12 +155,6 @@ impl Application {
     /// The values of the `ARG`s of its own Dockerfile.
     pub(crate) fn args(&self) -> &BTreeMap<String, String> {
         &self.manifest().build.args
-    }
-
-    /// What `.dockerignore` says, for a build of its own Dockerfile.
-    pub(crate) async fn dockerignore(&self) -> Result<String, PlanError> {
-        let source = Arc::clone(self.source());
-        Ok(blocking(move || source.text(".dockerignore")).await?.unwrap_or_default())
     }
 }
 

@@ -75,7 +75,7 @@ pub enum Changed {
 }
 
 /// A source that is kept: what is in it, and where.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeptSource {
     digest: SourceDigest,
     bytes: u64,
@@ -112,6 +112,11 @@ impl KeptSource {
     /// The tar of it, whose entries lie in [`convergence_model::build::SOURCE_FOLDER`].
     pub fn tar(&self) -> &SourceTar {
         &self.tar
+    }
+
+    /// What is in it, in the order of paths.
+    pub(crate) fn entries(&self) -> &BTreeMap<String, Kind> {
+        &self.entries
     }
 
     /// Whether there is a file of this path.

@@ -8,6 +8,8 @@
 //! This room knows nothing of tenants: which sources are needed is for its callers to say.
 
 mod archive;
+mod context;
+mod dockerignore;
 mod entry;
 mod error;
 mod git;
@@ -28,6 +30,8 @@ use std::time::Duration;
 use convergence_model::SourceDigest;
 use tokio::sync::Semaphore;
 
+pub use context::BuildContext;
+pub use dockerignore::DockerIgnore;
 pub use error::SourceError;
 pub use git::{Fetched, GitAddress, GitError, GitHost, GitSettings, Network};
 pub use kept::{Changed, FileChange, KeptSource};

@@ -344,3 +344,44 @@ async fn a_disk_that_is_nearly_full_is_left_alone() {
     let left: Vec<_> = std::fs::read_dir(folder.path().join("sources/incoming")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[tokio::test]
+async fn the_context_of_an_own_dockerfile_has_the_source_at_its_root_without_what_is_ignored() {
+    let (_folder, sources) = sources(SourceLimits::default());
+    let archive = tar_of(&[
+        (EntryType::Directory, "bin/", "", 0o755),
+        (EntryType::Directory, "secrets/", "", 0o755),
+        (EntryType::Regular, "secrets/key", "secret", 0o644),
+        (EntryType::Regular, ".dockerignore", "secrets\n*.md\n!README.md\n", 0o644),
+        (EntryType::Regular, "notes.md", "secret", 0o644),
+        (EntryType::Regular, "README.md", "read", 0o644),
+        (EntryType::Regular, "bin/start", "hello", 0o755),
+        (EntryType::Symlink, "start", "bin/start", 0o777),
+        (EntryType::Regular, ".convergence/Dockerfile", "FROM evil", 0o644),
+        (EntryType::Regular, ".convergence/source/x", "evil", 0o644),
+    ]);
+    let received = receive(&sources, archive).await.unwrap();
+    let kept = sources.get(&received.digest).await.unwrap().unwrap();
+    let context = sources.context(&kept).await.unwrap();
+    let bytes = std::fs::read(&context.tar().path).unwrap();
+    assert_eq!(bytes.len() as u64, context.tar().bytes);
+    let mut tar = tar::Archive::new(&bytes[..]);
+    let seen = tar.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().to_string_lossy().into_owned();
+        let link = entry.link_name().unwrap().map(|target| target.to_string_lossy().into_owned());
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+        (path, entry.header().mode().unwrap(), link.unwrap_or(text))
+    });
+    let expected = [
+        (".dockerignore", 0o644, "secrets\n*.md\n!README.md\n"),
+        ("README.md", 0o644, "read"),
+        ("bin/", 0o755, ""),
+        ("bin/start", 0o755, "hello"),
+        ("start", 0o777, "bin/start"),
+    ];
+    assert_eq!(seen.collect::<Vec<_>>(), expected.map(|(path, mode, text)| (path.to_owned(), mode, text.to_owned())));
+    drop(context);
+    assert_eq!(std::fs::read_dir(sources.incoming()).unwrap().count(), 0, "nothing is left behind");
+}

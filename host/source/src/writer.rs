@@ -46,7 +46,7 @@ pub(crate) struct Written {
 
 impl Writer {
     pub(crate) fn new(file: File, room: Room, limits: SourceLimits) -> Result<Self, SourceError> {
-        let mut tar = Builder::new(Counting { inner: BufWriter::with_capacity(256 << 10, file), written: 0, room });
+        let mut tar = Builder::new(Counting::new(BufWriter::with_capacity(256 << 10, file), room));
         append(&mut tar, EntryType::Directory, &format!("{SOURCE_FOLDER}/"), 0o755, 0, &mut io::empty())?;
         let (names, entries) = Default::default();
         Ok(Self { tar, names, entries, files: 0, limits, bytes: 0, left_out: false, seen: 0, began: Instant::now() })
@@ -199,7 +199,7 @@ impl Writer {
     }
 }
 
-fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+pub(crate) fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -210,7 +210,7 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header
 }
 
-fn append(
+pub(crate) fn append(
     tar: &mut Builder<impl Write>,
     kind: EntryType,
     path: &str,
@@ -248,10 +248,16 @@ fn digest(entries: &BTreeMap<String, Kind>) -> SourceDigest {
 }
 
 /// Counts what goes through, for as long as there is room for it.
-struct Counting<W> {
+pub(crate) struct Counting<W> {
     inner: W,
     written: u64,
     room: Room,
+}
+
+impl<W> Counting<W> {
+    pub(crate) fn new(inner: W, room: Room) -> Self {
+        Self { inner, written: 0, room }
+    }
 }
 
 impl<W: Write> Write for Counting<W> {

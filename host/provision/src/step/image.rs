@@ -11,6 +11,7 @@ use convergence_model::workload::label;
 use convergence_render::guard::{ARG_BYTES_MAX, ARGS_MAX};
 use convergence_render::{Bases, GuardedPlan};
 use convergence_runtime::RuntimeError;
+use convergence_source::{BuildContext, KeptSource};
 
 use super::{Step, StepError};
 use convergence_work::WorkSettings;
@@ -107,17 +108,23 @@ impl Image {
     /// Builds the image and answers its id.
     async fn build(&self, work: &Work<'_>, tag: &str, files: BuildFiles) -> Result<String, StepError> {
         let (settings, org) = (&work.provisioner.settings, work.operation.org);
-        let source = match work.revision()?.spec.source.digest() {
+        let sources = &work.provisioner.sources;
+        let kept = match work.revision()?.spec.source.digest() {
             None => None,
             Some(digest) => {
-                let kept = work.provisioner.sources.get(digest).await.map_err(StepError::Source)?;
-                Some(kept.ok_or_else(|| StepError::SourceGone { digest: digest.clone() })?.tar().clone())
+                let kept = sources.get(digest).await.map_err(StepError::Source)?;
+                Some(kept.ok_or_else(|| StepError::SourceGone { digest: digest.clone() })?)
             }
         };
+        // Removed from the disk when the build is over.
+        let at_root = match &kept {
+            Some(kept) if files.source_at_root => Some(sources.context(kept).await.map_err(StepError::Source)?),
+            _ => None,
+        };
+        let source = at_root.as_ref().map(BuildContext::tar).or(kept.as_ref().map(KeptSource::tar));
         let build = ImageBuild {
             tag: tag.to_owned(),
-            source,
-            source_at_root: files.source_at_root,
+            source: source.cloned(),
             args: files.args,
             dockerfile: files.dockerfile,
             context: files.context,

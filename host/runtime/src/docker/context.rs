@@ -2,11 +2,10 @@
 //! Nothing is unpacked there, so no link can matter.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Seek};
-use std::path::Path;
+use std::io;
 
 use bytes::Bytes;
-use convergence_model::build::{DOCKERFILE_PATH, ImageBuild, OWN_FOLDER, SOURCE_FOLDER, SourceTar};
+use convergence_model::build::{DOCKERFILE_PATH, ImageBuild};
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -26,9 +25,6 @@ pub(super) struct Context {
     pub(super) body: BoxBody<Bytes, io::Error>,
 }
 
-/// Bytes that stay free on the disk.
-const RESERVE: u64 = 1 << 30;
-
 /// Opens the context of a build.
 pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
     let mut head = archive(build)?;
@@ -36,17 +32,10 @@ pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
         let length = head.len() as u64;
         return Ok(Context { length, body: Full::new(Bytes::from(head)).map_err(|never| match never {}).boxed() });
     };
-    let (file, bytes) = if build.source_at_root {
-        let source = source.clone();
-        let (file, bytes) = tokio::task::spawn_blocking(move || at_root(&source)).await.map_err(io::Error::other)??;
-        (tokio::fs::File::from_std(file), bytes)
-    } else {
-        (tokio::fs::File::open(&source.path).await?, source.bytes)
-    };
-    let file = file.take(bytes);
+    let file = tokio::fs::File::open(&source.path).await?.take(source.bytes);
     // The source's tar continues this one, and has an end of its own.
     head.truncate(head.len().saturating_sub(END));
-    let length = head.len() as u64 + bytes;
+    let length = head.len() as u64 + source.bytes;
     let rest = ReaderStream::with_capacity(file, PIECE).map_ok(Frame::data);
     let first = stream::once(future::ok(Frame::data(Bytes::from(head))));
     Ok(Context { length, body: BodyExt::boxed(StreamBody::new(first.chain(rest))) })
@@ -54,35 +43,6 @@ pub(super) async fn context(build: &ImageBuild) -> io::Result<Context> {
 
 /// Bytes of the source that are sent at once.
 const PIECE: usize = 256 << 10;
-
-/// The tar of a source whose entries lie at the root, and how long it is; in a file without a name. Our own folder is left out
-/// of it: of two entries with one path the engine takes the later one, which would be the application's.
-fn at_root(source: &SourceTar) -> io::Result<(std::fs::File, u64)> {
-    let folder = source.path.parent().unwrap_or(Path::new("."));
-    let disk = rustix::fs::statvfs(folder)?;
-    if disk.f_bavail.saturating_mul(disk.f_frsize) < source.bytes.saturating_add(RESERVE) {
-        return Err(io::Error::new(io::ErrorKind::StorageFull, "the server's disk is nearly full; tell its operator"));
-    }
-    let mut kept = tar::Archive::new(io::Read::take(std::fs::File::open(&source.path)?, source.bytes));
-    let mut tar = Builder::new(BufWriter::with_capacity(PIECE, tempfile::tempfile_in(folder)?));
-    for entry in kept.entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.into_owned();
-        let Ok(path) = path.strip_prefix(SOURCE_FOLDER) else { continue };
-        if path.as_os_str().is_empty() || path.starts_with(OWN_FOLDER) {
-            continue;
-        }
-        let mut header = entry.header().clone();
-        match entry.link_name()? {
-            Some(target) => tar.append_link(&mut header, path, target)?,
-            None => tar.append_data(&mut header, path, &mut entry)?,
-        }
-    }
-    let mut file = tar.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    let bytes = file.stream_position()?;
-    file.rewind()?;
-    Ok((file, bytes))
-}
 
 /// The tar of a build: folders, and regular files of root with mode 0644 or 0755, dated 1970, so that equal
 /// contexts are equal bytes and an identical build finds its cache.
@@ -130,6 +90,7 @@ mod tests {
     //! What ends up in a context.
     #![allow(clippy::unwrap_used)]
 
+    use convergence_model::build::SourceTar;
     use convergence_model::plan::{Contents, File};
 
     use super::*;
@@ -147,7 +108,6 @@ mod tests {
                 })
                 .collect(),
             source: None,
-            source_at_root: false,
             args: Default::default(),
             labels: Default::default(),
             cache_namespace: "n".to_owned(),
@@ -193,51 +153,6 @@ mod tests {
         let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned());
         let paths: Vec<_> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
         assert_eq!(paths, [".convergence/", DOCKERFILE_PATH, "a", ".convergence/source/[slug].js"]);
-    }
-
-    #[tokio::test]
-    async fn a_source_can_lie_at_the_root_of_the_context() {
-        let mut source = tar::Builder::new(Vec::new());
-        append(&mut source, EntryType::Directory, ".convergence/source/", 0o755, &[]).unwrap();
-        append(&mut source, EntryType::Directory, ".convergence/source/bin/", 0o755, &[]).unwrap();
-        let long = format!(".convergence/source/bin/{}.js", "x".repeat(150));
-        append(&mut source, EntryType::Regular, &long, 0o755, b"hello").unwrap();
-        for hostile in ["Dockerfile", "Dockerfile.dockerignore", "source/x"] {
-            let path = format!(".convergence/source/.convergence/{hostile}");
-            append(&mut source, EntryType::Regular, &path, 0o644, b"FROM evil").unwrap();
-        }
-        let mut link = Header::new_gnu();
-        link.set_entry_type(EntryType::Symlink);
-        link.set_size(0);
-        link.set_mode(0o777);
-        source.append_link(&mut link, ".convergence/source/start", "bin/../bin/x").unwrap();
-        let source = source.into_inner().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("source.tar");
-        std::fs::write(&path, [&source, b"what stands behind it".as_slice()].concat()).unwrap();
-        let source = SourceTar { path, bytes: source.len() as u64 };
-        let build = ImageBuild { source: Some(source), source_at_root: true, ..build(&[]) };
-        let Context { length, body } = context(&build).await.unwrap();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        assert_eq!(bytes.len() as u64, length);
-        let mut archive = tar::Archive::new(&bytes[..]);
-        let seen = archive.entries().unwrap().map(|entry| {
-            let mut entry = entry.unwrap();
-            let path = entry.path().unwrap().to_string_lossy().into_owned();
-            let link = entry.link_name().unwrap().map(|target| target.to_string_lossy().into_owned());
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
-            (path, entry.header().mode().unwrap(), link.unwrap_or(text))
-        });
-        let expected = [
-            (".convergence/".to_owned(), 0o755, String::new()),
-            (DOCKERFILE_PATH.to_owned(), 0o644, "FROM scratch\n".to_owned()),
-            ("bin".to_owned(), 0o755, String::new()),
-            (format!("bin/{}.js", "x".repeat(150)), 0o755, "hello".to_owned()),
-            ("start".to_owned(), 0o777, "bin/../bin/x".to_owned()),
-        ];
-        assert_eq!(seen.collect::<Vec<_>>(), expected);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }
 
     #[test]

@@ -90,7 +90,6 @@ impl Fixture {
                 executable: false,
             }],
             source: None,
-            source_at_root: false,
             args: BTreeMap::new(),
             labels: self.labels("7"),
             cache_namespace: self.instance.clone(),

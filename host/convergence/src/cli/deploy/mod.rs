@@ -1,6 +1,5 @@
 //! `convergence deploy`
 
-mod dockerignore;
 mod pack;
 mod remembered;
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use convergence_source::{SourceLimits, Sources};
+use convergence_source::{DockerIgnore, SourceLimits, Sources};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
@@ -15,7 +15,6 @@ use tar::{EntryType, Header};
 use tempfile::{NamedTempFile, TempDir};
 use tokio_util::io::ReaderStream;
 
-use super::dockerignore::DockerIgnore;
 use super::remembered::FOLDER;
 use crate::cli::exit::Failure;
 

@@ -5,38 +5,40 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// The file.
-const FILE: &str = ".dockerignore";
+/// Patterns of one file.
+const PATTERNS_MAX: usize = 1000;
 
 /// What a `.dockerignore` excludes.
 #[derive(Debug, Default)]
-pub(super) struct DockerIgnore {
-    /// In the order of the file: the last one that matches decides.
-    rules: Vec<Rule>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    pattern: GlobMatcher,
-    excludes: bool,
+pub struct DockerIgnore {
+    patterns: GlobSet,
+    /// Whether each of them excludes, in the order of the file: the last one that matches decides.
+    excludes: Vec<bool>,
 }
 
 impl DockerIgnore {
+    /// The name of the file.
+    pub const FILE: &str = ".dockerignore";
+
     /// Reads the file of a folder; none excludes nothing.
     ///
     /// # Errors
-    /// It cannot be read, or has a pattern that is none.
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
-        match fs::read_to_string(folder.join(FILE)) {
+    /// It cannot be read, or as of [`DockerIgnore::parse`].
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        match fs::read_to_string(folder.join(Self::FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            read => Self::parse(&read?),
+            read => Self::parse(&read?).map_err(|message| io::Error::other(format!("{}: {message}", Self::FILE))),
         }
     }
 
-    fn parse(text: &str) -> io::Result<Self> {
-        let mut rules = Vec::new();
+    /// Reads the text of the file.
+    ///
+    /// # Errors
+    /// It has a pattern that cannot be read, or more than a thousand: which, human-readable.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (mut patterns, mut rules) = (GlobSetBuilder::new(), Vec::new());
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (excludes, pattern) = match line.strip_prefix('!') {
                 Some(pattern) => (false, pattern.trim()),
@@ -46,22 +48,25 @@ impl DockerIgnore {
             if cleaned.is_empty() {
                 continue;
             }
+            if rules.len() == PATTERNS_MAX {
+                return Err(format!("it has more than {PATTERNS_MAX} patterns"));
+            }
             let glob = GlobBuilder::new(&cleaned.join("/")).literal_separator(true).backslash_escape(true).build();
-            let glob = glob.map_err(|error| io::Error::other(format!("{FILE}: {error}")))?;
-            rules.push(Rule { pattern: glob.compile_matcher(), excludes });
+            patterns.add(glob.map_err(|error| error.to_string())?);
+            rules.push(excludes);
         }
-        Ok(Self { rules })
+        Ok(Self { patterns: patterns.build().map_err(|error| error.to_string())?, excludes: rules })
     }
 
     /// Whether there is anything it could exclude.
-    pub(super) fn excludes_anything(&self) -> bool {
-        !self.rules.is_empty()
+    pub fn excludes_anything(&self) -> bool {
+        !self.excludes.is_empty()
     }
 
     /// Whether a path, relative to the folder, is excluded: by itself or by a folder above it.
-    pub(super) fn excludes(&self, path: &Path) -> bool {
-        let matching = |rule: &&Rule| path.ancestors().any(|above| rule.pattern.is_match(above));
-        self.rules.iter().rev().find(matching).is_some_and(|rule| rule.excludes)
+    pub fn excludes(&self, path: &Path) -> bool {
+        let last = path.ancestors().filter_map(|above| self.patterns.matches(above).into_iter().max()).max();
+        last.and_then(|last| self.excludes.get(last)).is_some_and(|excludes| *excludes)
     }
 }
 
@@ -81,5 +86,6 @@ mod tests {
         assert!(kept("docs/a.md") && kept("src/dist"));
         assert!(!kept("a.md") && !kept("x.log") && !kept("a/b/x.log") && !kept("dist/out.js"));
         assert!(DockerIgnore::parse("[").is_err());
+        assert!(DockerIgnore::parse(&"a\n".repeat(PATTERNS_MAX + 1)).unwrap_err().contains("1000"));
     }
 }
