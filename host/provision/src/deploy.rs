@@ -108,8 +108,8 @@ impl From<StoreError> for DeployError {
     }
 }
 
-/// A plan as policies are told it, with what the image was found to say where the plan leaves that to it.
-fn summary(plan: &BuildPlan, declared: Option<&Declared>) -> PlanSummary {
+/// A plan of a revision there is, as policies are told it, with what the image was found to say where the plan leaves that to it.
+pub(crate) fn summary(plan: &BuildPlan, declared: Option<&Declared>) -> PlanSummary {
     let (command, port) = convergence_render::run(&plan.service, declared);
     PlanSummary { command, port, ..PlanSummary::from(plan) }
 }
@@ -136,8 +136,9 @@ impl Provisioner {
         let base = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
         let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
         let fresh_source = pending.is_some();
+        let name = tenant.spec.name.clone();
         let spec = pending.map_or(tenant.spec, |revision| revision.spec);
-        Ok(Some(Wanted { spec, base, fresh_source }))
+        Ok(Some(Wanted { spec: TenantSpec { name, ..spec }, base, fresh_source }))
     }
 
     /// Plans a tenant's next revision, which `wanted` says with everything that is to be different, and accepts it. The work
@@ -198,6 +199,8 @@ impl Provisioner {
         let base = self.wanted(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?.base;
         let found = self.store.revision(scope, tenant.id, number).await?.ok_or(DeployError::NoRevision(number))?;
         let Revision { spec, plan, plugins, limits, state, built, .. } = found;
+        // It may have had another name then.
+        let spec = TenantSpec { name: tenant.spec.name.clone(), ..spec };
         let unusable = |why| DeployError::Unusable { number, why };
         let Some(built) = built.filter(|_| state == RevisionState::Ready) else {
             return Err(unusable(match state {
@@ -240,9 +243,6 @@ impl Provisioner {
         if self.operations.is_stopping() {
             return Err(AcceptError::Stopping.into());
         }
-        // An earlier revision may have another name.
-        let spec = TenantSpec { name: tenant.spec.name.clone(), ..wanted.spec };
-        let wanted = Wanted { spec, ..wanted };
         self.runtime.ping().await.map_err(AcceptError::Engine)?;
         let action = if revision.restores.is_some() { ROLLBACK } else { KIND.asked_action };
         let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());

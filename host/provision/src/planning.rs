@@ -277,6 +277,7 @@ impl Provisioner {
                 instance: &self.settings.instance,
                 name_prefix: &self.settings.name_prefix,
                 tenant: &tenant,
+                spec: &planned.spec,
                 binding: &binding,
                 revision: RevisionNumber(1),
                 operation: OperationId(nobody),

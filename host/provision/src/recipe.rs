@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use convergence_model::Scope;
 use convergence_model::operation::{Operation, UpkeepInput};
-use convergence_model::tenant::Tenant;
 use convergence_work::{Done, Effect, Hold, Kind, Registry, Run, Sequence, StepInfo};
 use serde_json::Value;
 
@@ -126,8 +125,7 @@ impl Sequence for OnTenant {
                     _ => provisioner.store.current_revision(&scope, tenant.id).await?,
                 };
                 let revision = revision.ok_or(StepError::Gone)?;
-                // What the steps make is what the revision says, whatever the tenant is until it runs.
-                Some((Tenant { spec: revision.spec.clone(), ..tenant }, revision))
+                Some((tenant, revision))
             }
             _ => None,
         };

@@ -74,12 +74,10 @@ impl Provisioner {
         let revision = self.store.current_revision(scope, tenant.id).await?;
         let (Some(binding), Some(revision)) = (binding, revision) else { return Ok(None) };
         let Some(built) = revision.built.clone() else { return Ok(None) };
-        let rules = self.rules(&tenant.spec, revision.limits.memory_mb);
+        let rules = self.rules(&revision.spec, revision.limits.memory_mb);
         let plan = GuardedPlan::recheck(revision.plan.clone(), &rules)
-            .map_err(|violations| PlanError::BadPlan { plugin: tenant.spec.language.clone(), violations })?;
+            .map_err(|violations| PlanError::BadPlan { plugin: revision.spec.language.clone(), violations })?;
         let nobody = OperationId(uuid::Uuid::nil());
-        // An app is told a new name with its next revision.
-        let tenant = Tenant { spec: revision.spec.clone(), ..tenant };
         let workload = self.project(&tenant, &binding, &revision, &plan, &built, nobody);
         Ok(Some(convergence_render::compose(&workload)))
     }

@@ -55,14 +55,11 @@ impl Work<'_> {
 
     /// The same operation on the revision that the tenant runs until this one is done; none where it runs none yet.
     pub(crate) async fn before(&self) -> Result<Option<Work<'_>>, StepError> {
-        // The tenant as the store has it: in this work it is as the new revision wants it.
         let Some(tenant) = self.store().tenant(&Self::scope(), self.env_id()).await? else {
             return Err(StepError::Gone);
         };
         let Some(current) = tenant.current_revision else { return Ok(None) };
         let revision = self.store().revision(&Self::scope(), tenant.id, current).await?.ok_or(StepError::Gone)?;
-        // As it was told, also where it has another name by now.
-        let tenant = Tenant { spec: revision.spec.clone(), ..tenant };
         let (provisioner, hold, operation) = (self.provisioner, self.hold, self.operation.clone());
         Ok(Some(Work { provisioner, hold, operation, target: Some((tenant, revision)) }))
     }
@@ -98,7 +95,7 @@ impl Work<'_> {
 
     /// The plan, held against the rules once more: rules may have become stricter since it was accepted.
     pub(crate) fn plan(&self) -> Result<GuardedPlan, StepError> {
-        let rules = self.provisioner.rules(&self.tenant()?.spec, self.revision()?.limits.memory_mb);
+        let rules = self.provisioner.rules(&self.revision()?.spec, self.revision()?.limits.memory_mb);
         GuardedPlan::recheck(self.revision()?.plan.clone(), &rules).map_err(StepError::PlanRefused)
     }
 
@@ -198,6 +195,7 @@ impl Provisioner {
                 instance: &self.settings.instance,
                 name_prefix: &self.settings.name_prefix,
                 tenant,
+                spec: &revision.spec,
                 binding,
                 revision: revision.number,
                 operation,

@@ -10,7 +10,7 @@ use convergence_model::build::Declared;
 use convergence_model::plan::Service;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::{Boundary, EnvValue, LogRotation, Mount, Published, Tmpfs, Workload, label};
-use convergence_model::{EnvId, Limits, OperationId, RevisionNumber, Secret};
+use convergence_model::{EnvId, Limits, OperationId, RevisionNumber, Secret, TenantSpec};
 
 use crate::guard::GuardedPlan;
 
@@ -44,6 +44,8 @@ pub struct Projection<'a> {
     pub name_prefix: &'a str,
     /// Whose it is.
     pub tenant: &'a Tenant,
+    /// What was asked for of the revision: an app is told a new name of its tenant with its next one.
+    pub spec: &'a TenantSpec,
     /// What stays the same through all revisions.
     pub binding: &'a Binding,
     /// Which revision.
@@ -95,7 +97,7 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
     for variable in &service.env {
         env.insert(variable.key.clone(), EnvValue::Literal(variable.value.clone()));
     }
-    for (name, value) in &tenant.spec.env {
+    for (name, value) in &projection.spec.env {
         env.insert(name.as_str().to_owned(), EnvValue::Literal(value.clone()));
     }
     let (command, port) = run(service, projection.declared);
@@ -158,7 +160,7 @@ fn platform_variables(projection: &Projection<'_>, port: u16) -> BTreeMap<String
         ("CONVERGENCE_ORG_ID", tenant.org.to_string()),
         ("CONVERGENCE_ENV_ID", tenant.env_id.to_string()),
         ("TENANT_ID", format!("tenant_{}", tenant.env_id)),
-        ("TENANT_NAME", tenant.spec.name.to_string()),
+        ("TENANT_NAME", projection.spec.name.to_string()),
         ("NODE_ENV", "production".to_owned()),
         ("LOG_LEVEL", "info".to_owned()),
         ("PORT", port.to_string()),

@@ -38,10 +38,9 @@ impl Store {
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(false) };
-                let sql = "SELECT status, spec FROM tenants WHERE env_id = $1";
-                let Some((status, spec)) = tx.first::<(String, String)>(sql, values![env_id]).await? else {
-                    return Ok(false);
-                };
+                let sql = "SELECT status, spec, protected FROM tenants WHERE env_id = $1";
+                let row: Option<(String, String, i64)> = tx.first(sql, values![env_id]).await?;
+                let Some((status, spec, was)) = row else { return Ok(false) };
                 let (status, mut spec): (TenantStatus, TenantSpec) = {
                     let at = At { table: "tenants", id: &env_id };
                     (at.word("status", &status, TenantStatus::parse)?, at.json("spec", &spec)?)
@@ -54,7 +53,6 @@ impl Store {
                     name::refuse_taken(&mut tx, org, wanted, Some(env_id)).await?;
                     spec.name = wanted.clone();
                 }
-                let (was,): (i64,) = tx.one("SELECT protected FROM tenants WHERE env_id = $1", values![env_id]).await?;
                 let protected = change.protected.map_or(was, i64::from);
                 if spec.name == before && protected == was {
                     return Ok(true);

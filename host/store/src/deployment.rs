@@ -283,12 +283,12 @@ pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) ->
          AND NOT EXISTS (SELECT 1 FROM operations a WHERE a.subject = o.subject AND a.exclusive = 1 \
          AND a.state IN ('queued', 'running', 'waiting')) ORDER BY created_at, id LIMIT 1";
     let Some((id,)) = tx.first::<(String,)>(sql, values![subject.as_str(), TURN]).await? else { return Ok(0) };
-    let sql = "SELECT COUNT(*) FROM tenants WHERE 'tenant/' || env_id = $1 AND status <> 'destroying'";
-    let (there,): (i64,) = tx.one(sql, values![subject.as_str()]).await?;
-    if there == 0 {
+    let sql = "SELECT status FROM tenants WHERE 'tenant/' || env_id = $1 AND status <> 'destroying'";
+    let Some((status,)) = tx.first::<(String,)>(sql, values![subject.as_str()]).await? else {
         return Ok(u64::from(give_up(tx, &id, &tenant_gone(), "failed", now).await?));
-    }
-    look_again(tx, subject, &id).await?;
+    };
+    let status = At { table: "tenants", id: &subject.as_str() }.word("status", &status, TenantStatus::parse)?;
+    look_again(tx, &id, status).await?;
     let clock = tx.clock().await?;
     let sql = "UPDATE operations SET exclusive = 1, awaits = NULL, deadline = $2 + patience, updated_at = $3, \
          state = 'queued' WHERE id = $1 AND state = 'waiting'";
@@ -296,15 +296,9 @@ pub(crate) async fn give_turn(tx: &mut Tx, subject: &Subject, now: Timestamp) ->
 }
 
 /// What was under way before may have stopped the tenant: whether one serves is decided when a deployment has its turn.
-async fn look_again(tx: &mut Tx, subject: &Subject, operation: &str) -> Result<()> {
-    let sql = "SELECT t.status, o.input FROM tenants t, operations o WHERE 'tenant/' || t.env_id = $1 AND o.id = $2";
-    let Some((status, input)) = tx.first::<(String, String)>(sql, values![subject.as_str(), operation]).await? else {
-        return Ok(());
-    };
-    let (status, mut input): (TenantStatus, serde_json::Value) = {
-        let at = At { table: "operations", id: &operation };
-        (at.word("status", &status, TenantStatus::parse)?, at.json("input", &input)?)
-    };
+async fn look_again(tx: &mut Tx, operation: &str, status: TenantStatus) -> Result<()> {
+    let (input,): (String,) = tx.one("SELECT input FROM operations WHERE id = $1", values![operation]).await?;
+    let mut input: serde_json::Value = At { table: "operations", id: &operation }.json("input", &input)?;
     if let Some(input) = input.as_object_mut() {
         input.insert("serves".to_owned(), serves(status).into());
     }

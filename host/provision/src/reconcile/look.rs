@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use convergence_model::operation::{Leftover, LeftoverKind};
-use convergence_model::tenant::{Tenant, TenantStatus};
+use convergence_model::tenant::TenantStatus;
 use convergence_model::{EnvId, OperationId, Scope, TenantId};
 use convergence_render::{GuardedPlan, names};
 use convergence_runtime::{End, HealthStatus, Instance, Observed as Seen, Owned, OwnedItem, RuntimeError, State};
@@ -66,9 +66,10 @@ impl Provisioner {
         memory.count_failing(&mut containers, whom.is_none());
         let is_missing = containers.values().any(|found| *found == Found::Missing);
         let others = match &owned {
+            // A container that is missing may only have been renamed, which its labels tell. They are read after it was
+            // found missing: an earlier list may be older than the name it was given.
+            _ if is_missing => self.others(&self.runtime.owned(&self.settings.instance).await?),
             Some((owned, _)) => self.others(owned),
-            // A container that is missing may only have been renamed, which its labels tell.
-            None if is_missing => self.others(&self.runtime.owned(&self.settings.instance).await?),
             None => BTreeMap::new(),
         };
         for (tenant, found) in &mut containers {
@@ -148,10 +149,8 @@ impl Provisioner {
         let revision = self.store.current_revision(&scope, tenant).await?;
         let (Some(row), Some(binding), Some(revision)) = (row, binding, revision) else { return Ok(Vec::new()) };
         let Some(built) = revision.built.clone() else { return Ok(Vec::new()) };
-        // An app is told a new name with its next revision.
-        let row = Tenant { spec: revision.spec.clone(), ..row };
         // A plan that is not allowed any more is nothing a repair could fix.
-        let rules = self.rules(&row.spec, revision.limits.memory_mb);
+        let rules = self.rules(&revision.spec, revision.limits.memory_mb);
         let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };
         let nobody = OperationId(uuid::Uuid::nil());
         let workload = self.project(&row, &binding, &revision, &plan, &built, nobody);

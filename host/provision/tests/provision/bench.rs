@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub(crate) struct Site {
     pub(crate) sources: Arc<Sources>,
     ids: Arc<Counter>,
     database: Fresh,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Site {
@@ -76,17 +76,8 @@ impl Site {
     /// A site with this database.
     pub(crate) async fn on(database: Fresh) -> Self {
         let folder = TempDir::new().unwrap();
-        let plugins = folder.path().join("plugins");
-        std::fs::create_dir(&plugins).unwrap();
-        let template = components().join("templates/go.wasm");
-        std::fs::copy(&template, plugins.join("go.wasm"))
-            .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", template.display()));
-        let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
         let store = Arc::new(Store::open(database.location()).await.unwrap());
-        let settings_of_plugins = convergence_plugin::Settings::of(plugins, "test");
-        let shelf = Shelf::Database(Store::clone(&store));
-        let catalogue = Catalogue::open(shelf, sandbox, Arc::new(Fixed), settings_of_plugins);
-        let catalogue = Box::pin(catalogue).await.unwrap();
+        let catalogue = install(folder.path(), "templates/go", &store, serde_json::json!({})).await;
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Self {
             runtime: Arc::new(FakeRuntime::new()),
@@ -94,12 +85,18 @@ impl Site {
             caller: authenticate(Provenance { peer, host: Some("localhost"), origin: None }).unwrap(),
             settings: settings(),
             work: work(),
-            catalogue: Arc::new(catalogue),
+            catalogue,
             sources: Arc::new(Sources::open(folder.path().join("sources"), SourceLimits::default()).unwrap()),
             ids: Arc::default(),
             database,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// A policy refuses names that begin with `no-` from now on.
+    pub(crate) async fn refuse_names(&mut self) {
+        let configuration = serde_json::json!({ "hostile-policy": { "do": "deny-no" } });
+        self.catalogue = install(self.folder.path(), "fixtures/hostile-policy", &self.store, configuration).await;
     }
 
     /// Where the database is.
@@ -176,6 +173,19 @@ impl Site {
             Front { provisioner: Arc::new(provisioner), operations, runtime }
         }
     }
+}
+
+/// The plugins of a site in this folder, one more installed.
+async fn install(folder: &Path, name: &str, store: &Store, configuration: serde_json::Value) -> Arc<Catalogue> {
+    let (plugins, component) = (folder.join("plugins"), components().join(name).with_extension("wasm"));
+    std::fs::create_dir_all(&plugins).unwrap();
+    std::fs::copy(&component, plugins.join(component.file_name().unwrap()))
+        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", component.display()));
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let configuration = serde_json::from_value(configuration).unwrap();
+    let settings = convergence_plugin::Settings { configuration, ..convergence_plugin::Settings::of(plugins, "test") };
+    let catalogue = Catalogue::open(Shelf::Database(Store::clone(store)), sandbox, Arc::new(Fixed), settings);
+    Arc::new(Box::pin(catalogue).await.unwrap())
 }
 
 /// A server's two faces.

@@ -3,7 +3,7 @@
 use convergence_model::operation::{Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Scope, TenantName, Verb};
-use convergence_provision::kind;
+use convergence_provision::{PlanError, kind};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Desired, Runtime};
 use convergence_store::{Conflict, Entry, StoreError, TenantChange};
@@ -78,7 +78,7 @@ impl Stage {
         }
     }
 
-    async fn rename(&self, text: &str) -> Result<(), StoreError> {
+    async fn rename(&self, text: &str) -> Result<(), PlanError> {
         let change = TenantChange { name: Some(TenantName::parse(text).unwrap()), protected: None };
         let (scope, caller) = (Scope::platform(), &self.bench.site.caller);
         self.bench.provisioner.change(&scope, caller, self.env_id, &change).await.map(drop)
@@ -224,7 +224,7 @@ async fn a_new_name_is_unique_stays_through_rollbacks_and_touches_nothing_that_r
     let stage = Stage::new().await;
     stage.bench.spawn("taken").await;
     let taken = stage.rename("TAKEN").await.unwrap_err();
-    assert!(matches!(taken, StoreError::Conflict(Conflict::NameTaken { .. })), "{taken}");
+    assert!(matches!(taken, PlanError::Store(StoreError::Conflict(Conflict::NameTaken { .. }))), "{taken}");
     assert_eq!(stage.deploy("one").await.state, OperationState::Succeeded);
     let before = stage.workload();
     stage.rename("App").await.unwrap();
@@ -242,6 +242,26 @@ async fn a_new_name_is_unique_stays_through_rollbacks_and_touches_nothing_that_r
     assert_eq!(stage.rollback(1).await.unwrap().state, OperationState::Succeeded);
     assert_eq!(stage.tenant().await.spec.name.as_str(), "shop");
     assert_eq!(stage.revision(4).await.spec.name.as_str(), "shop");
+}
+
+#[tokio::test]
+async fn policies_judge_a_new_name_and_only_the_name_that_a_tenant_will_have() {
+    let bench = Bench::of(Site::new().await);
+    let env_id = bench.spawn("no-app").await.env_id().unwrap();
+    let mut site = bench.into_site();
+    site.refuse_names().await;
+    let stage = Stage { bench: Bench::of(site), env_id };
+    let refused = stage.rename("no-shop").await.unwrap_err();
+    assert!(format!("{refused:?}").contains("begin with no-"), "{refused:?}");
+    assert_eq!(stage.tenant().await.spec.name.as_str(), "no-app");
+    // A name that it has already is no change.
+    let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
+    let protect = TenantChange { name: Some(TenantName::parse("no-app").unwrap()), protected: Some(true) };
+    assert!(stage.bench.provisioner.change(&scope, caller, env_id, &protect).await.unwrap().unwrap().protected);
+    // Nor does the name of an earlier revision matter, where it is restored under another one.
+    stage.rename("shop").await.unwrap();
+    assert_eq!(stage.deploy("two").await.state, OperationState::Succeeded);
+    assert_eq!(stage.rollback(1).await.unwrap().state, OperationState::Succeeded);
 }
 
 #[tokio::test]

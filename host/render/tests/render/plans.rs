@@ -271,6 +271,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         instance: "test",
         name_prefix: "convergence-tenant",
         tenant: &tenant,
+        spec: &tenant.spec,
         binding: &binding,
         revision: RevisionNumber(1),
         operation: OperationId(uuid::Uuid::nil()),

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use convergence_model::{Code, TenantName, Violation};
+use convergence_provision::PlanError;
 use convergence_store::{StoreError, TenantChange};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,7 +21,7 @@ problems!(Refused: Absent, Wrong, StoreError, NotChanged);
 
 /// The tenant is not changed.
 #[derive(Debug)]
-pub(crate) struct NotChanged(StoreError);
+pub(crate) struct NotChanged(PlanError);
 
 impl From<NotChanged> for Problem {
     fn from(NotChanged(error): NotChanged) -> Self {
@@ -31,7 +32,9 @@ impl From<NotChanged> for Problem {
 impl Fails for NotChanged {
     fn codes() -> std::collections::BTreeSet<Code> {
         let mut codes = StoreError::codes();
-        codes.extend([Code::NameTaken, Code::NotInThisState]);
+        codes.extend([Code::NameTaken, Code::NotInThisState, Code::Invalid]);
+        // Policies are asked about a name.
+        codes.extend([Code::PolicyRejected, Code::PluginFailed, Code::PluginSuspended, Code::Overloaded]);
         codes
     }
 }
@@ -48,8 +51,8 @@ pub(crate) struct ChangeBody {
     protected: Option<bool>,
 }
 
-/// Rename a tenant, or protect it from being destroyed. What runs is not touched: an app is told a new name with its next
-/// revision.
+/// Rename a tenant, or protect it from being destroyed. Policies are asked about another name. What runs is not touched: an
+/// app is told it with its next revision.
 #[utoipa::path(patch, path = "/api/v1/tenant/{tenant}", tag = "tenant")]
 pub(crate) async fn change(
     State(app): State<App>,
