@@ -18,7 +18,7 @@ const INTRODUCTION: &str = "\
 
 A request in another state is a 409 [`not-in-this-state`](errors.md), which says what the tenant is doing and what it can be asked. While
 an operation on the tenant is under way, another one is a 409 `tenant-busy`; a deployment waits for its turn instead, and a stop, a restart
-or a destroy first ends a repair or a restart that is under way.
+or a destroy first ends a repair, a restart or a halt that is under way.
 
 ";
 

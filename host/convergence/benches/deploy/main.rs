@@ -1,4 +1,4 @@
-//! What `convergence deploy` costs, against a bare `docker build` and `docker run` of the same context.
+//! What `convergence deploy` costs, against a build of the same context by the engine's API and a bare `docker run`.
 //!
 //! - *unchanged*: the folder is deployed again as it is. The bare side starts a container of the same image and waits until it
 //!   answers; what is beyond that is ours.
@@ -6,7 +6,8 @@
 //!   running the image in place of the one before. Ours also uploads, plans, stores, and starts the revision once as a candidate.
 //! - *upload*: 100 MiB that do not compress, against copying them to the same disk, synced; and what the server's memory grows by.
 //!
-//! The sides take turns. `CONVERGENCE_BIN` is the server's binary, in release; `DEPLOY_BENCH_N` is how often each has its turn.
+//! The sides take turns. `CONVERGENCE_BIN` is the server's binary, in release; `DEPLOY_BENCH_N` is how often each has its turn,
+//! in uploads three times at most.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it reads its environment and sleeps")]

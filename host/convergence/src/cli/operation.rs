@@ -27,7 +27,7 @@ enum Command {
     Watch(Watched),
     /// Show the state of an operation and why it failed.
     Show(One),
-    /// Cancel an operation. A spawn is rolled back; a repair or halt stops where it is.
+    /// Cancel an operation. A spawn or deployment is rolled back; a repair, restart or halt stops where it is.
     Cancel(Watched),
     /// Retry an operation that is stuck, or that failed and left its tenant.
     Retry(Watched),

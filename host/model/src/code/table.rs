@@ -137,7 +137,7 @@ codes! {
             "What an operation of this kind does cannot be undone."
             "Wait until it is finished."
         NotRetryable "not-retryable" 409 Refused No:
-            "The operation is neither stuck nor one that failed and left its tenant as it is."
+            "The operation is neither stuck nor one that failed and left its tenant as it is, or something else was done to the tenant since."
             "Send the request that began the operation again."
         KindUnknown "kind-unknown" 409 Refused AfterFix:
             "This server does not know operations of this kind, and leaves them alone."
@@ -193,8 +193,8 @@ codes! {
             "A base image is not on the machine and cannot be pulled."
             "Check the name and the registry, load the image, or map it with [images] in the configuration."
         BaseImageRefused "base-image-refused" 422 Failed No:
-            "The base image has `ONBUILD` triggers or declares a `VOLUME`."
-            "Use another base image."
+            "The base image has `ONBUILD` triggers or declares a `VOLUME`, or the image to run has neither `ENTRYPOINT` nor `CMD`, or too many arguments."
+            "Use another base image, or add a `CMD` to the Dockerfile."
         AppExited "app-exited" 422 Failed AfterFix:
             "The app ended, or the kernel ended it because it used more memory than its limit."
             "Read the app's last lines in `log`. Raise `limits.memoryMb` if memory is the cause."
@@ -275,8 +275,8 @@ codes! {
             "The server has a defect, or cannot read what it stored."
             "Find `requestId` in the server's log, which holds the cause."
         EngineError "engine-error" 502 Failed AfterFix:
-            "The container engine refused what it was asked."
-            "Look at the engine's log."
+            "The container engine refused what it was asked, or the builds cannot be bounded as the configuration asks."
+            "Look at the engine's log. If the bounds of builds are the cause, run the server as root on the engine's machine, or remove `memory-mb`, `cpu-millis` and `pids` from [build]."
         EngineUnreachable "engine-unreachable" 503 Failed Later:
             "No container engine answers."
             "Run `convergence doctor` on the server's machine, then send the request again."

@@ -20,10 +20,12 @@ use crate::routes::tenant::wire::{Asked, LimitsBody, slug, variables, variables_
     "reason": "a new front page"
 }))]
 pub(crate) struct ChangeBody {
-    /// Where the application comes from. With another source, `port` and `healthPath` of the one before are forgotten.
+    /// Where the application comes from. With a source, `language`, `framework`, `port` and `healthPath` of the one before are
+    /// forgotten; with an image, `baseImage` too.
     #[schema(schema_with = source_schema)]
     source: Option<SourceBody>,
-    /// A language that `GET /api/v1/templates` lists. With a source and without this it is recognized anew.
+    /// A language that `GET /api/v1/templates` lists, or `dockerfile`. With a source and without this, the source says it, or it
+    /// is recognized anew. An image has none.
     #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
     language: Option<String>,
     /// A framework of that language. With another source or language and without this, the template decides.

@@ -12,9 +12,9 @@ problems!(Refused: OfCancel);
 
 /// Cancel an operation.
 ///
-/// What it is doing is dropped, or finishes where dropping it would leave something behind; then everything a spawn did is
-/// undone, and it ends `cancelled`. Asking again changes nothing. A repair or a halt ends where it is. A destroy
-/// cannot be cancelled.
+/// What it is doing is dropped, or finishes where dropping it would leave something behind; then everything a spawn or a
+/// deployment did is undone, and it ends `cancelled`. Asking again changes nothing. A repair, a restart or a halt ends where
+/// it is. A start, a stop, a destroy and a sweep cannot be cancelled.
 #[utoipa::path(post, path = "/api/v1/operations/{id}/cancel", tag = "operation")]
 pub(crate) async fn cancel(
     State(app): State<App>,

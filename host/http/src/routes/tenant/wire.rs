@@ -21,7 +21,8 @@ pub(crate) struct SpecBody {
     /// Where the application comes from; the starter of the language where absent.
     #[schema(schema_with = source_schema)]
     source: Option<SourceBody>,
-    /// A language that `GET /api/v1/templates` lists. With a source it may be absent, and is then recognized.
+    /// A language that `GET /api/v1/templates` lists, or `dockerfile`. With a source it may be absent: the source says it, or it
+    /// is recognized. An image has none.
     #[schema(pattern = "^[A-Za-z0-9._+#/-]{1,64}$")]
     language: Option<String>,
     /// A framework of that language; its first one where absent.
