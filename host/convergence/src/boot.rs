@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use convergence_access::KeyRing;
+use convergence_access::{KeyRing, Seals};
 use convergence_http::{App, Front};
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::trust::TrustPolicy;
 use convergence_plugin::{Catalogue, Loading, Shelf};
-use convergence_provision::{Machine, Provisioner, Settings};
+use convergence_provision::{Keys, Machine, Provisioner, RingSource, Settings};
 use convergence_render::images::Pattern;
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::docker::{Docker, DockerConfig};
@@ -128,6 +128,16 @@ pub(crate) async fn catalogue(
         .context("cannot read which plugins are installed")
 }
 
+/// All keys of the installation, held against the database.
+async fn hold_keys(config: &Config, tenants: KeyRing, store: &Store) -> Result<Keys> {
+    let ring: Arc<dyn RingSource> = installation::keyring::find(&config.data_dir, store).await?.into();
+    let text = ring.read().map_err(|error| anyhow::anyhow!("cannot read the key ring: {error}"))?;
+    let seals = Seals::parse(text.expose()).context("the key ring cannot be used")?;
+    let keys = Keys { tenants, seals, ring };
+    keys.hold_against(store, SystemClock.now()).await.context("the key ring cannot be used")?;
+    Ok(keys)
+}
+
 /// A data folder and a database that belong together, and to nobody else.
 struct Claim {
     installation: Installation,
@@ -193,6 +203,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             installation.id
         );
     }
+    let keys = hold_keys(config, keys, &store).await?;
     Installation::settled(&config.data_dir)?;
     // The lock above says that no other server has this one's name: the process that held leases under it is dead.
     let worker = installation.server.clone();
@@ -218,7 +229,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
         async move { front.serve(listener, stop).await.context("the listener broke") }
     });
     let shelf = Shelf::Database(Store::clone(&store));
-    let catalogue = Arc::new(catalogue(config, Some(&keys), shelf, installation.server, loading).await?);
+    let catalogue = Arc::new(catalogue(config, Some(&keys.tenants), shelf, installation.server, loading).await?);
     let ca_bundle = config
         .build
         .ca_bundle

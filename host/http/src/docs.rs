@@ -18,11 +18,13 @@ use crate::App;
     tags(
         (name = "tenant", description = "One isolated app of an organization."),
         (name = "deployment", description = "What a tenant ran, runs and is about to run: its revisions."),
+        (name = "variable", description = "What the app of a tenant is given as environment variables, plain and secret."),
         (name = "source", description = "Applications that tenants are built from."),
         (name = "template", description = "What languages there are."),
         (name = "plugin", description = "The components that extend the server. Administrators only."),
         (name = "operation", description = "Durable pieces of work on tenants."),
         (name = "leftover", description = "Things in the engine that belong to no tenant."),
+        (name = "key", description = "The keys that secrets are sealed with. Administrators only."),
         (name = "health", description = "Whether the server is well.")
     )
 )]

@@ -292,6 +292,8 @@ impl From<Conflict> for Problem {
             Conflict::SubnetsExhausted { .. } => Self::new(Code::SubnetsExhausted, detail),
             Conflict::QuotaReached { .. } => Self::new(Code::QuotaReached, detail),
             Conflict::NewerRevision { .. } => Self::new(Code::NewerRevision, detail),
+            Conflict::ChangedMeanwhile => Self::new(Code::ChangedMeanwhile, detail),
+            Conflict::Deploying => Self::new(Code::Deploying, detail),
             Conflict::SourcesFull { .. } => Self::new(Code::SourcesFull, detail),
             Conflict::NoSource { .. } => Self::invalid(&[Violation::deny("source.archive", "unknown-source", detail)]),
             other => Self::internal(&other),

@@ -31,6 +31,9 @@ pub struct TenantSpec {
     pub limits: Limits,
     /// Variables of the tenant's own, set literally: nothing expands `$`.
     pub env: BTreeMap<EnvName, String>,
+    /// Variables whose values are secret: which version of each. The values are kept elsewhere, sealed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<EnvName, u32>,
     /// How the application answers, where that is not as its template expects.
     #[serde(default, skip_serializing_if = "ServiceSpec::is_empty")]
     pub service: ServiceSpec,
@@ -78,12 +81,19 @@ impl TenantSpec {
         }
     }
 
+    /// The names of all variables of its own, the secret ones included.
+    pub fn variable_names(&self) -> Vec<String> {
+        self.env.keys().chain(self.secrets.keys()).map(ToString::to_string).collect()
+    }
+
     /// Characters in a description.
     pub const DESCRIPTION_MAX: usize = 1000;
-    /// Variables of a tenant's own.
+    /// Variables of a tenant's own; and as many secret ones.
     pub const ENV_MAX: usize = 64;
     /// Characters in the value of one variable.
     pub const ENV_VALUE_MAX: usize = 4096;
+    /// Characters in the value of a secret one, which may be a certificate chain. Linux gives a program no variable of 128 KiB.
+    pub const SECRET_MAX: usize = 16 << 10;
 }
 
 /// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 bytes.

@@ -64,6 +64,8 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// Whether it is destroyed only when it is named again.
     pub protected: bool,
+    /// How often its configuration was changed without a deployment.
+    pub staged: u32,
     /// The revision that runs, once one does.
     pub current_revision: Option<RevisionNumber>,
     /// Why it failed or was halted, while it is.

@@ -1,13 +1,15 @@
 //! Accepting a deployment, and the steps that carry it out: a tenant's next revision, while the one before serves.
 
-use convergence_access::Caller;
+use convergence_access::{Caller, SealError};
 use convergence_model::build::Declared;
 use convergence_model::operation::{Lane, Operation};
 use convergence_model::plan::BuildPlan;
 use convergence_model::policy::PlanSummary;
 use convergence_model::tenant::{Revision, RevisionState, Tenant};
 use convergence_model::{EnvId, RevisionNumber, Scope, Source, TenantSpec};
-use convergence_store::{Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, StoreError};
+use convergence_store::{
+    Base, Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, NewSecret, StoreError,
+};
 use convergence_work::{Effect, Failing, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,8 @@ pub(crate) static RECIPE: Recipe = Recipe {
 
 /// What the audit calls a deployment that restores an earlier revision.
 const ROLLBACK: &str = "tenant.rollback";
+/// What it calls one that changes variables alone.
+pub(crate) const CONFIGURE: &str = "tenant.configure";
 
 /// What a deployment is asked. The store adds both when it is accepted.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -68,8 +72,10 @@ pub(crate) struct DeployInput {
 pub struct Wanted {
     /// That spec.
     pub spec: TenantSpec,
-    /// The newest revision, whatever became of it.
-    pub base: RevisionNumber,
+    /// What it was read from.
+    pub base: Base,
+    /// Versions of secrets that come with it.
+    pub secrets: Vec<NewSecret>,
     /// Whether the source is looked at anew: it was sent, or is that of a revision that is not up yet.
     pub fresh_source: bool,
 }
@@ -91,6 +97,9 @@ pub enum DeployError {
         /// Why not, and what to do.
         why: &'static str,
     },
+    /// A secret cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// It cannot be planned, or is not accepted now.
     #[error(transparent)]
     Accept(#[from] AcceptError),
@@ -133,19 +142,20 @@ impl Provisioner {
     pub async fn wanted(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Wanted>, StoreError> {
         let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
         let newest = self.store.revisions(scope, tenant.id, None, 1).await?.pop();
-        let base = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
+        let revision = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
+        let base = Base { revision, staged: tenant.staged };
         let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
         let fresh_source = pending.is_some();
         let name = tenant.spec.name.clone();
         let spec = pending.map_or(tenant.spec, |revision| revision.spec);
-        Ok(Some(Wanted { spec: TenantSpec { name, ..spec }, base, fresh_source }))
+        Ok(Some(Wanted { spec: TenantSpec { name, ..spec }, base, secrets: Vec::new(), fresh_source }))
     }
 
     /// Plans a tenant's next revision, which `wanted` says with everything that is to be different, and accepts it. The work
     /// itself begins elsewhere: at once, or when what is under way on the tenant has ended.
     ///
     /// # Errors
-    /// [`DeployError`]; nothing was changed. [`Conflict::NewerRevision`] where another one came since the spec was read.
+    /// [`DeployError`]; nothing was changed. [`DeployError::is_overtaken`] where another one came since the spec was read.
     pub async fn deploy(
         &self,
         scope: &Scope,
@@ -155,7 +165,7 @@ impl Provisioner {
         reason: String,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
-        let Wanted { spec, base, fresh_source } = wanted;
+        let Wanted { spec, base, secrets, fresh_source } = wanted;
         let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
         if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
             return Ok(deployed);
@@ -174,8 +184,8 @@ impl Provisioner {
             restores: None,
             built,
         };
-        self.accept(scope, caller, &tenant, Wanted { spec: planned.spec, base, fresh_source }, revision, idempotency)
-            .await
+        let wanted = Wanted { spec: planned.spec, base, secrets, fresh_source };
+        self.accept(scope, caller, &tenant, wanted, revision, KIND.asked_action, idempotency).await
     }
 
     /// Accepts a deployment that restores an earlier revision: its image, limits and variables, as they were. No template is
@@ -228,27 +238,30 @@ impl Provisioner {
             restores: Some(number),
             built: Some(built),
         };
-        self.accept(scope, caller, &tenant, Wanted { spec, base, fresh_source: false }, revision, idempotency).await
+        let wanted = Wanted { spec, base, secrets: Vec::new(), fresh_source: false };
+        self.accept(scope, caller, &tenant, wanted, revision, ROLLBACK, idempotency).await
     }
 
-    async fn accept(
+    #[expect(clippy::too_many_arguments, reason = "each is another part of what is accepted")]
+    pub(crate) async fn accept(
         &self,
         scope: &Scope,
         caller: &Caller,
         tenant: &Tenant,
         wanted: Wanted,
         revision: NewRevision,
+        action: &'static str,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
         if self.operations.is_stopping() {
             return Err(AcceptError::Stopping.into());
         }
         self.runtime.ping().await.map_err(AcceptError::Engine)?;
-        let action = if revision.restores.is_some() { ROLLBACK } else { KIND.asked_action };
         let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());
         let new = NewDeployment {
             spec: wanted.spec,
             base: wanted.base,
+            secrets: wanted.secrets,
             revision,
             operation: NewOperation { idempotency, ..operation },
             action,

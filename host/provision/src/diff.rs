@@ -111,6 +111,9 @@ fn fields(revision: &Revision) -> BTreeMap<(u8, String), String> {
     for name in spec.env.keys() {
         put(7, &format!("env.{name}"), "(a value)".to_owned());
     }
+    for (name, version) in &spec.secrets {
+        put(7, &format!("secrets.{name}"), format!("version {version}"));
+    }
     for (id, pin) in &revision.plugins {
         put(8, &format!("plugins.{id}"), format!("{} {}", pin.version, pin.digest));
     }

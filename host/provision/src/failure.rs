@@ -52,6 +52,19 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "add a CMD to the Dockerfile, or use an image that has one",
             log: Vec::new(),
         },
+        StepError::Ring(_) => Told {
+            code: Code::RingUnusable,
+            cause: "the file of the key ring cannot be read or written, or was changed by hand".to_owned(),
+            next: "make the file `keyring` in the server's data folder what it should be, then retry the operation",
+            log: Vec::new(),
+        },
+        StepError::Secret(_) => Told {
+            code: Code::SecretUnreadable,
+            cause: "the server's key ring is not the one that sealed the secret, or the database was altered"
+                .to_owned(),
+            next: "restore the file `keyring` in the server's data folder from a backup, or set the secret again",
+            log: Vec::new(),
+        },
         StepError::SourceGone { .. } => Told {
             code: Code::SourceGone,
             cause: "the image was removed by hand and has to be built again, and its source was removed too".to_owned(),
@@ -288,11 +301,14 @@ fn last(log: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use convergence_model::SourceDigest;
+    #![allow(clippy::unwrap_used)]
+    use convergence_access::OpenError;
     use convergence_model::code::Area;
+    use convergence_model::{SealingKeyId, SourceDigest};
     use convergence_runtime::Capability;
 
     use super::*;
+    use crate::secrets::SecretError;
 
     fn build(line: &str) -> Failure {
         let log = (0..30).map(|n| format!("line {n}")).chain([line.to_owned()]).collect();
@@ -353,6 +369,7 @@ mod tests {
         let runtime = StepError::Runtime;
         let store = |conflict: Conflict| StepError::from(StoreError::Conflict(conflict));
         let log = Vec::new;
+        let key = SealingKeyId::parse("0a0b0c0d").unwrap();
         vec![
             (Code::PlanRefused, StepError::PlanRefused(vec![])),
             (Code::BaseImageRefused, StepError::BaseRefused { reference: text(), violations: vec![] }),
@@ -363,6 +380,15 @@ mod tests {
             (Code::BaseImageRefused, StepError::CommandTooLong { args: 1000, bytes: 1000 }),
             (Code::SourceGone, StepError::SourceGone { digest: SourceDigest::new([1; 32]) }),
             (Code::SourceGone, StepError::Source(std::io::Error::other("told to fail"))),
+            (
+                Code::SecretUnreadable,
+                StepError::Secret(SecretError::Closed { name: text(), why: OpenError::NoKey(key.clone()) }),
+            ),
+            (
+                Code::SecretUnreadable,
+                StepError::Secret(SecretError::Closed { name: text(), why: OpenError::Altered(key) }),
+            ),
+            (Code::RingUnusable, StepError::Ring(text())),
             (Code::StoreFailed, StepError::Gone),
             (Code::StoreFailed, StepError::from(StoreError::Refused("told to fail".into()))),
             (Code::StoreConflict, store(Conflict::KeyReused)),

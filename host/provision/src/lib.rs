@@ -10,12 +10,14 @@
 mod cache;
 mod capacity;
 mod change;
+mod configure;
 mod deploy;
 mod destroy;
 mod diff;
 mod failure;
 mod git;
 mod halt;
+mod keys;
 mod live;
 mod manifest;
 mod own;
@@ -23,9 +25,11 @@ mod planning;
 mod recipe;
 mod recognize;
 mod reconcile;
+mod rekey;
 mod repair;
 mod request;
 mod restart;
+mod secrets;
 mod settings;
 mod spawn;
 mod start;
@@ -37,7 +41,6 @@ mod work;
 
 use std::sync::Arc;
 
-use convergence_access::KeyRing;
 use convergence_model::ids::{Clock, Ids};
 use convergence_model::{Limits, OrgId};
 use convergence_plugin::Catalogue;
@@ -47,13 +50,16 @@ use convergence_store::{Conflict, Store, StoreError};
 use convergence_work::Operations;
 
 pub use capacity::Machine;
+pub use configure::{Configured, NewVariables, Variables};
 pub use deploy::{DeployError, Deployed, Wanted};
 pub use diff::{Change, changes};
+pub use keys::{Keys, MemoryRing, RingError, RingSource};
 pub use live::{ContainerReport, UsageReport};
 pub use manifest::manifest_schema;
 pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
 pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
+pub use rekey::{RingKey, RotateError};
 pub use request::AcceptError;
 pub use settings::Settings;
 pub use spawn::Accepted;
@@ -65,6 +71,7 @@ pub mod kind {
     pub use crate::deploy::KIND as DEPLOY;
     pub use crate::destroy::KIND as DESTROY;
     pub use crate::halt::KIND as HALT;
+    pub use crate::rekey::KIND as REKEY;
     pub use crate::repair::KIND as REPAIR;
     pub use crate::restart::KIND as RESTART;
     pub use crate::spawn::KIND as SPAWN;
@@ -82,7 +89,7 @@ pub struct Provisioner {
     sources: Arc<Sources>,
     builder: Arc<dyn Builder>,
     runtime: Arc<dyn Runtime>,
-    keys: KeyRing,
+    keys: Keys,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     settings: Settings,
@@ -107,7 +114,7 @@ impl Provisioner {
         sources: Arc<Sources>,
         builder: Arc<dyn Builder>,
         runtime: Arc<dyn Runtime>,
-        keys: KeyRing,
+        keys: Keys,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         settings: Settings,

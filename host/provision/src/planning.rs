@@ -10,7 +10,7 @@ use convergence_model::spec::TenantSpec;
 use convergence_model::tenant::{Binding, PluginPin, Tenant, TenantStatus};
 use convergence_model::workload::Subnet;
 use convergence_model::{
-    EnvId, Limits, OperationId, OrgId, RevisionNumber, Scope, Secret, ServiceSpec, Source, TenantId, Violation,
+    EnvId, EnvName, Limits, OperationId, OrgId, RevisionNumber, Scope, Secret, ServiceSpec, Source, TenantId, Violation,
 };
 use convergence_plugin::{PluginFailure, Reviewed};
 use convergence_render::{GuardedPlan, Projection, Rules};
@@ -93,6 +93,7 @@ impl Provisioner {
         spec: TenantSpec,
         action: &str,
     ) -> Result<Planned, PlanError> {
+        refuse_doubled(&spec)?;
         let spec = match spec.source {
             Source::Image(_) => own::of_image(spec)?,
             Source::Git(git) => TenantSpec { source: Source::Git(self.fetched(org, git).await?), ..spec },
@@ -107,7 +108,7 @@ impl Provisioner {
             base_image: spec.base_image.clone(),
             architecture: architecture().to_owned(),
             memory_mb: spec.limits.memory_mb,
-            env_names: spec.env.keys().map(ToString::to_string).collect(),
+            env_names: spec.variable_names(),
             build_args: Vec::new(),
             secret_names: Vec::new(),
             processes: Vec::new(),
@@ -205,7 +206,7 @@ impl Provisioner {
             base_image: spec.base_image.clone(),
             source: spec.source.kind().to_owned(),
             limits: spec.limits,
-            env_names: spec.env.keys().map(ToString::to_string).collect(),
+            env_names: spec.variable_names(),
             labels: Vec::new(),
             plan: None,
             config: String::new(),
@@ -262,6 +263,7 @@ impl Provisioner {
             spec: planned.spec.clone(),
             status: TenantStatus::Provisioning,
             protected: false,
+            staged: 0,
             current_revision: None,
             failure: None,
             created_at: now,
@@ -287,6 +289,7 @@ impl Provisioner {
                 limits: planned.limits,
                 platform: &self.settings.platform,
                 api_key: Secret::new(""),
+                secrets: BTreeMap::new(),
             },
             &planned.plan,
         );
@@ -338,6 +341,17 @@ fn refuse_service(service: &ServiceSpec, fields: [&str; 2], brings_image: bool) 
     if let Some(Err((code, message))) = service.health_path.as_deref().map(convergence_render::guard::health_path) {
         wrong.push(Violation::deny(path_field, code, message));
     }
+    if wrong.is_empty() { Ok(()) } else { Err(PlanError::Refused(wrong)) }
+}
+
+/// Refuses plain variables with the names of secret ones.
+pub(crate) fn refuse_doubled(spec: &TenantSpec) -> Result<(), PlanError> {
+    let doubled = spec.env.keys().filter(|name| spec.secrets.contains_key(*name));
+    let told = |name: &EnvName| {
+        let message = format!("{name} is a secret of this tenant; choose another name, or unset the secret first");
+        Violation::deny(format!("env.{name}"), "taken", message)
+    };
+    let wrong: Vec<_> = doubled.map(told).collect();
     if wrong.is_empty() { Ok(()) } else { Err(PlanError::Refused(wrong)) }
 }
 

@@ -74,7 +74,7 @@ impl Provisioner {
         self.runtime.ping().await.map_err(AcceptError::Engine)?;
 
         let tenant = TenantId(self.ids.uuid());
-        let verifier = self.keys.tenant_key(tenant, 1).verifier;
+        let verifier = self.keys.tenants.tenant_key(tenant, 1).verifier;
         let operation = self.operations.new_operation(&KIND, asked(&SpawnInput { tenant }), caller.name());
         let new = NewSpawn {
             tenant,
@@ -116,7 +116,7 @@ impl Provisioner {
     /// What the tenant of a spawn presents to the platform; none where the operation is no spawn.
     pub fn api_key(&self, operation: &Operation, made: &Made) -> Option<Secret> {
         let SpawnInput { tenant } = operation.asked().ok()?;
-        Some(self.keys.tenant_key(tenant, made.key_version).secret)
+        Some(self.keys.tenants.tenant_key(tenant, made.key_version).secret)
     }
 
     async fn begun_with(

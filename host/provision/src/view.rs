@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use convergence_model::tenant::{Tenant, TenantStatus};
-use convergence_model::{EnvId, OperationId, Scope};
+use convergence_model::{EnvId, OperationId, Scope, Secret};
 use convergence_render::{GuardedPlan, names};
 use convergence_store::StoreError;
 
@@ -78,7 +78,9 @@ impl Provisioner {
         let plan = GuardedPlan::recheck(revision.plan.clone(), &rules)
             .map_err(|violations| PlanError::BadPlan { plugin: revision.spec.language.clone(), violations })?;
         let nobody = OperationId(uuid::Uuid::nil());
-        let workload = self.project(&tenant, &binding, &revision, &plan, &built, nobody);
+        // A secret is shown as a reference, and need not be opened.
+        let secrets = revision.spec.secrets.keys().map(|name| (name.clone(), Secret::new(""))).collect();
+        let workload = self.project(&tenant, &binding, &revision, &plan, &built, secrets, nobody);
         Ok(Some(convergence_render::compose(&workload)))
     }
 

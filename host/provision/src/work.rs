@@ -1,13 +1,13 @@
 //! One operation in the hands of a worker: what the steps work with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use convergence_model::build::BuildLine;
 use convergence_model::operation::{EventKind, Operation};
 use convergence_model::tenant::{Binding, Built, Revision, Tenant};
 use convergence_model::workload::{Subnet, Workload};
-use convergence_model::{EnvId, Scope};
+use convergence_model::{EnvId, EnvName, OperationId, Scope, Secret};
 use convergence_render::{GuardedPlan, Projection, names};
 use convergence_runtime::{Builder, Owner, Runtime};
 use convergence_store::{NewEvent, Store};
@@ -110,7 +110,9 @@ impl Work<'_> {
         let revision = self.store().revision(&Self::scope(), self.tenant()?.id, self.revision()?.number).await?;
         let built = revision.and_then(|revision| revision.built).ok_or(StepError::Gone)?;
         let plan = self.plan()?;
-        Ok(self.provisioner.project(self.tenant()?, &binding, self.revision()?, &plan, &built, self.operation.id))
+        let secrets = self.provisioner.opened(self.tenant()?.id, self.revision()?).await?;
+        let (tenant, revision, operation) = (self.tenant()?, self.revision()?, self.operation.id);
+        Ok(self.provisioner.project(tenant, &binding, revision, &plan, &built, secrets, operation))
     }
 
     /// Leases another port because somebody else sits on the present one.
@@ -179,7 +181,8 @@ fn shown(line: BuildLine) -> String {
 }
 
 impl Provisioner {
-    /// The golden projection of a tenant, its binding and a revision.
+    /// The golden projection of a tenant, its binding and a revision with its secrets.
+    #[expect(clippy::too_many_arguments, reason = "each is another noun of what is projected")]
     pub(crate) fn project(
         &self,
         tenant: &Tenant,
@@ -187,9 +190,10 @@ impl Provisioner {
         revision: &Revision,
         plan: &GuardedPlan,
         built: &Built,
-        operation: convergence_model::OperationId,
+        secrets: BTreeMap<EnvName, Secret>,
+        operation: OperationId,
     ) -> Workload {
-        let key = self.keys.tenant_key(tenant.id, binding.key_version);
+        let key = self.keys.tenants.tenant_key(tenant.id, binding.key_version);
         convergence_render::project(
             &Projection {
                 instance: &self.settings.instance,
@@ -205,6 +209,7 @@ impl Provisioner {
                 limits: revision.limits,
                 platform: &self.settings.platform,
                 api_key: key.secret,
+                secrets,
             },
             plan,
         )

@@ -10,7 +10,7 @@ use convergence_model::build::Declared;
 use convergence_model::plan::Service;
 use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::{Boundary, EnvValue, LogRotation, Mount, Published, Tmpfs, Workload, label};
-use convergence_model::{EnvId, Limits, OperationId, RevisionNumber, Secret, TenantSpec};
+use convergence_model::{EnvId, EnvName, Limits, OperationId, RevisionNumber, Secret, TenantSpec};
 
 use crate::guard::GuardedPlan;
 
@@ -64,6 +64,8 @@ pub struct Projection<'a> {
     pub platform: &'a Platform,
     /// The tenant's key.
     pub api_key: Secret,
+    /// The values of the variables of the spec that are secret.
+    pub secrets: BTreeMap<EnvName, Secret>,
 }
 
 /// Names in an engine, for those who clean up without a plan.
@@ -99,6 +101,9 @@ pub fn project(projection: &Projection<'_>, guarded: &GuardedPlan) -> Workload {
     }
     for (name, value) in &projection.spec.env {
         env.insert(name.as_str().to_owned(), EnvValue::Literal(value.clone()));
+    }
+    for (name, value) in &projection.secrets {
+        env.insert(name.as_str().to_owned(), EnvValue::Secret(value.clone()));
     }
     let (command, port) = run(service, projection.declared);
     env.extend(platform_variables(projection, port));

@@ -18,7 +18,7 @@ pub(crate) struct At<'a> {
 }
 
 impl At<'_> {
-    fn corrupt(&self, column: &str, reason: impl Display) -> StoreError {
+    pub(crate) fn corrupt(&self, column: &str, reason: impl Display) -> StoreError {
         StoreError::corrupt(self.table, self.id, format!("{column}: {reason}"))
     }
 

@@ -14,6 +14,7 @@ use crate::let_go;
 use crate::operation::{self, NewOperation};
 use crate::outcome::{Effect, Ending};
 use crate::revision::{self, Author, NewRevision};
+use crate::secret::{self, NewSecret};
 use crate::{Conflict, Lease, Result, Store, StoreError, audit, idempotency, lease, name, request, source, tenant};
 
 /// What an operation awaits that waits for another one on its subject to end.
@@ -30,10 +31,21 @@ pub struct NewDeployment {
     pub operation: NewOperation,
     /// As the audit names the request.
     pub action: &'static str,
-    /// The newest revision that it was planned from.
-    pub base: RevisionNumber,
+    /// What it was planned from.
+    pub base: Base,
+    /// Versions of secrets that come with it.
+    pub secrets: Vec<NewSecret>,
     /// Operations that may be unfinished, the new one included.
     pub backlog_max: u32,
+}
+
+/// What a change was planned from: nothing else may have been changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// The newest revision.
+    pub revision: RevisionNumber,
+    /// How often the configuration was changed without a deployment.
+    pub staged: u32,
 }
 
 /// What a deployment begins with.
@@ -62,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`];
-    /// [`Conflict::NoSource`]; [`Conflict::NewerRevision`] where there is a newer one than it was planned from;
+    /// [`Conflict::NoSource`]; [`Conflict::NewerRevision`] and [`Conflict::ChangedMeanwhile`] where it was planned from what is no longer there;
     /// [`Conflict::NotInThisState`] while the tenant is being destroyed; when the database does not answer or a row cannot be
     /// read.
     pub async fn begin_deployment(
@@ -81,9 +93,9 @@ impl Store {
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(None) };
                 idempotency::refuse_begun(&mut tx, org, asked.idempotency.as_ref()).await?;
                 tenant::refuse_full_queue(&mut tx, asked.lane, new.backlog_max).await?;
-                let sql = "SELECT status FROM tenants WHERE env_id = $1";
-                let row: Option<(String,)> = tx.first(sql, values![env_id]).await?;
-                let Some((status,)) = row else { return Ok(None) };
+                let sql = "SELECT status, staged FROM tenants WHERE env_id = $1";
+                let row: Option<(String, i64)> = tx.first(sql, values![env_id]).await?;
+                let Some((status, staged)) = row else { return Ok(None) };
                 let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
                 if !Verb::Deploy.from().contains(&status) {
                     return Err(Conflict::NotInThisState { verb: Verb::Deploy, status }.into());
@@ -91,9 +103,14 @@ impl Store {
                 source::refuse_unknown(&mut tx, org, &new.spec.source, asked.now).await?;
                 let sql = "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE tenant = $1";
                 let (last,): (i64,) = tx.one(sql, values![tenant]).await?;
-                if last != new.base.0 {
+                if last != new.base.revision.0 {
                     return Err(Conflict::NewerRevision { number: RevisionNumber(last) }.into());
                 }
+                if staged != i64::from(new.base.staged) {
+                    return Err(Conflict::ChangedMeanwhile.into());
+                }
+                secret::insert(&mut tx, tenant, &new.secrets, &asked.actor, asked.now).await?;
+                secret::refuse_missing(&mut tx, tenant, &new.spec).await?;
                 let replaced = replace_waiting(&mut tx, &subject, asked.now).await?;
                 let busy = match request::refuse_busy(&mut tx, &subject).await {
                     Ok(()) => false,

@@ -108,6 +108,7 @@ macro_rules! migrations {
             migrations!($engine, 6, "0006_names"),
             migrations!($engine, 7, "0007_deployments"),
             migrations!($engine, 8, "0008_protected"),
+            migrations!($engine, 9, "0009_sealed"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

@@ -91,7 +91,7 @@ pub enum Conflict {
         limit: u32,
     },
     /// Another exclusive operation on the subject is not finished.
-    #[error("operation {operation} on this tenant is not finished; wait until it is, then send the request again")]
+    #[error("operation {operation} is not finished; wait until it is, then send the request again")]
     SubjectBusy {
         /// That operation.
         operation: OperationId,
@@ -191,6 +191,14 @@ pub enum Conflict {
         /// The newest revision.
         number: RevisionNumber,
     },
+    /// Its configuration was changed since this was planned.
+    #[error("the tenant's configuration was changed by somebody else meanwhile; send the request again")]
+    ChangedMeanwhile,
+    /// A deployment is under way, which would undo a change that is only kept.
+    #[error(
+        "a deployment of the tenant is under way, and a change that waits for the next one would be lost; wait until it is over, or deploy the change"
+    )]
+    Deploying,
     /// The organization keeps as many bytes of sources as it may.
     #[error(
         "the organization keeps {bytes} bytes of sources, and {limit} are allowed; unused ones are removed after some time"

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::database::{Tx, values};
 use crate::decode::to_json;
 use crate::lease::{self, Held, Lease};
-use crate::{Result, Store, audit, deployment, let_go};
+use crate::{Result, Store, audit, deployment, let_go, secret};
 
 /// What becomes of an operation's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Store {
 async fn change(tx: &mut Tx, held: &Held, lease: &Lease, ending: &Ending, now: Timestamp) -> Result<()> {
     let Some(env_id) = held.subject.env_id() else { return Ok(()) };
     deployment::settle(tx, env_id, lease.operation, ending, now).await?;
+    secret::prune(tx, env_id).await?;
     let failed = "UPDATE tenants SET status = 'failed', failure = $3, updated_at = $2 WHERE env_id = $1";
     let (sql, reason) = match &ending.effect {
         Effect::None => return Ok(()),

@@ -115,6 +115,27 @@ impl Store {
             .await
     }
 
+    /// Accepts an exclusive operation on the platform itself: operation and audit row, or none of them.
+    ///
+    /// # Errors
+    /// [`Conflict::SubjectBusy`] while another one is under way; when the database does not answer.
+    pub async fn begin_platform(&self, org: OrgId, new: &NewOperation, action: &'static str) -> Result<Operation> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let turn = audit::turn_of_existing(&mut tx, org).await?;
+                let subject = Subject::platform();
+                refuse_busy(&mut tx, &subject).await?;
+                let operation = operation::insert(&mut tx, org, &subject, new).await?;
+                let detail = serde_json::json!({ "operation": operation.id });
+                let entry = audit::Entry { at: new.now, actor: &new.actor, action, env_id: None, detail };
+                turn.record(&mut tx, entry).await?;
+                tx.commit().await?;
+                Ok(operation)
+            })
+            .await
+    }
+
     /// Accepts an operation on what no tenant in the store has, under the number it carries in the engine. `None` when
     /// there is such a tenant after all, or something is being done about that number already. It is not exclusive: a tenant
     /// that gets the number while it is queued is spawned all the same.

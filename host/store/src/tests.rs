@@ -115,6 +115,7 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
         base_image: None,
         limits,
         env: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         service: ServiceSpec::default(),
     };
     let pin = PluginPin { version: "1.0.0".into(), digest: "sha256:2".into() };

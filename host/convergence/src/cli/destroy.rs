@@ -2,7 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Client;
 use super::confirm::{self, Confirmation};
@@ -37,16 +37,9 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         confirm::ask(&format!("Destroy tenant {id} `{name}` with its container, its volumes and their data?"))?;
     }
     let watch = Watch::new(client, *output, &arguments.watching, "destroy");
-    let destroy = async {
-        let confirm: Vec<_> = arguments.confirm.iter().map(|name| ("confirm", name)).collect();
-        let request = client.request(Method::DELETE, &path).query(&confirm).header("prefer", "respond-async");
-        let (_, accepted) = client.json(request).await?;
-        match accepted.pointer("/operation/url").and_then(Value::as_str) {
-            Some(url) => watch.follow(url).await,
-            None => Ok(()),
-        }
-    };
-    watch.unless_interrupted(destroy).await?;
+    let confirm: Vec<_> = arguments.confirm.iter().map(|name| ("confirm", name)).collect();
+    let request = client.request(Method::DELETE, &path).query(&confirm);
+    watch.unless_interrupted(watch.begin(request, false)).await?;
     let document = json!({ "success": true, "result": "Environment removed successfully" });
     output.result(&document, || format!("tenant {} is destroyed", arguments.tenant.as_str()));
     Ok(())

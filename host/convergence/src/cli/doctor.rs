@@ -1,6 +1,7 @@
 //! `convergence doctor`
 
 mod builds;
+mod keys;
 mod names;
 mod server;
 
@@ -113,6 +114,7 @@ pub(crate) async fn run(
     }
     if let Some(store) = store {
         findings.extend(names::check(&store).await);
+        findings.extend(keys::check(&config.data_dir, &store).await);
         store.close().await;
     }
     findings.extend(builds::check(&config));

@@ -14,6 +14,7 @@ mod destroy;
 mod doctor;
 mod events;
 pub(crate) mod exit;
+mod keys;
 mod leftovers;
 mod list;
 mod logs;
@@ -34,6 +35,7 @@ mod table;
 mod tenant;
 mod terminal;
 mod up;
+mod variables;
 mod verbs;
 mod watch;
 
@@ -105,6 +107,10 @@ enum Command {
     Protect(verbs::Protection),
     /// End the protection of a tenant.
     Unprotect(verbs::Protection),
+    /// Show or change the variables of a tenant.
+    Env(variables::env::Arguments),
+    /// Show or change the secrets of a tenant.
+    Secret(variables::secret::Arguments),
     /// Destroy a tenant with its container, volumes and data.
     Destroy(destroy::Arguments),
     /// Repair a tenant so that it matches its current revision.
@@ -115,6 +121,8 @@ enum Command {
     Events(events::Arguments),
     /// List or remove what is left in the engine and belongs to no tenant.
     Leftovers(leftovers::Arguments),
+    /// List, rotate or retire the keys that secrets are sealed with.
+    Keys(keys::Arguments),
     /// Create, build, check, install and monitor plugins.
     Plugin(plugin::Arguments),
     /// Print the JSON Schema of convergence.toml, the file of an application. Needs no server.
@@ -206,6 +214,9 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Rename(arguments) => verbs::rename(&client()?, &arguments, output).await,
             Command::Protect(arguments) => verbs::protect(&client()?, &arguments, true, output).await,
             Command::Unprotect(arguments) => verbs::protect(&client()?, &arguments, false, output).await,
+            Command::Env(arguments) => variables::env::run(&client()?, &arguments, output).await,
+            Command::Secret(arguments) => variables::secret::run(&client()?, &arguments, output).await,
+            Command::Keys(arguments) => keys::run(&client()?, &arguments, output).await,
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
             Command::Repair(arguments) => operation::repair(&client()?, &arguments, output).await,
             Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,

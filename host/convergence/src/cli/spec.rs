@@ -111,7 +111,7 @@ fn cores(text: &str) -> Result<f64, String> {
     cores.ok().filter(|cores| cores.is_finite()).ok_or_else(|| "write a number of cores, for example 0.5".to_owned())
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no '='; write NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -33,15 +33,7 @@ pub(crate) struct Word {
 pub(crate) async fn run(client: &Client, arguments: &Verb, word: Word, output: &Output) -> Result<(), Failure> {
     let watch = Watch::new(client, *output, &arguments.watching, word.verb);
     let path = arguments.tenant.path(&format!("/{}", word.verb));
-    let done = async {
-        let request = client.request(Method::POST, &path).header("prefer", "respond-async");
-        let (_, accepted) = client.json(request).await?;
-        match accepted.pointer("/operation/url").and_then(Value::as_str) {
-            Some(url) => watch.follow(url).await,
-            None => Ok(()),
-        }
-    };
-    watch.unless_interrupted(done).await?;
+    watch.unless_interrupted(watch.begin(client.request(Method::POST, &path), false)).await?;
     output.result(&json!({ "success": true }), || format!("tenant {} {}", arguments.tenant.as_str(), word.done));
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::StreamExt;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
@@ -113,6 +113,16 @@ impl<'a> Watch<'a> {
             }
         }
         Ok(tenant)
+    }
+
+    /// Sends a request that may begin an operation, and follows that to its end, unless `detach`. Answers what the server did.
+    pub(crate) async fn begin(&self, request: RequestBuilder, detach: bool) -> Result<Value, Failure> {
+        let (_, answer) = self.client.json(request.header("prefer", "respond-async")).await?;
+        if let Some(url) = answer.pointer("/operation/url").and_then(Value::as_str).filter(|_| !detach) {
+            self.accepted(url, &answer);
+            self.follow(url).await?;
+        }
+        Ok(answer)
     }
 
     /// Asks for a deployment at a path of the API and follows it until it runs, unless `detach`. `told` hears of what was

@@ -7,6 +7,7 @@
 mod decision;
 mod files;
 mod found;
+pub(crate) mod keyring;
 
 use std::path::Path;
 

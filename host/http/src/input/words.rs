@@ -120,7 +120,8 @@ pub(super) fn findings(error: &ValidationError<'_>, root: &Value) -> Vec<Finding
         }
         ValidationErrorKind::Pattern { pattern } => {
             let rule = description(error, root).unwrap_or_else(|| format!("it must match `{pattern}`"));
-            one("bad-form", format!("{} does not have the right form: {rule}", shown(found)))
+            let value = if is_secret(error, root) { "the value".to_owned() } else { shown(found) };
+            one("bad-form", format!("{value} does not have the right form: {rule}"))
         }
         ValidationErrorKind::Format { format } => one("bad-form", format!("{} is not a {format}", shown(found))),
         ValidationErrorKind::PropertyNames { error } => {
@@ -199,6 +200,11 @@ fn holder<'a>(error: &ValidationError<'_>, root: &'a Value) -> Option<&'a Value>
 
 fn description(error: &ValidationError<'_>, root: &Value) -> Option<String> {
     Some(holder(error, root)?.get("description")?.as_str()?.replace('\n', " "))
+}
+
+/// Whether the value must not be repeated.
+fn is_secret(error: &ValidationError<'_>, root: &Value) -> bool {
+    holder(error, root).and_then(|schema| schema.get("format")).and_then(Value::as_str) == Some("password")
 }
 
 fn fields_of(error: &ValidationError<'_>, root: &Value) -> String {

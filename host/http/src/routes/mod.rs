@@ -2,12 +2,14 @@
 
 pub(crate) mod deployment;
 pub(crate) mod health;
+pub(crate) mod key;
 pub(crate) mod leftover;
 pub(crate) mod operation;
 pub(crate) mod plugin;
 pub(crate) mod source;
 pub(crate) mod template;
 pub(crate) mod tenant;
+pub(crate) mod variable;
 
 use axum::http::{Method, Uri};
 use convergence_model::Code;
@@ -21,11 +23,13 @@ pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenant::routes())
         .merge(deployment::routes())
+        .merge(variable::routes())
         .merge(source::routes())
         .merge(template::routes())
         .merge(operation::routes())
         .merge(leftover::routes())
         .merge(plugin::routes())
+        .merge(key::routes())
         .merge(health::routes())
 }
 

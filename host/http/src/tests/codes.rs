@@ -7,7 +7,7 @@ use axum::extract::ConnectInfo;
 use convergence_model::code::Area;
 use convergence_model::{Code, Failure, OperationId, Retry, TenantName, Violation};
 use convergence_plugin::{ChangeError, Kind, PluginFailure};
-use convergence_provision::PlanError;
+use convergence_provision::{PlanError, RotateError};
 use convergence_runtime::RuntimeError;
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_sandbox::CallError;
@@ -152,6 +152,19 @@ async fn of_tenant(code: Code) -> Reached {
             let newer = Conflict::NewerRevision { number: convergence_model::RevisionNumber(2) };
             Reached::Made(StoreError::from(newer).into())
         }
+        Code::RingFixed => Reached::Made(RotateError::Fixed("it is in the environment".to_owned()).into()),
+        Code::KeyNeeded => {
+            let keys = site.ask("GET", "/api/v1/keys").await.document;
+            let id = keys["keys"][0]["id"].as_str().unwrap_or_default().to_owned();
+            site.ask("DELETE", &format!("/api/v1/keys/{id}")).await.into()
+        }
+        Code::ChangedMeanwhile => Reached::Made(StoreError::from(Conflict::ChangedMeanwhile).into()),
+        Code::Deploying => {
+            site.runtime.next("build", Fault::HangBefore);
+            let (env_id, _) = site.begin("app").await;
+            let path = format!("/api/v1/tenant/{env_id}/env?deploy=false");
+            site.json("PATCH", &path, &json!({"env": {"A": "1"}})).await.into()
+        }
         Code::NotInThisState => {
             let env_id = site.spawn("app").await.document["tenant"]["envId"].clone();
             site.ask("POST", &format!("/api/v1/tenant/{env_id}/start")).await.into()
@@ -232,6 +245,8 @@ async fn of_step(code: Code) -> Reached {
         }),
         Code::BaseImageRefused
         | Code::ContainerDeviates
+        | Code::SecretUnreadable
+        | Code::RingUnusable
         | Code::SourceGone
         | Code::StoreFailed
         | Code::StoreConflict

@@ -13,7 +13,7 @@ use convergence_access::KeyRing;
 use convergence_model::Limits;
 use convergence_model::ids::{Clock, Ids};
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{Provisioner, ReconcileSettings, Settings};
+use convergence_provision::{MemoryRing, Provisioner, ReconcileSettings, Settings};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{Builder, Runtime};
@@ -96,6 +96,8 @@ impl Site {
                 .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", from.display()));
         }
         let store = Arc::new(Store::open(database.location()).await.unwrap());
+        let keys = Arc::new(MemoryRing::new().unwrap()).keys(KeyRing::new(&[7; 32])).unwrap();
+        keys.hold_against(&store, Fixed.now()).await.unwrap();
         let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(Fixed), Arc::new(Counter::default()));
         let catalogue = Catalogue::open(
             Shelf::Database(Store::clone(&store)),
@@ -118,7 +120,7 @@ impl Site {
             Arc::clone(&sources),
             Arc::clone(&runtime) as Arc<dyn Builder>,
             Arc::clone(&runtime) as Arc<dyn Runtime>,
-            KeyRing::new(&[7; 32]),
+            keys,
             clock,
             Arc::clone(&ids),
             settings,

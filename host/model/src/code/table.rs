@@ -148,6 +148,18 @@ codes! {
         NewerRevision "newer-revision" 409 Refused Later:
             "Other deployments of the tenant came at the same time."
             "Send the request again."
+        ChangedMeanwhile "changed-meanwhile" 409 Refused Later:
+            "Somebody else changed the tenant's configuration at the same time."
+            "Send the request again."
+        Deploying "deploying" 409 Refused Later:
+            "A deployment of the tenant is under way. A change that waits for the next deployment would be lost."
+            "Wait until the deployment is over, or deploy the change at once."
+        RingFixed "ring-fixed" 409 Refused AfterFix:
+            "No key can be added to the key ring, since it comes from the environment."
+            "Add a key to it there, and start the server again."
+        KeyNeeded "key-needed" 409 Refused AfterFix:
+            "Values are sealed with this key, or it is the key that seals."
+            "Rotate the key ring, and wait until that operation is over."
         SourcesFull "sources-full" 507 Failed AfterFix:
             "The organization keeps as many sources as it may, or the server's disk is nearly full."
             "Wait until unused sources are removed, or let the operator raise `keep-max-mb` in [sources] or free the disk."
@@ -204,6 +216,12 @@ codes! {
         SourceGone "source-gone" 422 Failed AfterFix:
             "The image has to be built again, and the source that it was built from is not kept any more."
             "Deploy the application again."
+        SecretUnreadable "secret-unreadable" 500 Failed AfterFix:
+            "A secret of the tenant cannot be opened: the server's key ring is another one, or the database was altered."
+            "Restore `keyring` in the server's data folder from a backup, or set the secret again."
+        RingUnusable "ring-unusable" 500 Failed AfterFix:
+            "The server's key ring cannot be read, or no key can be added to it."
+            "Check the file `keyring` in the server's data folder, then retry the operation."
         StepPanicked "step-panicked" 500 Failed AfterFix:
             "A step ended because of a defect in the server."
             "Report it with the server's log of the operation, then retry the operation."

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::plan::{Desired, Found, Observed, Thing, UNDER_ANOTHER_NAME, Wanted, belongs_to_nobody};
 use super::{LookError, Memory, Stray, proof};
 use crate::Provisioner;
+use crate::secrets::SecretError;
 
 /// Tenants looked at at the same time.
 const AT_ONCE: usize = 8;
@@ -152,8 +153,17 @@ impl Provisioner {
         // A plan that is not allowed any more is nothing a repair could fix.
         let rules = self.rules(&revision.spec, revision.limits.memory_mb);
         let Ok(plan) = GuardedPlan::recheck(revision.plan.clone(), &rules) else { return Ok(Vec::new()) };
+        let secrets = match self.opened(tenant, &revision).await {
+            Ok(secrets) => secrets,
+            Err(SecretError::Store(error)) => return Err(error.into()),
+            // A repair could not open it either.
+            Err(error) => {
+                tracing::warn!(%error, tenant = env_id.0, "its container cannot be compared with its revision");
+                return Ok(Vec::new());
+            }
+        };
         let nobody = OperationId(uuid::Uuid::nil());
-        let workload = self.project(&row, &binding, &revision, &plan, &built, nobody);
+        let workload = self.project(&row, &binding, &revision, &plan, &built, secrets, nobody);
         match self.runtime.verify(&workload).await {
             Ok(deviations) => Ok(deviations.into_iter().map(|deviation| deviation.field).collect()),
             Err(RuntimeError::NotFound { .. }) => Ok(Vec::new()),

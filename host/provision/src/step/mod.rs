@@ -25,6 +25,7 @@ use convergence_work::{Class, StepFailure, WorkSettings};
 
 use crate::Settings;
 use crate::failure;
+use crate::secrets::SecretError;
 use crate::work::Work;
 
 /// One step of an operation. Both halves are safe to run twice, and `undo` also after half an `act`.
@@ -108,6 +109,12 @@ pub(crate) enum StepError {
     /// The source that an image is to be built from cannot be read.
     #[error("the source cannot be read: {0}")]
     Source(std::io::Error),
+    /// A secret of the tenant cannot be opened.
+    #[error(transparent)]
+    Secret(SecretError),
+    /// The key ring cannot be used.
+    #[error("{0}")]
+    Ring(String),
     /// What the operation works on is not in the store any more.
     #[error("what this operation works on is gone from the store")]
     Gone,
@@ -119,6 +126,15 @@ pub(crate) enum StepError {
 impl From<StoreError> for StepError {
     fn from(error: StoreError) -> Self {
         Self::Work(error.into())
+    }
+}
+
+impl From<SecretError> for StepError {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Store(error) => error.into(),
+            error => Self::Secret(error),
+        }
     }
 }
 

@@ -23,8 +23,9 @@ impl Step for Replace {
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         if let Some(before) = work.before().await? {
             match before.workload().await {
-                // Rules became stricter since it was made, and this deployment may be the way out of it.
-                Err(error @ StepError::PlanRefused(_)) => {
+                // Rules became stricter since it was made, or a secret of it cannot be opened any more, and this deployment may be the way
+                // out of it.
+                Err(error @ (StepError::PlanRefused(_) | StepError::Secret(_))) => {
                     let line = format!("the revision before cannot be put back if this one does not start: {error}");
                     work.record(self.name(), EventKind::Line, &line).await?;
                 }

@@ -15,7 +15,7 @@ use convergence_model::tenant::{Binding, Tenant};
 use convergence_model::workload::label;
 use convergence_model::{EnvId, Limits, Scope, ServiceSpec, Source, TenantName, TenantSpec};
 use convergence_plugin::{Catalogue, Shelf};
-use convergence_provision::{AcceptError, Accepted, Provisioner, ReconcileSettings, Settings};
+use convergence_provision::{AcceptError, Accepted, Keys, MemoryRing, Provisioner, ReconcileSettings, Settings};
 use convergence_render::{ImagePolicy, Platform};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{Builder, Runtime};
@@ -63,6 +63,7 @@ pub(crate) struct Site {
     pub(crate) work: WorkSettings,
     catalogue: Arc<Catalogue>,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) ring: Arc<MemoryRing>,
     ids: Arc<Counter>,
     database: Fresh,
     folder: TempDir,
@@ -78,6 +79,8 @@ impl Site {
         let folder = TempDir::new().unwrap();
         let store = Arc::new(Store::open(database.location()).await.unwrap());
         let catalogue = install(folder.path(), "templates/go", &store, serde_json::json!({})).await;
+        let ring = Arc::new(MemoryRing::new().unwrap());
+        keys(&ring).hold_against(&store, Fixed.now()).await.unwrap();
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Self {
             runtime: Arc::new(FakeRuntime::new()),
@@ -87,6 +90,7 @@ impl Site {
             work: work(),
             catalogue,
             sources: Arc::new(Sources::open(folder.path().join("sources"), SourceLimits::default()).unwrap()),
+            ring,
             ids: Arc::default(),
             database,
             folder,
@@ -156,7 +160,7 @@ impl Site {
     /// What makes a server of this site out of a store, wherever that is opened.
     fn server(&self) -> impl FnOnce(Arc<Store>) -> Front + Send + 'static {
         let (catalogue, ids) = (Arc::clone(&self.catalogue), Arc::clone(&self.ids) as Arc<dyn Ids>);
-        let sources = Arc::clone(&self.sources);
+        let (sources, ring) = (Arc::clone(&self.sources), Arc::clone(&self.ring));
         let (runtime, settings, work) = (Arc::clone(&self.runtime), self.settings.clone(), self.work.clone());
         let clock: Arc<dyn Clock> = Arc::new(Fixed);
         move |store| {
@@ -164,7 +168,7 @@ impl Site {
             let (clock, ids) = (Arc::clone(&clock), Arc::clone(&ids));
             let operations = Operations::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ids), work, kinds);
             let operations = Arc::new(operations);
-            let keys = KeyRing::new(&[7; 32]);
+            let keys = keys(&ring);
             let builder = Arc::clone(&runtime) as Arc<dyn Builder>;
             let engine = Arc::clone(&runtime) as Arc<dyn Runtime>;
             let done = Arc::clone(&operations);
@@ -173,6 +177,11 @@ impl Site {
             Front { provisioner: Arc::new(provisioner), operations, runtime }
         }
     }
+}
+
+/// The keys of a server with this ring.
+fn keys(ring: &Arc<MemoryRing>) -> Keys {
+    ring.keys(KeyRing::new(&[7; 32])).unwrap()
 }
 
 /// The plugins of a site in this folder, one more installed.
@@ -293,6 +302,7 @@ pub(crate) fn spec(name: &str) -> TenantSpec {
         base_image: None,
         limits: Limits::DEFAULT,
         env: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         service: ServiceSpec::default(),
     }
 }

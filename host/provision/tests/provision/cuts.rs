@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use convergence_access::development::HOME;
 use convergence_model::operation::{Operation, OperationState, Subject};
-use convergence_model::{EnvId, OperationId, Scope};
-use convergence_provision::{AcceptError, Provisioner};
+use convergence_model::{EnvId, EnvName, OperationId, Scope, Secret};
+use convergence_provision::{AcceptError, NewVariables, Provisioner, RotateError};
 use convergence_runtime::{Builder, Runtime};
 use convergence_store::{Conflict, Idempotency, OperationQuery, Store, StoreError, TenantQuery};
 use convergence_test_database::{Cut, Cutter, Fresh};
@@ -129,6 +129,57 @@ impl Scene {
         assert!(self.site.runtime.left(INSTANCE).is_empty(), "{told}");
         assert_eq!(self.site.store.unfinished().await.unwrap(), 0, "{told}");
     }
+}
+
+impl Scene {
+    /// Rotates the key ring; answers the newest operations on the platform once they are over.
+    async fn rotate(&self, told: &str) {
+        let asked = Instant::now();
+        loop {
+            match self.provisioner.rotate_keys(&self.site.caller).await {
+                Ok(_) | Err(RotateError::Request(RequestError::Store(StoreError::Conflict(_)))) => break,
+                Err(RotateError::Request(RequestError::Store(StoreError::Unavailable(_))))
+                    if asked.elapsed() < PATIENCE => {}
+                Err(other) => panic!("{told}: {other}"),
+            }
+        }
+        while self.site.store.unfinished().await.unwrap() > 0 {
+            assert!(asked.elapsed() < PATIENCE, "{told}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_survives_a_cut_around_every_commit() {
+    let scene = Scene::new().await;
+    let env_id = scene.spawn("spawn", "before the rotations").await;
+    let names = (0..60).map(|number| EnvName::parse(&format!("S{number}")).unwrap());
+    let secrets = names.map(|name| (name, Some(Secret::new("value")))).collect();
+    let (change, scope) = (NewVariables { secrets, ..NewVariables::default() }, Scope::platform());
+    scene.provisioner.configure(&scope, &scene.site.caller, env_id, &change, false, String::new()).await.unwrap();
+    let mut cuts = 0;
+    for n in 1..=COMMITS_MAX {
+        for cut in [Cut::Before, Cut::After] {
+            let told = format!("rekey, cut {cut:?} commit {n}");
+            scene.cutter.cut(n, cut);
+            scene.rotate(&told).await;
+            let was_cut = scene.cutter.restore();
+            let ring = scene.provisioner.ring().await.unwrap();
+            let sealed: Vec<_> =
+                ring.iter().filter_map(|key| Some((key.is_newest, key.known.as_ref()?.values))).collect();
+            assert!(sealed.contains(&(true, 60)), "{told}: {ring:?}");
+            assert!(sealed.iter().all(|(newest, values)| *newest || *values == 0), "{told}: {ring:?}");
+            if !was_cut {
+                println!("{cuts} cuts around the {} commits of a rotation", n - 1);
+                // Accepted, claimed, key begun and known, sealing begun, two batches, over.
+                assert!(cuts >= 2 * 7, "{cuts}");
+                return;
+            }
+            cuts += 1;
+        }
+    }
+    panic!("a rotation commits more than {COMMITS_MAX} times");
 }
 
 /// Cuts around each COMMIT of an operation in turn, until there are no more; answers how many cuts that were.

@@ -9,7 +9,7 @@ use convergence_model::{Code, EnvId, EnvName, RevisionNumber, Scope, Source, Ten
 use convergence_provision::{AcceptError, DeployError, Deployed, Wanted};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Builder, Runtime};
-use convergence_store::{Conflict, StoreError};
+use convergence_store::{Base, Conflict, StoreError};
 
 use crate::bench::{Bench, INSTANCE, Site};
 use crate::refused;
@@ -62,7 +62,7 @@ impl Stage {
         let (scope, caller) = (Scope::platform(), &self.bench.site.caller);
         let reason = "because".to_owned();
         let base = self.bench.provisioner.wanted(&scope, self.env_id).await.unwrap().unwrap().base;
-        let wanted = Wanted { spec, base, fresh_source: true };
+        let wanted = Wanted { spec, base, secrets: Vec::new(), fresh_source: true };
         self.bench.provisioner.deploy(&scope, caller, self.env_id, wanted, reason, None).await
     }
 
@@ -297,7 +297,12 @@ async fn a_source_is_its_organizations_own_and_a_folder_of_nothing_is_not_recogn
     let tenant = stage.tenant().await;
     let deploy = async |source| {
         let spec = TenantSpec { source, language: String::new(), ..tenant.spec.clone() };
-        let wanted = Wanted { spec, base: RevisionNumber(1), fresh_source: true };
+        let wanted = Wanted {
+            spec,
+            base: Base { revision: RevisionNumber(1), staged: 0 },
+            secrets: Vec::new(),
+            fresh_source: true,
+        };
         let deployed = stage.bench.provisioner.deploy(&scope, caller, stage.env_id, wanted, String::new(), None).await;
         deployed.unwrap_err().to_string()
     };

@@ -12,6 +12,7 @@ mod rehearsal;
 mod table;
 mod upgrade;
 mod upkeep;
+mod variables;
 mod verbs;
 
 use std::time::Duration;

@@ -8,11 +8,11 @@ use convergence_model::operation::{
 };
 use convergence_model::tenant::TenantStatus;
 use convergence_model::workload::label;
-use convergence_model::{EnvId, OperationId, RevisionNumber, Scope, TenantSpec};
-use convergence_provision::{Wanted, kind};
+use convergence_model::{EnvId, EnvName, OperationId, RevisionNumber, Scope, Secret, TenantSpec};
+use convergence_provision::{Configured, NewVariables, Wanted, kind};
 use convergence_runtime::fake::{Call, Fault, Readiness};
 use convergence_runtime::{Builder, Owner, Runtime, RuntimeError};
-use convergence_store::{Entry, TenantQuery};
+use convergence_store::{Base, Entry, TenantQuery};
 use convergence_work::Kind;
 
 use crate::bench::{INSTANCE, Life, Site, labels, spec};
@@ -200,6 +200,7 @@ impl Table {
                 match (name_of_kind, case.scene) {
                     ("repair", Scene::Altered) => self.site.runtime.tamper(&name, "HostConfig.Privileged"),
                     ("repair", _) => self.site.runtime.lose(&name),
+                    ("rekey", _) => self.keep_a_secret(spawned.env_id().unwrap()).await,
                     ("start", _) => {
                         let owner = Owner { instance: INSTANCE, tenant: spawned.env_id().unwrap() };
                         self.site.runtime.stop(&name, owner, Duration::ZERO).await.unwrap();
@@ -225,6 +226,9 @@ impl Table {
             let accepted = front.provisioner.deploy(&scope, caller, env_id, asked, reason, None).await.unwrap();
             return accepted.operation.id;
         }
+        if kind.name == "rekey" {
+            return front.provisioner.rotate_keys(&self.site.caller).await.unwrap().id;
+        }
         if kind.name == "rehearsal" {
             let (subject, asked) =
                 (Subject::of("rehearsal", self.number), Asked { rounds: 2, signal: false, rest_millis: 0 });
@@ -247,11 +251,21 @@ impl Table {
         self.site.store.begin(&scope, env_id, &new, entry).await.unwrap().unwrap().id
     }
 
+    /// Something that is sealed.
+    async fn keep_a_secret(&self, env_id: EnvId) {
+        let front = self.site.front(std::sync::Arc::clone(&self.site.store));
+        let secrets = [(EnvName::parse("TOKEN").unwrap(), Some(Secret::new("value")))].into();
+        let change = NewVariables { secrets, ..NewVariables::default() };
+        let (scope, caller) = (Scope::platform(), &self.site.caller);
+        let kept = front.provisioner.configure(&scope, caller, env_id, &change, false, String::new()).await.unwrap();
+        assert!(matches!(kept, Configured::Kept), "{kept:?}");
+    }
+
     /// What a deployment changes: the tenant gets an application of its own, which is another image.
     async fn change(&self, env_id: EnvId) -> Wanted {
         let tenant = self.site.store.tenant(&Scope::platform(), env_id).await.unwrap().unwrap();
         let spec = TenantSpec { source: self.site.application().await, ..tenant.spec };
-        Wanted { spec, base: RevisionNumber(1), fresh_source: true }
+        Wanted { spec, base: Base { revision: RevisionNumber(1), staged: 0 }, secrets: Vec::new(), fresh_source: true }
     }
 
     /// Waits until a server came to its call number `at`, or the operation is over without.
@@ -298,6 +312,14 @@ impl Table {
         let refused = operation.state == OperationState::Failed;
         match case.kind.name {
             "sweep" if refused => {}
+            "rekey" => {
+                let keys = self.site.store.sealing_keys().await.unwrap();
+                let front = self.site.front(std::sync::Arc::clone(&self.site.store));
+                let ring = front.provisioner.ring().await.unwrap();
+                let newest = ring.into_iter().find(|key| key.is_newest).map(|key| key.id);
+                let sealed = keys.iter().filter(|key| key.values > 0).map(|key| (Some(key.id.clone()), key.values));
+                assert_eq!(sealed.collect::<Vec<_>>(), [(newest, 1)], "{}: {keys:?}", told());
+            }
             "rehearsal" => self.check_loop(operation, case).await,
             // A repair that was refused leaves the tenant as it was: without a container.
             "repair" if refused => assert_eq!(has(&owned.boundaries), expected, "{}", told()),
@@ -331,6 +353,7 @@ impl Table {
             ("halt", OperationState::Succeeded) => Some(TenantStatus::Failed),
             ("stop", OperationState::Succeeded) => Some(TenantStatus::Stopped),
             ("stop", _) => Some(TenantStatus::Running),
+            ("rekey", _) => Some(TenantStatus::Running),
             ("repair" | "halt", _) => return,
             _ => None,
         };

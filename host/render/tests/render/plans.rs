@@ -251,10 +251,12 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
             base_image: None,
             limits: Limits::DEFAULT,
             env,
+            secrets: BTreeMap::new(),
             service: convergence_model::ServiceSpec::default(),
         },
         status: TenantStatus::Provisioning,
         protected: false,
+        staged: 0,
         current_revision: None,
         failure: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,
@@ -281,6 +283,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         limits: tenant.spec.limits,
         platform: &platform,
         api_key: Secret::new("sk_tenant_do_not_show"),
+        secrets: BTreeMap::new(),
     };
     project(&projection, guarded)
 }

@@ -7,9 +7,8 @@ use convergence_store::Store;
 use super::{Finding, ok, warn};
 
 const CHECK: &str = "names";
-/// How to get rid of a name, as long as tenants cannot be renamed.
-const RENAME: &str =
-    "use its number until then: spawn it again under another name, move what it holds, then destroy the old one";
+/// How to get rid of a name.
+const RENAME: &str = "give it another name: `convergence rename NUMBER NAME`";
 
 /// Looks at the names of all tenants.
 pub(super) async fn check(store: &Store) -> Vec<Finding> {
@@ -64,7 +63,7 @@ mod tests {
         let told: Vec<String> = found.iter().map(finding).map(|found| format!("{found:?}")).collect();
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(
-            told.iter().any(|told| told.contains("1 (app), 2 (App)") && told.contains("spawn it again")),
+            told.iter().any(|told| told.contains("1 (app), 2 (App)") && told.contains("convergence rename")),
             "{told:?}"
         );
         assert!(told.iter().any(|told| told.contains("the tenant 3 is called 7")), "{told:?}");

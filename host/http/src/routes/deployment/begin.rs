@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::extract::State;
 use convergence_model::operation::OperationState;
 use convergence_model::{EnvId, Scope, Violation};
-use convergence_provision::{AcceptError, DeployError, Deployed as Begun, Wanted};
-use convergence_store::{Conflict, StoreError};
+use convergence_provision::{DeployError, Deployed as Begun, Wanted};
+use convergence_store::StoreError;
 use serde::Serialize;
 
 use super::view::{Deployed, Deploying, DeploymentView, location};
@@ -56,12 +56,11 @@ pub(crate) async fn begin(
         attempt += 1;
         let wanted = app.provisioner.wanted(&scope, env_id).await?.ok_or(Absent("tenant"))?;
         let fresh_source = wanted.fresh_source || body.sends_source();
-        let (spec, reason) = body.clone().change(wanted.spec, wrong.clone()).map_err(Wrong)?;
-        let wanted = Wanted { spec, base: wanted.base, fresh_source };
+        let (spec, reason) = body.clone().change(wanted.spec.clone(), wrong.clone()).map_err(Wrong)?;
+        let wanted = Wanted { spec, fresh_source, ..wanted };
         match app.provisioner.deploy(&scope, &caller, env_id, wanted, reason, idempotency.clone()).await {
             // Somebody else deployed meanwhile: what stays as it is, is read again.
-            Err(DeployError::Accept(AcceptError::Store(StoreError::Conflict(Conflict::NewerRevision { .. }))))
-                if attempt < ATTEMPTS => {}
+            Err(error) if error.is_overtaken() && attempt < ATTEMPTS => {}
             deployed => break deployed?,
         }
     };
@@ -77,7 +76,7 @@ struct Asked<'a> {
 }
 
 /// Waits for a deployment and answers what became of it.
-pub(super) async fn answer<Refused>(
+pub(crate) async fn answer<Refused>(
     app: &App,
     scope: &Scope,
     env_id: EnvId,

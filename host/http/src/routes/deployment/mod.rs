@@ -1,13 +1,13 @@
 //! What a tenant ran, runs and is about to run: its revisions, each with the operation that brings it up.
 
-mod begin;
+pub(crate) mod begin;
 mod diff;
 mod list;
 mod path;
 mod refusal;
 mod rollback;
 mod show;
-mod view;
+pub(crate) mod view;
 mod wire;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -15,6 +15,7 @@ impl From<DeployError> for Problem {
             DeployError::NoTenant(_) => Self::no_such("tenant"),
             DeployError::NoRevision(_) => Self::no_such("revision"),
             DeployError::Unusable { .. } => Self::new(Code::RevisionUnusable, error.to_string()),
+            DeployError::Seal(error) => Self::internal(&error),
             DeployError::Accept(error) => error.into(),
         }
     }
@@ -26,6 +27,7 @@ impl Fails for DeployError {
         codes.extend([
             Code::NotFound,
             Code::NewerRevision,
+            Code::ChangedMeanwhile,
             Code::RevisionUnusable,
             Code::NotInThisState,
             Code::TenantBusy,

@@ -8,7 +8,7 @@ mod list;
 mod logs;
 pub(crate) mod plan;
 mod repair;
-mod run;
+pub(crate) mod run;
 mod show;
 pub(crate) mod source;
 mod spawn;

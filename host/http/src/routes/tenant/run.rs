@@ -25,6 +25,13 @@ pub(crate) struct Done {
     operation: OperationView,
 }
 
+impl Done {
+    /// About what was done.
+    pub(crate) fn of(operation: Operation) -> Self {
+        Self { success: true, operation: operation.into() }
+    }
+}
+
 type Answer = Result<Either<Json<Done>, Accepted<Begun>>, Refused>;
 
 /// Start a tenant that was stopped, or that failed, and wait until it is ready.
@@ -72,7 +79,7 @@ async fn answer(app: &App, asked: Operation, waiting: &Waiting, prefer: &Prefer)
     let operation = app.operations.outcome(id, waiting.patience(prefer, app)).await?;
     match (operation.state, &operation.failure) {
         (state, Some(failure)) if state.is_final() => Err(Failed(id, failure.clone()).into()),
-        (OperationState::Succeeded, _) => Ok(Either::One(Json(Done { success: true, operation: operation.into() }))),
+        (OperationState::Succeeded, _) => Ok(Either::One(Json(Done::of(operation)))),
         _ => Ok(Either::Other(begun(operation))),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use convergence_model::{EnvName, Limits, ServiceSpec, Source, TenantName, TenantSpec, Violation};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 
 use super::source::{SourceBody, source_schema};
 use crate::input::merged;
@@ -86,18 +86,48 @@ fn name_of(kind: SchemaType) -> ObjectBuilder {
         .pattern(Some(PATTERN))
 }
 
-/// What `variables` checks.
+/// A variable that is not the platform's.
+pub(crate) const VARIABLE_NAME: &str =
+    "^(?!CONVERGENCE_)(?!(?:TENANT_ID|TENANT_NAME|PORT|NODE_ENV|LOG_LEVEL|PATH|HOME)$)[A-Za-z_][A-Za-z0-9_]{0,127}$";
+
+/// What `variables` checks, where they may be absent.
 pub(crate) fn variables_schema() -> Schema {
-    let value = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .max_length(Some(TenantSpec::ENV_VALUE_MAX))
-        .pattern(Some(r"^[^\x00]*$"));
-    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(
-        "^(?!CONVERGENCE_)(?!(?:TENANT_ID|TENANT_NAME|PORT|NODE_ENV|LOG_LEVEL|PATH|HOME)$)[A-Za-z_][A-Za-z0-9_]{0,127}$",
-    ));
+    let description = "Variables of its own, set literally: nothing expands `$`.";
+    variables_of(SchemaType::from_iter([Type::Object, Type::Null]), Type::String.into(), description)
+}
+
+/// All variables.
+pub(crate) fn all_variables_schema() -> Schema {
+    variables_of(Type::Object.into(), Type::String.into(), "All of them, set literally: nothing expands `$`.")
+}
+
+/// Variables that are to be different.
+pub(crate) fn changed_variables_schema() -> Schema {
+    let description = "Set literally: nothing expands `$`. `null` removes one.";
+    variables_of(Type::Object.into(), SchemaType::from_iter([Type::String, Type::Null]), description)
+}
+
+/// Secrets that are to be different.
+pub(crate) fn changed_secrets_schema() -> Schema {
+    let value = value_of(SchemaType::from_iter([Type::String, Type::Null]), TenantSpec::SECRET_MAX)
+        .min_length(Some(1))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)));
+    by_name(Type::Object.into(), value, "Their values, which are not shown again. `null` removes one.")
+}
+
+fn variables_of(kind: SchemaType, value: SchemaType, description: &str) -> Schema {
+    by_name(kind, value_of(value, TenantSpec::ENV_VALUE_MAX), description)
+}
+
+fn value_of(kind: SchemaType, most: usize) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(kind).max_length(Some(most)).pattern(Some(r"^[^\x00]*$"))
+}
+
+fn by_name(kind: SchemaType, value: ObjectBuilder, description: &str) -> Schema {
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(VARIABLE_NAME));
     let variables = ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some("Variables of its own, set literally: nothing expands `$`."))
+        .schema_type(kind)
+        .description(Some(description))
         .property_names(Some(name.build()))
         .additional_properties(Some(Schema::Object(value.build())))
         .max_properties(Some(TenantSpec::ENV_MAX));
@@ -204,6 +234,7 @@ impl SpecBody {
                 base_image: self.base_image,
                 limits,
                 env,
+                secrets: BTreeMap::new(),
                 service: ServiceSpec { port: self.port, health_path: self.health_path },
             }),
             _ => Err(wrong),

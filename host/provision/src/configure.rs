@@ -1,0 +1,237 @@
+//! A tenant's variables, plain and secret: what they are, and how others come to be. Another configuration is another revision
+//! of the very same image: no template is asked, and nothing is built.
+
+use std::collections::BTreeMap;
+
+use convergence_access::Caller;
+use convergence_model::tenant::{Revision, Tenant, TenantStatus};
+use convergence_model::{EnvId, EnvName, RevisionNumber, Scope, Secret, TenantSpec, Violation};
+use convergence_store::{Conflict, NewConfiguration, NewRevision, NewSecret, SecretVersion, StoreError};
+
+use crate::Provisioner;
+use crate::deploy::{CONFIGURE, DeployError, Deployed, Wanted, summary};
+use crate::planning::{PlanError, passed, refuse_doubled};
+use crate::request::AcceptError;
+
+/// How often a change is planned that others overtake.
+const ATTEMPTS: u32 = 5;
+
+/// A tenant's variables.
+#[derive(Debug, Clone)]
+pub struct Variables {
+    /// Those that everybody may see who may see the tenant.
+    pub plain: BTreeMap<EnvName, String>,
+    /// Those whose values are not shown again.
+    pub secrets: Vec<SecretVersion>,
+    /// The revision that runs with exactly these; absent where they wait for the next deployment.
+    pub revision: Option<RevisionNumber>,
+}
+
+/// What is to be different in a tenant's variables.
+#[derive(Debug, Clone, Default)]
+pub struct NewVariables {
+    /// Plain ones: with a value, or gone.
+    pub plain: BTreeMap<EnvName, Option<String>>,
+    /// Whether plain ones that are not named are gone.
+    pub replace: bool,
+    /// Secret ones: with a value, or gone.
+    pub secrets: BTreeMap<EnvName, Option<Secret>>,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone)]
+pub enum Configured {
+    /// Everything was so already, and runs.
+    Unchanged,
+    /// It is kept for the next deployment.
+    Kept,
+    /// A revision is brought up that has it.
+    Deploying(Box<Deployed>),
+}
+
+impl Provisioner {
+    /// A tenant's variables, as its next revision has them; `None` where there is no tenant within reach.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn variables(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Variables>, StoreError> {
+        let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
+        let kept = self.store.secrets(scope, tenant.id).await?;
+        let wanted = self.wanted(scope, env_id).await?;
+        let spec = wanted.map_or(tenant.spec, |wanted| wanted.spec);
+        let running = self.store.current_revision(scope, tenant.id).await?;
+        let running = running.filter(|running| tenant.current_revision.is_some() && is_same(&running.spec, &spec));
+        let secrets = kept.into_iter().filter(|kept| spec.secrets.get(&kept.name) == Some(&kept.version)).collect();
+        Ok(Some(Variables { plain: spec.env, secrets, revision: running.map(|running| running.number) }))
+    }
+
+    /// Changes a tenant's variables: with a new revision, or with `deploy` false for the next one. A tenant that is stopped
+    /// stays so, and its next deployment has them.
+    ///
+    /// # Errors
+    /// [`DeployError`]; nothing was changed.
+    pub async fn configure(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        env_id: EnvId,
+        change: &NewVariables,
+        deploy: bool,
+        reason: String,
+    ) -> Result<Configured, DeployError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match Box::pin(self.try_configure(scope, caller, env_id, change, deploy, reason.clone())).await {
+                Err(error) if error.is_overtaken() && attempt < ATTEMPTS => {}
+                configured => return configured,
+            }
+        }
+    }
+
+    async fn try_configure(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        env_id: EnvId,
+        change: &NewVariables,
+        deploy: bool,
+        reason: String,
+    ) -> Result<Configured, DeployError> {
+        let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
+        let wanted = self.wanted(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
+        let (spec, secrets) = self.changed(scope, &tenant, &wanted.spec, change).await?;
+        let current = match tenant.current_revision {
+            Some(_) => self.store.current_revision(scope, tenant.id).await?,
+            None => None,
+        };
+        let is_kept = is_same(&spec, &wanted.spec);
+        if is_kept && (!deploy || wanted.fresh_source || current.as_ref().is_some_and(|it| is_same(&it.spec, &spec))) {
+            return Ok(Configured::Unchanged);
+        }
+        if !deploy || tenant.status == TenantStatus::Stopped {
+            let changed = difference(&wanted.spec, &spec);
+            let new = NewConfiguration {
+                spec: &spec,
+                secrets: &secrets,
+                base: wanted.base,
+                actor: caller.name(),
+                changed: &changed,
+                now: self.clock.now(),
+            };
+            let kept = self.store.keep_configuration(scope, env_id, &new).await?;
+            return kept.map(|_| Configured::Kept).ok_or(DeployError::NoTenant(env_id));
+        }
+        let wanted = Wanted { spec, secrets, ..wanted };
+        let deployed = match current {
+            // What waits to be built is built with the new variables.
+            Some(current) if !wanted.fresh_source && current.built.is_some() => {
+                self.deploy_same(scope, caller, &tenant, wanted, current, reason).await?
+            }
+            _ => self.deploy(scope, caller, env_id, wanted, reason, None).await?,
+        };
+        Ok(Configured::Deploying(Box::new(deployed)))
+    }
+
+    /// The spec with the change, and the versions of secrets that come with it.
+    async fn changed(
+        &self,
+        scope: &Scope,
+        tenant: &Tenant,
+        before: &TenantSpec,
+        change: &NewVariables,
+    ) -> Result<(TenantSpec, Vec<NewSecret>), DeployError> {
+        let mut spec = before.clone();
+        if change.replace {
+            spec.env.clear();
+        }
+        for (name, value) in &change.plain {
+            match value {
+                Some(value) => _ = spec.env.insert(name.clone(), value.clone()),
+                None => _ = spec.env.remove(name),
+            }
+        }
+        let kept = self.store.secrets(scope, tenant.id).await?;
+        let mut secrets = Vec::new();
+        for (name, value) in &change.secrets {
+            let Some(value) = value else {
+                spec.secrets.remove(name);
+                continue;
+            };
+            if spec.env.contains_key(name) {
+                let message = format!("{name} is a plain variable of this tenant; unset it first");
+                return Err(PlanError::Refused(vec![Violation::deny("name", "taken", message)]).into());
+            }
+            let newest = kept.iter().filter(|kept| kept.name == *name).map(|kept| kept.version).max();
+            let version = newest.unwrap_or(0).saturating_add(1);
+            secrets.push(self.sealed(tenant.id, name.clone(), version, value)?);
+            spec.secrets.insert(name.clone(), version);
+        }
+        refuse_doubled(&spec)?;
+        let most = TenantSpec::ENV_MAX;
+        if spec.env.len() > most || spec.secrets.len() > most {
+            let (plain, secret) = (spec.env.len(), spec.secrets.len());
+            let message = format!(
+                "the tenant would have {plain} plain variables and {secret} secret ones; at most {most} of each are allowed"
+            );
+            return Err(PlanError::Refused(vec![Violation::deny("env", "too-many", message)]).into());
+        }
+        Ok((spec, secrets))
+    }
+
+    /// Brings up the image of the current revision with another spec, if policies allow it.
+    async fn deploy_same(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        tenant: &Tenant,
+        wanted: Wanted,
+        current: Revision,
+        reason: String,
+    ) -> Result<Deployed, DeployError> {
+        let mut review = self.review(scope, caller, tenant.org, &wanted.spec, "configure").await?;
+        let declared = current.built.as_ref().and_then(|built| built.declared.as_ref());
+        review.plan = Some(summary(&current.plan, declared));
+        review.limits = current.limits;
+        let at = review.at;
+        let reviewed = passed(self.catalogue.snapshot().review(review).await.map_err(PlanError::from)?, Vec::new())?;
+        let revision = NewRevision {
+            accepted_at: at,
+            plan: current.plan,
+            plugins: current.plugins,
+            limits: current.limits.tightened_by(reviewed.limits),
+            reason,
+            restores: None,
+            built: current.built,
+        };
+        self.accept(scope, caller, tenant, wanted, revision, CONFIGURE, None).await
+    }
+}
+
+impl DeployError {
+    /// Whether others changed meanwhile what this was planned from, so that it is worth planning it anew.
+    pub fn is_overtaken(&self) -> bool {
+        matches!(
+            self,
+            Self::Accept(AcceptError::Store(StoreError::Conflict(
+                Conflict::NewerRevision { .. } | Conflict::ChangedMeanwhile
+            )))
+        )
+    }
+}
+
+fn is_same(one: &TenantSpec, other: &TenantSpec) -> bool {
+    one.env == other.env && one.secrets == other.secrets
+}
+
+/// The names of variables that are different.
+fn difference(before: &TenantSpec, after: &TenantSpec) -> Vec<String> {
+    let names = before.variable_names().into_iter().chain(after.variable_names());
+    let names: std::collections::BTreeSet<String> = names.collect();
+    let is_other = |name: &String| {
+        EnvName::parse(name).is_ok_and(|name| {
+            before.env.get(&name) != after.env.get(&name) || before.secrets.get(&name) != after.secrets.get(&name)
+        })
+    };
+    names.into_iter().filter(is_other).collect()
+}

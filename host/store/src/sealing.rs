@@ -1,0 +1,154 @@
+//! The keys that sealed something, and what is still sealed by each. The keys themselves are never here.
+
+use convergence_model::{Sealed, SealingKeyId, TenantId};
+use jiff::Timestamp;
+
+use crate::database::values;
+use crate::decode::At;
+use crate::{Result, Store};
+
+/// A key that sealed something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealingKey {
+    /// Its id.
+    pub id: SealingKeyId,
+    /// A text that every server knows, sealed with it.
+    pub proof: Vec<u8>,
+    /// How many values are sealed with it.
+    pub values: u64,
+    /// When it sealed something first.
+    pub created_at: Timestamp,
+}
+
+/// A sealed value and where it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedRow {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The secret's name.
+    pub name: String,
+    /// The secret's version.
+    pub version: u32,
+    /// The value.
+    pub sealed: Sealed,
+}
+
+#[derive(sqlx::FromRow)]
+struct KeyRow {
+    id: String,
+    proof: Vec<u8>,
+    sealed: i64,
+    created_at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct SealedRowRead {
+    tenant: String,
+    name: String,
+    version: i64,
+    sealing_key: String,
+    sealed: Vec<u8>,
+}
+
+impl Store {
+    /// Every key that sealed something and was not retired, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer or a row cannot be read.
+    pub async fn sealing_keys(&self) -> Result<Vec<SealingKey>> {
+        let sql = "SELECT k.id, k.proof, k.created_at, \
+             (SELECT COUNT(*) FROM secrets s WHERE s.sealing_key = k.id) AS sealed \
+             FROM sealing_keys k ORDER BY k.created_at, k.id";
+        let rows: Vec<KeyRow> = self.database.all(sql, values![]).await?;
+        let read = |row: KeyRow| {
+            let at = At { table: "sealing_keys", id: &row.id };
+            Ok(SealingKey {
+                id: key_id(&at, &row.id)?,
+                values: at.narrow("sealed", row.sealed)?,
+                created_at: at.time("created_at", row.created_at)?,
+                proof: row.proof,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Keeps that a key may have sealed something from now on. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn add_sealing_key(&self, proof: &Sealed, now: Timestamp) -> Result<()> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let sql = "INSERT INTO sealing_keys (id, proof, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                tx.execute(sql, values![proof.key.as_str(), proof.bytes.as_slice(), now]).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Values that other keys than this one sealed: at most `limit`. Takes no scope: those who seal them anew do so for all.
+    ///
+    /// # Errors
+    /// When the database does not answer or a row cannot be read.
+    pub async fn sealed_by_others(&self, key: &SealingKeyId, limit: u32) -> Result<Vec<SealedRow>> {
+        let sql = "SELECT tenant, name, version, sealing_key, sealed FROM secrets WHERE sealing_key <> $1 \
+             ORDER BY tenant, name, version LIMIT $2";
+        let rows: Vec<SealedRowRead> = self.database.all(sql, values![key.as_str(), limit]).await?;
+        let read = |row: SealedRowRead| {
+            let at = At { table: "secrets", id: &format_args!("{}/{}/{}", row.tenant, row.name, row.version) };
+            Ok(SealedRow {
+                tenant: TenantId(at.parse("tenant", &row.tenant)?),
+                version: at.narrow("version", row.version)?,
+                sealed: Sealed { key: key_id(&at, &row.sealing_key)?, bytes: row.sealed },
+                name: row.name,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Keeps values that were sealed anew, each with the key that it was sealed with before. What was changed or deleted
+    /// meanwhile is left alone.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn resealed(&self, rows: &[(SealingKeyId, SealedRow)]) -> Result<u64> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let mut changed = 0;
+                for (before, row) in rows {
+                    let sql = "UPDATE secrets SET sealing_key = $5, sealed = $6 \
+                         WHERE tenant = $1 AND name = $2 AND version = $3 AND sealing_key = $4";
+                    let (name, sealed) = (row.name.as_str(), &row.sealed);
+                    let (key, bytes) = (sealed.key.as_str(), sealed.bytes.as_slice());
+                    let values = values![row.tenant, name, row.version, before.as_str(), key, bytes];
+                    changed += tx.execute(sql, values).await?;
+                }
+                tx.commit().await?;
+                Ok(changed)
+            })
+            .await
+    }
+
+    /// Forgets a key that sealed nothing any more. False where it did.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn retire_sealing_key(&self, key: &SealingKeyId) -> Result<bool> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let sql = "DELETE FROM sealing_keys WHERE id = $1 \
+                     AND NOT EXISTS (SELECT 1 FROM secrets s WHERE s.sealing_key = $1)";
+                let gone = tx.execute(sql, values![key.as_str()]).await?;
+                tx.commit().await?;
+                Ok(gone > 0)
+            })
+            .await
+    }
+}
+
+pub(crate) fn key_id(at: &At<'_>, text: &str) -> Result<SealingKeyId> {
+    SealingKeyId::parse(text).ok_or_else(|| at.corrupt("sealing_key", "it is no id of a key"))
+}
