@@ -115,7 +115,7 @@ pub(crate) async fn run(
         findings.extend(names::check(&store).await);
         store.close().await;
     }
-    findings.extend(builds::check(&config));
+    findings.extend(builds::check(&config, &runtime).await);
     findings.push(ports(&config));
     findings.push(disk(&config.data_dir));
     conclude(&findings, output)
