@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Options, Server, base_image};
+use crate::harness::{Options, Repository, Server, base_image};
 
 fn inspect(container: &str) -> Value {
     let output = Command::new("docker").args(["inspect", container]).output().expect("docker can be run");
@@ -245,10 +245,6 @@ struct Elsewhere(String);
 impl Elsewhere {
     fn new(name: &str) -> Self {
         let (image, making) = (format!("localhost/convergence-test/{name}:1"), format!("convergence-test-{name}"));
-        let docker = |arguments: &[&str]| {
-            let output = Command::new("docker").args(arguments).output().expect("docker can be run");
-            assert!(output.status.success(), "{output:?}");
-        };
         let folder = TempDir::new().unwrap();
         let server = folder.path().join("server.py");
         let text = "import http.server\nhttp.server.HTTPServer(('', 9191), http.server.SimpleHTTPRequestHandler).serve_forever()\n";
@@ -261,6 +257,21 @@ impl Elsewhere {
         docker(&["rm", &making]);
         Self(image)
     }
+
+    /// Moves the tag to another image. The one that had it has the answered name from then on.
+    fn moves(&self) -> Self {
+        let (before, making) = (format!("{}-before", self.0), "convergence-test-moves");
+        docker(&["tag", &self.0, &before]);
+        docker(&["create", "--name", making, &self.0]);
+        docker(&["commit", "--change", "ENV MOVED=yes", making, &self.0]);
+        docker(&["rm", making]);
+        Self(before)
+    }
+}
+
+fn docker(arguments: &[&str]) {
+    let output = Command::new("docker").args(arguments).output().expect("docker can be run");
+    assert!(output.status.success(), "{output:?}");
 }
 
 impl Drop for Elsewhere {
@@ -286,92 +297,25 @@ async fn an_image_is_run_as_it_says_itself_within_the_same_walls() {
     assert_eq!(seen["Config"]["Cmd"], json!(["python3", "/server.py"]));
     assert_eq!((&seen["Config"]["User"], &seen["HostConfig"]["ReadonlyRootfs"]), (&json!("10001:10001"), &json!(true)));
 
-    // Another image of the same repository is the next revision; the first one is restored with its digest.
-    let next = server.cli(&["deploy", "--image", &elsewhere.0, "--name", "elsewhere", "--port", "9191", "-e", "A=b"]);
+    // The tag moves. Other variables are for the very image that was deployed.
+    let _before = elsewhere.moves();
+    let path = format!("/api/v1/tenant/{}/deployments", deployed["envId"]);
+    server.http.post(&path, &json!({ "env": { "A": "b" } })).await.expect(201);
+    let changed = inspect(&server.container(&deployed));
+    let has = |seen: &Value, variable: &str| seen["Config"]["Env"].as_array().unwrap().contains(&json!(variable));
+    assert_eq!((&changed["Image"], has(&changed, "A=b")), (&seen["Image"], true));
+
+    // Named again it is another image, which is the next revision; the one before is restored with its digest.
+    let next = server.cli(&["deploy", "--image", &elsewhere.0, "--name", "elsewhere", "--port", "9191"]);
     assert!(next.status.success(), "{next:?}");
+    let moved = inspect(&server.container(&deployed));
+    assert!(moved["Image"] != seen["Image"] && has(&moved, "MOVED=yes"), "{moved}");
     let shown: Value = serde_json::from_slice(&server.cli(&["deployments", "elsewhere", "--json"]).stdout).unwrap();
     assert_eq!(shown["deployments"][0]["sourceImage"], json!(elsewhere.0), "{shown}");
     let rolled = server.cli(&["rollback", "elsewhere", "--yes"]);
     assert!(rolled.status.success(), "{rolled:?}");
     assert_eq!(inspect(&server.container(&deployed))["Image"], seen["Image"]);
     server.destroy(&deployed).await;
-}
-
-/// A Git repository behind a server of its own on this machine.
-struct Repository {
-    folder: TempDir,
-    server: std::process::Child,
-    port: u16,
-}
-
-impl Repository {
-    /// With these files, on the branch `main`.
-    fn new(files: &[(&str, &str)]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let scripts = folder.path().join("cgi-bin");
-        fs::create_dir(&scripts).unwrap();
-        let script = scripts.join("git");
-        let text = format!(
-            "#!/bin/sh\nexport GIT_PROJECT_ROOT={} GIT_HTTP_EXPORT_ALL=1 GIT_CONFIG_COUNT=1\n\
-             export GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'\nexec git http-backend\n",
-            folder.path().display()
-        );
-        fs::write(&script, text).unwrap();
-        // The server runs scripts as nobody, where it is root.
-        for path in [script.as_path(), folder.path()] {
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Command::new("python3")
-            .args(["-m", "http.server", "--cgi", "--bind", "127.0.0.1", &port.to_string()])
-            .current_dir(folder.path())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let repository = Self { folder, server, port };
-        let work = repository.folder.path().join("app");
-        fs::create_dir(&work).unwrap();
-        repository.git(&["init", "--quiet", "--initial-branch=main"]);
-        repository.commit(files);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::yield_now();
-        }
-        repository
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"]).args(arguments);
-        let output = git.current_dir(self.folder.path().join("app")).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    /// Commits these files and answers the commit.
-    fn commit(&self, files: &[(&str, &str)]) -> String {
-        for (path, text) in files {
-            fs::write(self.folder.path().join("app").join(path), text).unwrap();
-        }
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "-m", "change"]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
-    fn host(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    fn url(&self) -> String {
-        format!("{}/cgi-bin/git/app/.git", self.host())
-    }
-}
-
-impl Drop for Repository {
-    fn drop(&mut self) {
-        self.server.kill().ok();
-        self.server.wait().ok();
-    }
 }
 
 #[tokio::test]

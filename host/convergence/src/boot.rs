@@ -166,14 +166,17 @@ async fn claim(config: &Config, location: &str) -> Result<Claim> {
     }
 }
 
-/// Holds what a tenant gets that asks for nothing against the machine. An engine that does not answer says nothing of it:
-/// `/ready` and `doctor` do, once it does.
-async fn check_defaults(config: &Config, runtime: &dyn Runtime) -> Result<()> {
-    let Ok(Ok(engine)) = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await else { return Ok(()) };
-    match Machine::from(&engine).refuses_defaults(&config.tenants.default_limits.into()) {
-        None => Ok(()),
-        Some(reason) => bail!("{reason}"),
+/// Holds what a tenant gets that asks for nothing, and what builds may use, against the machine. An engine that does not answer
+/// says nothing of it: `/ready` and `doctor` do, once it does.
+async fn check_machine(config: &Config, runtime: &dyn Runtime) -> Result<()> {
+    let engine = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await.ok().and_then(Result::ok);
+    if let Some(engine) = &engine
+        && let Some(reason) = Machine::from(engine).refuses_defaults(&config.tenants.default_limits.into())
+    {
+        bail!("{reason}");
     }
+    let driver = engine.as_ref().map(|engine| engine.cgroup_driver.as_str());
+    config.build.prove_bounds(config.docker.socket.as_deref(), driver)
 }
 
 /// Starts everything. The server answers whether it lives soon after this begins, and everything when it returns. `lost_lines` counts lines of the log that could not be written.
@@ -184,8 +187,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
     lifecycle::allow_open_files();
     let location = config.database();
     let Engine { builder, runtime } = engine;
-    check_defaults(config, runtime.as_ref()).await?;
-    config.build.prove_bounds(config.docker.socket.as_deref())?;
+    check_machine(config, runtime.as_ref()).await?;
     let Claim { installation, lock } = claim(config, &location).await?;
     let keys = KeyRing::new(&installation.master);
     let store = Arc::new(
@@ -238,6 +240,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             std::fs::read(path).with_context(|| format!("cannot read `ca-bundle` {} of [build]", path.display()))
         })
         .transpose()?;
+    let git = config.sources.git()?;
     let folder = config.sources_dir();
     let sources = Sources::open(folder.clone(), config.sources.limits())
         .with_context(|| format!("cannot use the folder of sources {}", folder.display()))?;
@@ -286,7 +289,7 @@ pub(crate) async fn start(config: &Config, engine: Engine, lost_lines: Arc<Atomi
             cache_max: config.build.cache_max_mb << 20,
             cache_keep: config.build.cache_keep(),
             images_keep: config.tenants.images_keep,
-            git: config.sources.git(),
+            git,
             sources_max: config.sources.keep_max_mb << 20,
             sources_keep: config.sources.keep(),
             reconcile: config.reconcile(),

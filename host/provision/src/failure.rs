@@ -46,7 +46,13 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "look at its last lines (`GET /api/v1/operations/{id}/events`), or raise `timeout-seconds` in [build]",
             log: Vec::new(),
         },
-        StepError::NothingToRun | StepError::CommandTooLong { .. } => Told {
+        StepError::CommandTooLong { .. } => Told {
+            code: Code::BaseImageRefused,
+            cause: "the ENTRYPOINT and CMD of the image hold a whole program or a long list".to_owned(),
+            next: "move them into a script in the image, and let CMD name only that script",
+            log: Vec::new(),
+        },
+        StepError::NothingToRun => Told {
             code: Code::BaseImageRefused,
             cause: "the image is a base for others, or its Dockerfile does not say what to run".to_owned(),
             next: "add a CMD to the Dockerfile, or use an image that has one",

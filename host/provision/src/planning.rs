@@ -94,9 +94,15 @@ impl Provisioner {
         action: &str,
     ) -> Result<Planned, PlanError> {
         refuse_doubled(&spec)?;
+        // An upload is answered with its notes; a fetch has no answer of its own.
+        let mut received = Vec::new();
         let spec = match spec.source {
             Source::Image(_) => own::of_image(spec)?,
-            Source::Git(git) => TenantSpec { source: Source::Git(self.fetched(org, git).await?), ..spec },
+            Source::Git(git) => {
+                let (git, notes) = self.fetched(org, git).await?;
+                received = notes;
+                TenantSpec { source: Source::Git(git), ..spec }
+            }
             _ => spec,
         };
         let application = self.application(org, &spec.source).await?;
@@ -117,7 +123,7 @@ impl Provisioner {
         };
         // The same plugins throughout, whatever is installed meanwhile.
         let plugged = self.catalogue.snapshot();
-        let (spec, mut told) = match &application {
+        let (spec, decided) = match &application {
             Some(application) => application.decide(&plugged, spec, &mut request, self.settings.own_dockerfile).await?,
             None if spec.language.is_empty() => {
                 let message = "a starter needs a language; name one that `GET /api/v1/templates` lists";
@@ -154,8 +160,7 @@ impl Provisioner {
         }
         // What the host decided comes before what the template did. No more notes than a plan may have.
         let room = NOTES_MAX.saturating_sub(plan.notes.len());
-        told.truncate(room);
-        plan.notes.splice(0..0, told);
+        plan.notes.splice(0..0, received.into_iter().chain(decided).take(room));
         let rules = self.rules(&spec, first.limits.memory_mb);
         let plan = convergence_render::guard(plan, &rules).map_err(|violations| match &asked {
             Some((template, _)) => PlanError::BadPlan { plugin: template.clone(), violations },

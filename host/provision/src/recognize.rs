@@ -81,11 +81,11 @@ impl Application {
         if let Some(name) = named {
             // What convergence.toml names is wanted, also where it is refused.
             if own_dockerfile || dockerfile.is_some() {
-                told.push(format!("Built from its own `{name}`; name a language to have a template build it."));
+                let note = format!("Built from its own `{name}`; name a language to have a template build it.");
                 spec.language = DOCKERFILE.to_owned();
-                // What convergence.toml says of a framework is for a template.
+                // What convergence.toml says of a framework is for a template, and is not told of either.
                 spec.framework = asked_framework;
-                return Ok((spec, told));
+                return Ok((spec, vec![note]));
             }
             told.push(format!("`{name}` is not used: this server builds no Dockerfiles of applications."));
         }

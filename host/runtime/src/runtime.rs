@@ -225,6 +225,8 @@ pub struct EngineInfo {
     pub buildkit: bool,
     /// `1` or `2`.
     pub cgroup_version: String,
+    /// For example `cgroupfs` or `systemd`; empty where it does not say.
+    pub cgroup_driver: String,
     /// For example `overlay2`.
     pub storage_driver: String,
     /// For example `name=seccomp,profile=default`, `name=rootless`.

@@ -172,7 +172,7 @@ pub(crate) fn rewrite(archive: &File, folder: &std::path::Path, limits: SourceLi
     let mut notes = Vec::new();
     if let Some(top) = top {
         tar = inner;
-        notes.push(format!("Everything in the archive is in the folder `{top}`, which is taken as the root."));
+        notes.push(format!("Everything is in the folder `{top}`, which is taken as the root."));
     }
     if written.left_out_git {
         notes.push("`.git` was left out.".to_owned());

@@ -117,7 +117,7 @@ pub(crate) async fn run(
         findings.extend(keys::check(&config.data_dir, &store).await);
         store.close().await;
     }
-    findings.extend(builds::check(&config));
+    findings.extend(builds::check(&config, &runtime).await);
     findings.push(ports(&config));
     findings.push(disk(&config.data_dir));
     conclude(&findings, output)

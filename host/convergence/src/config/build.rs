@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use convergence_runtime::docker::BuildBounds;
+use convergence_runtime::docker::{BuildBounds, DockerConfig};
 use serde::Deserialize;
+
+/// The driver of engines whose builds can be bounded: under another one they are in control groups of other names.
+const CGROUP_DRIVER: &str = "cgroupfs";
 
 /// How images are built.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,7 +43,7 @@ impl Default for Build {
             ca_bundle: None,
             timeout_seconds: 900,
             own_dockerfile: false,
-            at_once: 8,
+            at_once: DockerConfig::BUILDS_AT_ONCE,
             memory_mb: None,
             cpu_millis: None,
             pids: None,
@@ -56,19 +59,44 @@ impl Build {
         BuildBounds { memory_mb: self.memory_mb, cpu_millis: self.cpu_millis, pids: self.pids }
     }
 
-    /// Sets the bounds once, so that a machine where that is impossible is found before the first build.
+    /// Why the bounds that are configured would bound nothing, and what to do. An engine that does not answer has no `driver`;
+    /// it is asked again before each build.
+    pub(crate) fn futile_bounds(&self, socket: Option<&str>, driver: Option<&str>) -> Option<String> {
+        if self.bounds() == BuildBounds::default() {
+            return None;
+        }
+        if is_elsewhere(socket) {
+            return Some(
+                "`memory-mb`, `cpu-millis` and `pids` in [build] bound the builds of this machine's engine, and the engine is \
+                 reached by TCP; remove them"
+                    .to_owned(),
+            );
+        }
+        let driver = driver.filter(|driver| *driver != CGROUP_DRIVER)?;
+        Some(format!(
+            "`memory-mb`, `cpu-millis` and `pids` in [build] need an engine with the cgroup driver `{CGROUP_DRIVER}`, and this \
+             engine has {driver:?} (`docker info`); write \"exec-opts\": [\"native.cgroupdriver={CGROUP_DRIVER}\"] in its \
+             daemon.json and restart it, or remove them"
+        ))
+    }
+
+    /// Sets the bounds once, so that a machine where that is impossible is found before the first build, and lifts those of an
+    /// earlier configuration.
     ///
     /// # Errors
     /// They cannot be set: why, and what to do.
-    pub(crate) fn prove_bounds(&self, socket: Option<&str>) -> Result<()> {
-        if self.bounds() == BuildBounds::default() {
-            return Ok(());
+    pub(crate) fn prove_bounds(&self, socket: Option<&str>, driver: Option<&str>) -> Result<()> {
+        if let Some(reason) = self.futile_bounds(socket, driver) {
+            bail!("{reason}");
         }
-        if socket.is_some_and(|socket| socket.starts_with("tcp:")) {
-            bail!(
-                "`memory-mb`, `cpu-millis` and `pids` in [build] bound the builds of this machine's engine, and the engine is \
-                 reached by TCP; remove them"
-            );
+        if self.bounds() == BuildBounds::default() {
+            // Who bounds nothing need not be able to.
+            if !is_elsewhere(socket)
+                && let Err(error) = self.bounds().set()
+            {
+                tracing::warn!(%error, "builds are still bounded as an earlier configuration said, and this server cannot lift it");
+            }
+            return Ok(());
         }
         self.bounds().set().context(
             "cannot bound builds: run the server as root on the machine of the engine, or remove `memory-mb`, `cpu-millis` and \
@@ -85,4 +113,9 @@ impl Build {
     pub(crate) fn cache_keep(&self) -> Duration {
         Duration::from_secs(self.cache_keep_hours * 3600)
     }
+}
+
+/// Whether the engine may be on another machine, whose control groups are not the ones here.
+fn is_elsewhere(socket: Option<&str>) -> bool {
+    socket.is_some_and(|socket| ["tcp:", "http:"].iter().any(|scheme| socket.starts_with(scheme)))
 }

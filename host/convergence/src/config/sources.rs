@@ -1,9 +1,10 @@
 //! What the operator decides about applications that are uploaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use convergence_source::{GitHost, GitSettings, Network, SourceLimits};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -78,18 +79,29 @@ impl Sources {
     }
 
     /// Which Git repositories may be fetched, and how.
-    pub(crate) fn git(&self) -> GitSettings {
-        GitSettings {
+    ///
+    /// # Errors
+    /// The file of `git-ca-file` cannot be read.
+    pub(crate) fn git(&self) -> Result<GitSettings> {
+        Ok(GitSettings {
             hosts: self.git_hosts.clone(),
             networks: self.git_networks.clone(),
-            ca_bundle: self.git_ca_file.clone(),
+            ca_bundle: self.git_ca_file.as_deref().map(readable).transpose()?,
             patience: Duration::from_secs(self.git_seconds),
             ..GitSettings::default()
-        }
+        })
     }
 
     /// How long a source is kept that nothing is built from.
     pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs(self.keep_hours * 3600)
     }
+}
+
+/// The path of `git-ca-file` from the root, since git runs in a folder of its own. Without the file every fetch would fail.
+fn readable(file: &Path) -> Result<PathBuf> {
+    let told = || format!("cannot read `git-ca-file` {} of [sources]", file.display());
+    let path = std::path::absolute(file).with_context(told)?;
+    std::fs::read(&path).with_context(told)?;
+    Ok(path)
 }

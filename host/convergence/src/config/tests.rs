@@ -83,3 +83,31 @@ fn a_pool_is_cut_into_small_networks() {
     let config = parse("[tenants]\nsubnets = \"10.9.0.0/24\"").unwrap();
     assert_eq!((config.tenants.subnets.first, config.tenants.subnets.count), (Ipv4Addr::new(10, 9, 0, 0), 16));
 }
+
+#[test]
+fn certificates_for_git_are_found_from_every_folder_or_the_key_is_told() {
+    let of = |file: &str| parse(&format!("[sources]\ngit-ca-file = {file:?}")).unwrap().sources.git();
+    // Tests run in the folder of their package.
+    assert!(of("Cargo.toml").unwrap().ca_bundle.unwrap().is_absolute());
+    for unreadable in ["no-such.pem", "src"] {
+        let error = of(unreadable).unwrap_err().to_string();
+        assert!(error.contains("git-ca-file") && error.contains(unreadable), "{error}");
+    }
+}
+
+#[test]
+fn bounds_of_builds_need_an_engine_whose_builds_can_be_bounded() {
+    let bounded = parse("[build]\npids = 100").unwrap().build;
+    for (socket, driver, told) in [
+        (None, Some("cgroupfs"), None),
+        // It is asked again before each build.
+        (None, None, None),
+        (None, Some("systemd"), Some("native.cgroupdriver=cgroupfs")),
+        (Some("tcp://127.0.0.1:2375"), Some("cgroupfs"), Some("reached by TCP")),
+    ] {
+        let reason = bounded.futile_bounds(socket, driver);
+        let is_told = reason.as_ref().map(|reason| told.is_some_and(|told| reason.contains(told)));
+        assert_eq!(is_told, told.map(|_| true), "{reason:?}");
+    }
+    assert_eq!(parse("").unwrap().build.futile_bounds(None, Some("systemd")), None);
+}

@@ -234,7 +234,7 @@ async fn the_newest_of_several_deployments_waits_and_replaces_the_others() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_turn_can_be_cancelled_and_waits_also_for_a_redeployment() {
+async fn what_waits_for_its_turn_can_be_cancelled_and_the_next_one_has_it() {
     let stage = Stage::new().await;
     stage.bench.runtime.next("build", Fault::HangBefore);
     let first = stage.accept(stage.prints("one").await).await;
@@ -246,14 +246,32 @@ async fn what_waits_for_its_turn_can_be_cancelled_and_waits_also_for_a_redeploym
     stage.bench.operations.cancel(&Scope::platform(), "tester", first.operation.id).await.unwrap();
     assert_eq!(stage.outcome(&third).await.state, OperationState::Succeeded);
     assert_eq!(stage.runs(), "4");
+}
 
-    // A deployment that was accepted while the tenant is being made waits for that.
-    stage.bench.runtime.next("build", Fault::HangBefore);
-    let spec = stage.tenant().await.spec;
-    stage.change(TenantSpec { source: stage.prints("four").await, ..spec }).await;
-    stage.bench.runtime.called("build").await;
-    let waits = stage.accept(stage.prints("five").await).await;
+#[tokio::test]
+async fn a_deployment_of_a_tenant_that_is_being_made_waits_for_that() {
+    let bench = Bench::of(Site::new().await);
+    bench.runtime.next("build", Fault::HangBefore);
+    let made = bench.accept("app").await.unwrap();
+    bench.runtime.called("build").await;
+    let stage = Stage { bench, env_id: made.operation.env_id().unwrap() };
+    let waits = stage.accept(stage.prints("one").await).await;
     assert_eq!(waits.operation.state, OperationState::Waiting);
+}
+
+#[tokio::test]
+async fn what_ran_before_a_revision_is_not_one_that_failed() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.deploy("one").await.state, OperationState::Succeeded);
+    stage.bench.runtime.readiness(Readiness::Exits { code: 1, oom: false });
+    assert_eq!(stage.deploy("broken").await.state, OperationState::Failed);
+    stage.bench.runtime.readiness(Readiness::Ready);
+    assert_eq!(stage.deploy("two").await.state, OperationState::Succeeded);
+    let tenant = stage.tenant().await.id;
+    for (number, before) in [(4, Some(2)), (3, Some(2)), (2, Some(1)), (1, None)] {
+        let found = stage.bench.store.ran_before(&Scope::platform(), tenant, RevisionNumber(number)).await.unwrap();
+        assert_eq!(found.map(|revision| revision.number), before.map(RevisionNumber), "before {number}");
+    }
 }
 
 #[tokio::test]

@@ -89,13 +89,19 @@ async fn an_application_is_built_from_its_own_dockerfile_where_the_operator_allo
         ("go.mod", "module app\n\ngo 1.24\n"),
         ("Dockerfile", "ARG TAG=1\nFROM busybox:$TAG AS tools\nFROM debian:12\nCOPY --from=tools /bin /tools\nCMD x\n"),
         (".dockerignore", "*.md\n"),
-        ("convergence.toml", "[service]\nport = 9000\nhealth = \"/up\"\n[build.args]\nTAG = \"2\"\n"),
+        (
+            "convergence.toml",
+            "framework = \"gin\"\n[service]\nport = 9000\nhealth = \"/up\"\n[build.args]\nTAG = \"2\"\n",
+        ),
     ];
     let deployed = stage.accept(stage.bench.site.source(&files).await).await;
     let outcome = stage.outcome(&deployed).await;
     assert_eq!(outcome.state, OperationState::Succeeded, "{:?}", outcome.failure);
     let (workload, revision) = (stage.workload(), stage.revision(2).await);
     assert!(revision.plan.notes[0].contains("its own `Dockerfile`"), "{:?}", revision.plan.notes);
+    // A framework is for templates: none is used here, so none is told of.
+    assert_eq!(revision.spec.framework, None);
+    assert!(!revision.plan.notes.iter().any(|note| note.contains("Framework")), "{:?}", revision.plan.notes);
     assert_eq!((workload.command.as_slice(), workload.container_port), (DECLARED.map(str::to_owned).as_slice(), 9000));
     assert_eq!(workload.health.probe, Probe::Http("/up".to_owned()));
     let build = stage.bench.runtime.built(&workload.image).unwrap();

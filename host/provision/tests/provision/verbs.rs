@@ -98,6 +98,7 @@ async fn every_verb_in_every_state_does_what_the_table_says() {
             let stage = Stage::in_state(status).await;
             let allowed = verb.from().contains(&status);
             let told = format!("{verb} while {}", status.as_str());
+            let before = (stage.tenant().await, stage.is_up().await);
             let held = matches!(status, TenantStatus::Provisioning | TenantStatus::Destroying);
             let refusal = match verb {
                 Verb::Deploy => {
@@ -109,6 +110,7 @@ async fn every_verb_in_every_state_does_what_the_table_says() {
                 _ if allowed && held => {
                     let busy = stage.begin(verb).await.unwrap_err();
                     assert!(busy.to_string().contains("is not finished"), "{told}: {busy}");
+                    assert_eq!((stage.tenant().await, stage.is_up().await), before, "{told}");
                     continue;
                 }
                 _ => stage.ask(verb).await.err().map(|error| error.to_string()),
@@ -125,6 +127,7 @@ async fn every_verb_in_every_state_does_what_the_table_says() {
                     assert!(!allowed, "{told} is refused: {refusal}");
                     let (state, can) = (format!("is {}", status.as_str()), Verb::allowed(status));
                     assert!(refusal.contains(&state) && refusal.contains(&can), "{told}: {refusal}");
+                    assert_eq!((stage.tenant().await, stage.is_up().await), before, "{told}");
                 }
             }
         }

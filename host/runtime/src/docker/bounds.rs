@@ -19,6 +19,8 @@ const ROOT: &str = "/sys/fs/cgroup";
 const GROUP: &str = "docker/buildkit";
 /// Microseconds for which a share of processors is counted.
 const PERIOD: u64 = 100_000;
+/// Bytes that no machine has. Version one of control groups says nearly twice as many where memory is not bounded.
+const UNLIMITED: u64 = 1 << 62;
 
 /// What all builds together may use; what is absent is not bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +34,7 @@ pub struct BuildBounds {
 }
 
 impl BuildBounds {
-    /// Sets them for the builds of this machine's engine.
+    /// Sets them for the builds of this machine's engine, and lifts those that were set before and are absent now.
     ///
     /// # Errors
     /// This process may not, or the machine has no control groups where they are expected.
@@ -41,10 +43,40 @@ impl BuildBounds {
     }
 
     fn set_below(&self, root: &Path) -> io::Result<()> {
+        let is_v2 = root.join("cgroup.controllers").exists();
+        self.lift(root, is_v2)?;
         if *self == Self::default() {
             return Ok(());
         }
-        if root.join("cgroup.controllers").exists() { self.set_v2(&root.join(GROUP)) } else { self.set_v1(root) }
+        if is_v2 { self.set_v2(&root.join(GROUP)) } else { self.set_v1(root) }
+    }
+
+    /// A bound outlives the server that set it, and must not outlive its line in the configuration.
+    fn lift(&self, root: &Path, is_v2: bool) -> io::Result<()> {
+        let (memory, cpu, pids) = (self.memory_mb.is_none(), self.cpu_millis.is_none(), self.pids.is_none());
+        // The limit with swap may never be below the one without, so it is lifted first.
+        let files = if is_v2 {
+            [
+                (memory, "memory.swap.max", "max"),
+                (memory, "memory.max", "max"),
+                (cpu, "cpu.max", "max"),
+                (pids, "pids.max", "max"),
+            ]
+        } else {
+            [
+                (memory, "memory.memsw.limit_in_bytes", "-1"),
+                (memory, "memory.limit_in_bytes", "-1"),
+                (cpu, "cpu.cfs_quota_us", "-1"),
+                (pids, "pids.max", "max"),
+            ]
+        };
+        for (_, file, unlimited) in files.into_iter().filter(|(is_absent, ..)| *is_absent) {
+            // The name of a file begins with its controller's, which has a tree of its own in version one.
+            let controller = file.split('.').next().unwrap_or_default();
+            let group = if is_v2 { root.join(GROUP) } else { root.join(controller).join(GROUP) };
+            lift(&group.join(file), unlimited)?;
+        }
+        Ok(())
     }
 
     fn set_v2(&self, group: &Path) -> io::Result<()> {
@@ -119,6 +151,21 @@ fn write(file: &Path, value: impl ToString) -> io::Result<()> {
     fs::write(file, value.to_string()).map_err(|error| named(file, &error))
 }
 
+/// Nothing is written where nothing is bounded: a process that sets no bounds need not be allowed to.
+fn lift(file: &Path, unlimited: &str) -> io::Result<()> {
+    match fs::read_to_string(file) {
+        Ok(said) if is_unlimited(&said) => Ok(()),
+        Ok(_) => write(file, unlimited),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(named(file, &error)),
+    }
+}
+
+fn is_unlimited(said: &str) -> bool {
+    let first = said.split_whitespace().next().unwrap_or_default();
+    matches!(first, "max" | "-1") || first.parse().is_ok_and(|bytes: u64| bytes >= UNLIMITED)
+}
+
 /// A kernel without swap accounting has no such file, and a machine without swap needs none.
 fn write_if_there(file: &Path, value: impl ToString) -> io::Result<()> {
     if file.exists() { write(file, value) } else { Ok(()) }
@@ -160,6 +207,14 @@ mod tests {
         assert_eq!(read(&group.join("cpu.max")), "150000 100000");
         assert_eq!(read(&group.join("pids.max")), "100");
         assert!(!group.join("memory.swap.max").exists());
+
+        // What is absent from the configuration since is bounded no longer.
+        fs::write(group.join("memory.swap.max"), "0").unwrap();
+        memory_only.set_below(root.path()).unwrap();
+        let read_all = || ["memory.max", "memory.swap.max", "cpu.max", "pids.max"].map(|file| read(&group.join(file)));
+        assert_eq!(read_all(), ["67108864", "0", "max", "max"]);
+        BuildBounds::default().set_below(root.path()).unwrap();
+        assert_eq!(read_all(), ["max"; 4]);
     }
 
     #[test]
@@ -175,6 +230,16 @@ mod tests {
         assert_eq!(read(&root.path().join("memory/docker/buildkit/memory.limit_in_bytes")), "67108864");
         assert_eq!(read(&root.path().join("cpu/docker/buildkit/cpu.cfs_quota_us")), "150000");
         assert_eq!(read(&root.path().join("pids/docker/buildkit/pids.max")), "100");
+
+        let memory = root.path().join("memory/docker/buildkit/memory.limit_in_bytes");
+        BuildBounds::default().set_below(root.path()).unwrap();
+        assert_eq!(read(&memory), "-1");
+        assert_eq!(read(&root.path().join("cpu/docker/buildkit/cpu.cfs_quota_us")), "-1");
+        assert_eq!(read(&root.path().join("pids/docker/buildkit/pids.max")), "max");
+        // As the kernel says that nothing is bounded.
+        fs::write(&memory, "9223372036854771712\n").unwrap();
+        BuildBounds::default().set_below(root.path()).unwrap();
+        assert_eq!(read(&memory), "9223372036854771712\n");
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub struct DockerConfig {
     pub build_bounds: BuildBounds,
 }
 
+impl DockerConfig {
+    /// Builds that are under way at the same time where nobody says otherwise.
+    pub const BUILDS_AT_ONCE: usize = 8;
+}
+
 impl Default for DockerConfig {
     fn default() -> Self {
         Self {
@@ -51,7 +56,7 @@ impl Default for DockerConfig {
             pull_limit: Duration::from_secs(10 * 60),
             build_output_limit: 16 * 1024 * 1024,
             build_network: "default".to_owned(),
-            builds_at_once: 4,
+            builds_at_once: Self::BUILDS_AT_ONCE,
             build_bounds: BuildBounds::default(),
         }
     }
@@ -279,6 +284,7 @@ impl Docker {
             // In the engine itself since 18.09; Podman imitates the older builder.
             buildkit: linux && !podman && (api_version.major_version, api_version.minor_version) >= (1, 39),
             cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
+            cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             security_options: info.security_options.unwrap_or_default(),
             root_dir: info.docker_root_dir.unwrap_or_default(),

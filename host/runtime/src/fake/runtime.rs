@@ -87,6 +87,7 @@ impl Runtime for FakeRuntime {
                 api_version: "1".to_owned(),
                 buildkit: true,
                 cgroup_version: "2".to_owned(),
+                cgroup_driver: "cgroupfs".to_owned(),
                 storage_driver: "memory".to_owned(),
                 security_options: Vec::new(),
                 root_dir: "/nowhere".to_owned(),

@@ -1,11 +1,13 @@
 //! Builds on a real engine: their failures, their limits, and what they leave in this process.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use convergence_runtime::docker::{BuildBounds, Docker, DockerConfig};
-use convergence_runtime::{Builder, RuntimeError};
+use convergence_runtime::{Builder, ImageRemoval, RuntimeError};
 
-use crate::fixture::{config, docker, on_docker};
+use crate::fixture::{config, docker, on_docker, socket};
 
 #[tokio::test]
 async fn docker_build_failure_names_the_instruction_and_the_last_lines() {
@@ -127,11 +129,11 @@ async fn docker_builds_beyond_those_at_once_wait_for_their_turn() {
 
 #[tokio::test]
 async fn docker_exclusive_builds_may_use_no_more_memory_than_they_are_given() {
-    /// What other builds of this machine had, as far as anybody can tell.
+    /// What other builds of this machine had, as far as anybody can tell: no bounds.
     struct Restored;
     impl Drop for Restored {
         fn drop(&mut self) {
-            BuildBounds { memory_mb: Some(1 << 20), ..BuildBounds::default() }.set().ok();
+            BuildBounds::default().set().ok();
         }
     }
     on_docker("memory", async |_, fixture| {
@@ -150,4 +152,37 @@ async fn docker_exclusive_builds_may_use_no_more_memory_than_they_are_given() {
 async fn docker_keeps_a_cache_of_builds_that_is_young_and_small_enough() {
     let year = Duration::from_secs(365 * 24 * 3600);
     assert_eq!(docker().await.prune_cache(1 << 50, year).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn docker_exclusive_cache_of_builds_that_is_too_large_is_freed() {
+    on_docker("cache", async |docker, fixture| {
+        let before = cached();
+        let file = format!("/random-{}", std::process::id());
+        let takes = format!("RUN [\"sh\",\"-c\",\"head -c 1048576 /dev/urandom > {file}\"]\n");
+        let build = fixture.build_of("takes", &takes);
+        docker.build(&build, &mut |_| {}).await.unwrap();
+        // What an image holds is not the cache's to free.
+        assert_eq!(docker.remove_image(&build.tag, &fixture.instance).await.unwrap(), ImageRemoval::Removed);
+        let grown = cached();
+        assert!(grown >= before + (1 << 20), "{before} bytes became {grown}");
+        let year = Duration::from_secs(365 * 24 * 3600);
+        let freed = docker.prune_cache(before, year).await.unwrap();
+        let after = cached();
+        assert!(freed > 0 && after < grown, "{grown} bytes became {after}; {freed} are said to be freed");
+    })
+    .await;
+}
+
+/// Bytes of the cache of builds that no image holds. Bollard has no type for how an older engine says it.
+fn cached() -> u64 {
+    let socket = socket();
+    let mut stream = UnixStream::connect(socket.trim_start_matches("unix://")).unwrap();
+    stream.write_all(b"GET /system/df HTTP/1.0\r\nHost: engine\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let said: serde_json::Value = serde_json::from_str(body).unwrap();
+    let entries = said["BuildCache"].as_array().unwrap().iter();
+    entries.filter(|entry| entry["Shared"] == false).map(|entry| entry["Size"].as_u64().unwrap()).sum()
 }

@@ -53,7 +53,11 @@ fn check_version(wall: &Wall) -> Result<(), GitError> {
     if matches!(ended.status.code(), Some(126 | 127)) {
         return Err(GitError::Unusable("the server has no git".to_owned()));
     }
-    let said = ended.success_text()?;
+    new_enough(&ended.success_text()?)
+}
+
+/// Whether what git says is a version that can be used.
+pub(super) fn new_enough(said: &str) -> Result<(), GitError> {
     let mut numbers = said.split(' ').nth(2).unwrap_or_default().split('.').map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST => Ok(()),

@@ -16,6 +16,7 @@ mod tree;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -54,6 +55,24 @@ impl Default for GitSettings {
             patience: Duration::from_secs(120),
             program: PathBuf::from("git"),
         }
+    }
+}
+
+impl GitSettings {
+    /// What the git that fetches says of its version, found as a fetch finds it. Blocks while it runs.
+    ///
+    /// # Errors
+    /// [`GitError::Unusable`]: there is none, or it is too old.
+    pub fn version(&self) -> Result<String, GitError> {
+        let mut git = Command::new(&self.program);
+        git.arg("--version").env_clear().env("PATH", run::PATH).stdin(Stdio::null());
+        let unusable = |why: &str| GitError::Unusable(format!("{} {why} in {}", self.program.display(), run::PATH));
+        let output = git.output().map_err(|error| unusable(&format!("cannot be started ({error})")))?;
+        if !output.status.success() {
+            return Err(unusable("does not say its version"));
+        }
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        job::new_enough(&said).map(|()| said)
     }
 }
 

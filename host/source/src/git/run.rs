@@ -22,7 +22,7 @@ use crate::SourceError;
 use crate::room::Room;
 
 /// Where programs are looked for. The server's own environment is neither read nor handed on.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// KiB of addresses that one process of git may have.
 const MEMORY_KIB: u64 = 512 << 10;
 /// Between two looks at the disk and the clock.

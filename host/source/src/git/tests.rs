@@ -251,3 +251,12 @@ async fn a_token_is_sent_to_the_host_and_shown_nowhere() {
         assert!(!format!("{refused} {refused:?}").contains(secret), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn a_folder_that_everything_is_in_is_the_root_and_told_of() {
+    let server = Server::start();
+    server.repository("app", &[("inner/go.mod", "module app\n"), ("inner/main.go", "package main\n")]);
+    let (_folder, sources) = sources(SourceLimits::default());
+    let fetched = fetch(&sources, &server, &server.url("repos", "app"), None).await.unwrap();
+    assert!(matches!(fetched.received.notes.as_slice(), [note] if note.contains("`inner`")), "{:?}", fetched.received);
+}

@@ -6,7 +6,7 @@ use convergence_model::operation::{Direction, EventKind, Leftover, LeftoverKind,
 use super::queue::waiting;
 use super::spawning::{all_at_once, refusal};
 use super::*;
-use crate::{Conflict, Idempotency, StoreError};
+use crate::{Conflict, Idempotency, StoreError, TenantChange};
 
 #[track_caller]
 fn conflict<T: std::fmt::Debug>(outcome: crate::Result<T>) -> Conflict {
@@ -285,4 +285,26 @@ async fn a_full_queue_takes_nothing_until_something_is_over() {
     assert_eq!(refusal(&store, narrow(51)).await, full);
     let backlog = store.backlog().await.unwrap();
     assert_eq!((backlog.queued, backlog.running, backlog.oldest), (5, 0, Some(at(0))));
+}
+
+#[tokio::test]
+async fn a_change_of_a_tenant_is_in_the_audit_and_one_that_changes_nothing_is_not() {
+    let Fixture { store, database: _database } = Fixture::new().await;
+    let spawned = spawned_and_claimed(&store, 1, "app", HELD).await;
+    end(&store, &spawned.lease, Ended::Spawned, at(2)).await.unwrap();
+    let env_id = spawned.operation.env_id().unwrap();
+    let change = TenantChange { name: Some(TenantName::parse("shop").unwrap()), protected: Some(true) };
+    for n in [3, 4] {
+        let changed = store.change_tenant(&own(), env_id, &change, "renamer", at(n)).await.unwrap().unwrap();
+        assert_eq!((changed.spec.name.as_str(), changed.protected, changed.updated_at), ("shop", true, at(3)));
+    }
+    assert_eq!(store.change_tenant(&foreign(), env_id, &change, "outsider", at(5)).await.unwrap(), None);
+    let told = audit(&store).await;
+    let changes: Vec<_> = told.iter().filter(|(_, action)| action == "tenant.changed").collect();
+    assert_eq!(changes, [&("renamer".to_owned(), "tenant.changed".to_owned())], "{told:?}");
+    let sql = "SELECT detail FROM audit WHERE action = 'tenant.changed'";
+    let details: Vec<(String,)> = store.database.all(sql, Vec::new()).await.unwrap();
+    let detail: serde_json::Value = serde_json::from_str(&details[0].0).unwrap();
+    assert_eq!(detail["before"], serde_json::json!({ "name": "app", "protected": false }));
+    assert_eq!(detail["after"], serde_json::json!({ "name": "shop", "protected": true }));
 }

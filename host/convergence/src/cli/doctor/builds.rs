@@ -1,21 +1,27 @@
 //! What builds may use, and whether the server can fetch from Git.
 
-use std::process::Command;
+use convergence_runtime::Runtime;
 
-use super::{Finding, ok, warn};
+use super::{Finding, Verdict, ok, warn, wrong};
 use crate::config::Config;
 
-/// Looks at the configuration and at the git of this machine.
-pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![bounds(config)];
+/// Looks at the configuration, at what the engine can bound and at the git of this machine.
+pub(super) async fn check(config: &Config, runtime: &dyn Runtime) -> Vec<Finding> {
+    // An engine that does not answer is told of already.
+    let driver = runtime.engine().await.ok().map(|engine| engine.cgroup_driver);
+    let mut findings = vec![bounds(config, driver.as_deref())];
     if !config.sources.git_hosts.is_empty() {
-        findings.push(git());
+        findings.push(git(config));
     }
     findings
 }
 
-fn bounds(config: &Config) -> Finding {
+fn bounds(config: &Config, driver: Option<&str>) -> Finding {
     const CHECK: &str = "builds";
+    if let Some(reason) = config.build.futile_bounds(config.docker.socket.as_deref(), driver) {
+        // The reason says what to do.
+        return Finding { check: CHECK, verdict: Verdict::Wrong, detail: reason, fix: None };
+    }
     match config.build.memory_mb {
         None => warn(
             CHECK,
@@ -26,15 +32,18 @@ fn bounds(config: &Config) -> Finding {
     }
 }
 
-fn git() -> Finding {
+fn git(config: &Config) -> Finding {
     const CHECK: &str = "git";
-    let version = Command::new("git").arg("--version").output().ok().filter(|output| output.status.success());
-    match version {
-        Some(output) => ok(CHECK, String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        None => warn(
+    let settings = match config.sources.git() {
+        Ok(settings) => settings,
+        Err(error) => return wrong(CHECK, format!("{error:#}"), "correct the path, or let this user read the file"),
+    };
+    match settings.version() {
+        Ok(version) => ok(CHECK, version),
+        Err(error) => warn(
             CHECK,
-            "there is none, so that nothing can be deployed from a Git repository",
-            "install git 2.37 or later, or set `git-hosts = []` in [sources]",
+            format!("nothing can be deployed from a Git repository: {error}"),
+            "install it in one of the usual folders such as /usr/bin, whatever PATH says, or set `git-hosts = []` in [sources]",
         ),
     }
 }

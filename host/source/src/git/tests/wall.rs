@@ -264,10 +264,13 @@ async fn a_server_without_git_or_with_an_old_one_says_so() {
     let old = script(folder.path(), "echo git version 2.36.9");
     let address = GitAddress::parse(&server.url("silent", "app"), None).unwrap();
     for (program, says) in [(PathBuf::from("no-such-git"), "has no git"), (old, "2.36, which is too old")] {
-        let refused = sources.fetch(&address, None, &GitSettings { program, ..settings(&server) }).await.unwrap_err();
+        let settings = GitSettings { program, ..settings(&server) };
+        assert!(matches!(settings.version(), Err(GitError::Unusable(_))), "{:?}", settings.version());
+        let refused = sources.fetch(&address, None, &settings).await.unwrap_err();
         assert!(matches!(&refused, GitError::Unusable(_)), "{refused:?}");
         assert!(refused.to_string().contains(says) && refused.to_string().contains("2.37"), "{refused}");
     }
+    assert!(settings(&server).version().unwrap().starts_with("git version "));
     assert_eq!(server.heads().len(), 0);
     assert_nothing_is_left(&sources);
 }
