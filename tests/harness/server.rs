@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) plugins_folder: bool,
     /// Lines of `[docker]` beside the prefix of names.
     pub(crate) docker: String,
+    /// What the server logs: `info` where empty.
+    pub(crate) log: &'static str,
     /// The engine behind whatever the server is told to use; the one that tests share where absent.
     pub(crate) engine: Option<PathBuf>,
 }
@@ -66,6 +68,7 @@ impl Default for Options {
             plugins: Vec::new(),
             plugins_folder: true,
             docker: String::new(),
+            log: "",
             engine: None,
         }
     }
@@ -80,6 +83,7 @@ pub(crate) struct Server {
     child: Option<Child>,
     folder: TempDir,
     engine: Option<PathBuf>,
+    log: &'static str,
     /// Where this run is about PostgreSQL. Dropped after the server is.
     database: Option<Fresh>,
 }
@@ -97,7 +101,7 @@ impl Server {
         let says_which = options.top.contains("database");
         let database = if is_postgres() && !says_which { Some(Fresh::postgres().await) } else { None };
         let (http, engine) = (Http::new(block.api_port()), options.engine.clone());
-        let mut server = Self { http, block, child: None, folder, engine, database };
+        let mut server = Self { http, block, child: None, folder, engine, log: options.log, database };
         server.write_configuration(&options, &server.block);
         if options.plugins_folder {
             server.fill_plugins(&options.plugins);
@@ -112,12 +116,12 @@ impl Server {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let data = folder.path().join("data");
         DirBuilder::new().mode(0o700).create(&data).expect("the test's folder is writable");
-        for name in ["master.key", "installation"] {
+        for name in ["master.key", "installation", "keyring"] {
             fs::copy(self.folder.path().join("data").join(name), data.join(name)).expect("the first server made it");
         }
         let block = Block::take();
         let (http, engine) = (Http::new(block.api_port()), options.engine.clone());
-        let mut server = Self { http, block, child: None, folder, engine, database: None };
+        let mut server = Self { http, block, child: None, folder, engine, log: options.log, database: None };
         server.write_configuration(&options, &self.block);
         server.fill_plugins(&options.plugins);
         server.launch().await;
@@ -149,7 +153,7 @@ impl Server {
             .arg(binary())
             .arg(self.config_file())
             .env_remove("DATABASE_URL")
-            .env("RUST_LOG", "info")
+            .env("RUST_LOG", if self.log.is_empty() { "info" } else { self.log })
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -249,6 +253,14 @@ impl Server {
     /// The number of the process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// Everything in the database as `pg_dump` writes it, where that is PostgreSQL.
+    pub(crate) fn dump(&self) -> Option<Vec<u8>> {
+        let database = self.database.as_ref()?;
+        let output = Command::new("pg_dump").arg(database.location()).output().expect("pg_dump can be run");
+        assert!(output.status.success(), "{output:?}");
+        Some(output.stdout)
     }
 
     /// What the server wrote to its log.
