@@ -24,3 +24,5 @@ CREATE INDEX secrets_by_key ON secrets (sealing_key, tenant, name, version);
 
 -- How often a tenant's configuration was changed without a deployment.
 ALTER TABLE tenants ADD COLUMN staged INTEGER NOT NULL DEFAULT 0;
+-- How often a secret of it was set: the number of the newest version.
+ALTER TABLE tenants ADD COLUMN secrets_set INTEGER NOT NULL DEFAULT 0;

@@ -17,6 +17,7 @@ mod docker_ownership;
 mod docker_proxy;
 mod docker_reconcile;
 mod docker_restart;
+mod docker_scale;
 mod docker_secrets;
 mod docker_shutdown;
 mod docker_streams;

@@ -66,6 +66,8 @@ pub struct Tenant {
     pub protected: bool,
     /// How often its configuration was changed without a deployment.
     pub staged: u32,
+    /// How often a secret of it was set: the number of the newest version.
+    pub secrets_set: u32,
     /// The revision that runs, once one does.
     pub current_revision: Option<RevisionNumber>,
     /// Why it failed or was halted, while it is.
@@ -104,6 +106,8 @@ pub struct Revision {
     pub reason: String,
     /// The revision it restores, if it is a rollback.
     pub restores: Option<RevisionNumber>,
+    /// The revision whose container it runs in, if its limits alone are different from that one's.
+    pub container: Option<RevisionNumber>,
     /// What the template returned, after the guard.
     pub plan: BuildPlan,
     /// Which components decided: plugin id → version and digest.

@@ -17,6 +17,8 @@ pub enum Verb {
     Repair,
     /// Bring up the next revision, or an earlier one.
     Deploy,
+    /// Give it other limits.
+    Scale,
     /// Give it another name, or protect it.
     Change,
     /// Remove it.
@@ -25,8 +27,8 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb, in the order of the documentation.
-    pub const ALL: [Self; 7] =
-        [Self::Start, Self::Stop, Self::Restart, Self::Repair, Self::Deploy, Self::Change, Self::Destroy];
+    pub const ALL: [Self; 8] =
+        [Self::Start, Self::Stop, Self::Restart, Self::Repair, Self::Deploy, Self::Scale, Self::Change, Self::Destroy];
 
     /// As people write it.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Verb {
             Self::Restart => "restart",
             Self::Repair => "repair",
             Self::Deploy => "deploy",
+            Self::Scale => "scale",
             Self::Change => "change",
             Self::Destroy => "destroy",
         }
@@ -48,7 +51,7 @@ impl Verb {
             Self::Stop => &[Running, Failed],
             Self::Restart => &[Running],
             Self::Repair => &[Running, Failed],
-            Self::Deploy | Self::Change => &[Provisioning, Running, Stopped, Failed],
+            Self::Deploy | Self::Scale | Self::Change => &[Provisioning, Running, Stopped, Failed],
             Self::Destroy => &[Provisioning, Running, Stopped, Destroying, Failed],
         }
     }
@@ -58,11 +61,11 @@ impl Verb {
         match self {
             Self::Start | Self::Restart | Self::Repair | Self::Deploy => Some(Running),
             Self::Stop => Some(Stopped),
-            Self::Change | Self::Destroy => None,
+            Self::Scale | Self::Change | Self::Destroy => None,
         }
     }
 
-    /// What is accepted in a state, for an error: `start, deploy, change, destroy`.
+    /// What is accepted in a state, for an error: `start, deploy, scale, change, destroy`.
     pub fn allowed(status: TenantStatus) -> String {
         let allowed = Self::ALL.into_iter().filter(|verb| verb.from().contains(&status));
         allowed.map(Self::as_str).collect::<Vec<_>>().join(", ")
@@ -82,7 +85,7 @@ mod tests {
     #[test]
     fn what_is_being_removed_is_only_removed_and_nothing_is_ever_without_a_way_out() {
         assert_eq!(Verb::allowed(Destroying), "destroy");
-        assert_eq!(Verb::allowed(Stopped), "start, deploy, change, destroy");
+        assert_eq!(Verb::allowed(Stopped), "start, deploy, scale, change, destroy");
         for status in [Provisioning, Running, Stopped, Destroying, Failed] {
             assert!(Verb::Destroy.from().contains(&status));
         }

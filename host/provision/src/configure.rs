@@ -100,16 +100,17 @@ impl Provisioner {
     ) -> Result<Configured, DeployError> {
         let tenant = self.store.tenant(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
         let wanted = self.wanted(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?;
-        let (spec, secrets) = self.changed(scope, &tenant, &wanted.spec, change).await?;
+        let (spec, secrets) = self.changed(&tenant, &wanted.spec, change).await?;
         let current = match tenant.current_revision {
             Some(_) => self.store.current_revision(scope, tenant.id).await?,
             None => None,
         };
-        let is_kept = is_same(&spec, &wanted.spec);
-        if is_kept && (!deploy || wanted.fresh_source || current.as_ref().is_some_and(|it| is_same(&it.spec, &spec))) {
+        let for_later = !deploy || tenant.status == TenantStatus::Stopped;
+        let is_known = for_later || wanted.fresh_source || current.as_ref().is_some_and(|it| is_same(&it.spec, &spec));
+        if is_same(&spec, &wanted.spec) && is_known {
             return Ok(Configured::Unchanged);
         }
-        if !deploy || tenant.status == TenantStatus::Stopped {
+        if for_later {
             let changed = difference(&wanted.spec, &spec);
             let new = NewConfiguration {
                 spec: &spec,
@@ -136,7 +137,6 @@ impl Provisioner {
     /// The spec with the change, and the versions of secrets that come with it.
     async fn changed(
         &self,
-        scope: &Scope,
         tenant: &Tenant,
         before: &TenantSpec,
         change: &NewVariables,
@@ -151,8 +151,13 @@ impl Provisioner {
                 None => _ = spec.env.remove(name),
             }
         }
-        let kept = self.store.secrets(scope, tenant.id).await?;
         let mut secrets = Vec::new();
+        if change.secrets.values().any(Option::is_some)
+            && let Err(error) = self.keys.reload().await
+        {
+            // The keys that it had still seal.
+            tracing::error!(%error, "the key ring cannot be read again");
+        }
         for (name, value) in &change.secrets {
             let Some(value) = value else {
                 spec.secrets.remove(name);
@@ -162,8 +167,8 @@ impl Provisioner {
                 let message = format!("{name} is a plain variable of this tenant; unset it first");
                 return Err(PlanError::Refused(vec![Violation::deny("name", "taken", message)]).into());
             }
-            let newest = kept.iter().filter(|kept| kept.name == *name).map(|kept| kept.version).max();
-            let version = newest.unwrap_or(0).saturating_add(1);
+            let before = u32::try_from(secrets.len()).unwrap_or(u32::MAX);
+            let version = tenant.secrets_set.saturating_add(before).saturating_add(1);
             secrets.push(self.sealed(tenant.id, name.clone(), version, value)?);
             spec.secrets.insert(name.clone(), version);
         }
@@ -203,8 +208,9 @@ impl Provisioner {
             reason,
             restores: None,
             built: current.built,
+            container: None,
         };
-        self.accept(scope, caller, tenant, wanted, revision, CONFIGURE, None).await
+        self.accept(scope, caller, tenant, wanted, revision, &CONFIGURE, None).await
     }
 }
 

@@ -6,7 +6,7 @@ use convergence_model::operation::{Lane, Operation};
 use convergence_model::plan::BuildPlan;
 use convergence_model::policy::PlanSummary;
 use convergence_model::tenant::{Revision, RevisionState, Tenant};
-use convergence_model::{EnvId, RevisionNumber, Scope, Source, TenantSpec};
+use convergence_model::{EnvId, RevisionNumber, Scope, Source, TenantSpec, Verb};
 use convergence_store::{
     Base, Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, NewSecret, StoreError,
 };
@@ -14,7 +14,7 @@ use convergence_work::{Effect, Failing, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::Provisioner;
-use crate::planning::{PlanError, passed};
+use crate::planning::{PlanError, Planned, passed};
 use crate::recipe::{Leaves, Recipe};
 use crate::request::{AcceptError, asked};
 use crate::step::{
@@ -51,10 +51,24 @@ pub(crate) static RECIPE: Recipe = Recipe {
     leaves: Leaves::Revision,
 };
 
-/// What the audit calls a deployment that restores an earlier revision.
-const ROLLBACK: &str = "tenant.rollback";
-/// What it calls one that changes variables alone.
-pub(crate) const CONFIGURE: &str = "tenant.configure";
+/// How a revision comes up.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    /// By which kind of operation.
+    pub(crate) kind: &'static Kind,
+    /// What is asked for, to be told where the tenant is in a state that does not allow it.
+    pub(crate) verb: Verb,
+    /// What the audit calls the request.
+    pub(crate) action: &'static str,
+    /// Whether it waits while something else is under way on the tenant.
+    pub(crate) waits: bool,
+}
+
+const DEPLOY: Manner = Manner { kind: &KIND, verb: Verb::Deploy, action: KIND.asked_action, waits: true };
+/// One that restores an earlier revision.
+const ROLLBACK: Manner = Manner { action: "tenant.rollback", ..DEPLOY };
+/// One that changes variables alone.
+pub(crate) const CONFIGURE: Manner = Manner { action: "tenant.configure", ..DEPLOY };
 
 /// What a deployment is asked. The store adds both when it is accepted.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -170,11 +184,29 @@ impl Provisioner {
         if let Some(deployed) = self.deployed_with(scope, &tenant, idempotency.as_ref()).await? {
             return Ok(deployed);
         }
+        let planned = Box::pin(self.plan(scope, caller, tenant.org, spec.clone(), "deploy")).await?;
+        let wanted = Wanted { spec, base, secrets, fresh_source };
+        self.accept_planned(scope, caller, &tenant, wanted, planned, reason, &DEPLOY, idempotency).await
+    }
+
+    /// Accepts a revision that was planned for this spec.
+    #[expect(clippy::too_many_arguments, reason = "each is another part of what is accepted")]
+    pub(crate) async fn accept_planned(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        tenant: &Tenant,
+        wanted: Wanted,
+        planned: Planned,
+        reason: String,
+        manner: &Manner,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Deployed, DeployError> {
+        let Wanted { spec, base, secrets, fresh_source } = wanted;
         // What an image is called may lead to another one by now; where nobody asks for it anew, it stays the same.
         let same_image = !fresh_source && matches!(spec.source, Source::Image(_));
         let current = if same_image { self.store.current_revision(scope, tenant.id).await? } else { None };
         let built = current.filter(|current| current.spec.source == spec.source).and_then(|current| current.built);
-        let planned = Box::pin(self.plan(scope, caller, tenant.org, spec, "deploy")).await?;
         let revision = NewRevision {
             accepted_at: planned.at,
             plan: planned.plan.into_plan(),
@@ -183,9 +215,10 @@ impl Provisioner {
             reason,
             restores: None,
             built,
+            container: None,
         };
         let wanted = Wanted { spec: planned.spec, base, secrets, fresh_source };
-        self.accept(scope, caller, &tenant, wanted, revision, KIND.asked_action, idempotency).await
+        self.accept(scope, caller, tenant, wanted, revision, manner, idempotency).await
     }
 
     /// Accepts a deployment that restores an earlier revision: its image, limits and variables, as they were. No template is
@@ -237,9 +270,10 @@ impl Provisioner {
             reason,
             restores: Some(number),
             built: Some(built),
+            container: None,
         };
         let wanted = Wanted { spec, base, secrets: Vec::new(), fresh_source: false };
-        self.accept(scope, caller, &tenant, wanted, revision, ROLLBACK, idempotency).await
+        self.accept(scope, caller, &tenant, wanted, revision, &ROLLBACK, idempotency).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is another part of what is accepted")]
@@ -250,27 +284,29 @@ impl Provisioner {
         tenant: &Tenant,
         wanted: Wanted,
         revision: NewRevision,
-        action: &'static str,
+        manner: &Manner,
         idempotency: Option<Idempotency>,
     ) -> Result<Deployed, DeployError> {
         if self.operations.is_stopping() {
             return Err(AcceptError::Stopping.into());
         }
         self.runtime.ping().await.map_err(AcceptError::Engine)?;
-        let operation = self.operations.new_operation(&KIND, asked(&DeployInput::default()), caller.name());
+        let operation = self.operations.new_operation(manner.kind, asked(&DeployInput::default()), caller.name());
         let new = NewDeployment {
             spec: wanted.spec,
             base: wanted.base,
             secrets: wanted.secrets,
             revision,
             operation: NewOperation { idempotency, ..operation },
-            action,
+            action: manner.action,
+            verb: manner.verb,
+            waits: manner.waits,
             backlog_max: self.operations.settings().backlog_max,
         };
         match self.store.begin_deployment(scope, tenant.env_id, &new).await {
             Ok(None) => Err(DeployError::NoTenant(tenant.env_id)),
             Ok(Some(Deployment { revision, operation })) => {
-                self.operations.queued(KIND.lane);
+                self.operations.queued(manner.kind.lane);
                 Ok(Deployed { operation, revision, replayed: false })
             }
             // The same request came twice at the same moment, and the other one was faster.

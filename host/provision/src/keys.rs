@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convergence_access::{BadRing, KeyRing, OpenError, Place, SealError, Seals};
+use convergence_access::{BadRing, KeyRing, Place, SealError, Seals};
 use convergence_model::{Sealed, SealingKeyId, Secret};
-use convergence_store::{SealingKey, Store, StoreError};
+use convergence_store::{Store, StoreError};
 use jiff::Timestamp;
 
 /// The keys of an installation.
@@ -100,9 +100,14 @@ pub enum RingError {
     Seal(#[from] SealError),
     /// A key of the database is not in the ring.
     #[error(
-        "the database has values that are sealed with key {}, which is not in the key ring ({} values); restore `keyring` from a backup, or copy it from another server of this installation", .0.id, .0.values
+        "key {id}, which sealed {values} values in the database, is not in the key ring; restore `keyring` from a backup, or copy it from another server of this installation"
     )]
-    Missing(SealingKey),
+    Missing {
+        /// Which key.
+        id: SealingKeyId,
+        /// How many values it sealed.
+        values: u64,
+    },
     /// A key of the ring has the id of another one.
     #[error(
         "key {0} of the key ring is not the key of that id that the database was used with; restore `keyring` from a backup, or copy it from another server of this installation"
@@ -113,33 +118,42 @@ pub enum RingError {
 /// What every server knows.
 const PROOF: &str = "convergence";
 
+/// Holds a ring against the database: every key that sealed something and was not retired is in it, and is the same. Changes
+/// nothing.
+///
+/// # Errors
+/// [`RingError`].
+pub async fn check_ring(seals: &Seals, store: &Store) -> Result<(), RingError> {
+    let held = seals.ids();
+    for key in store.sealing_keys().await? {
+        if !held.contains(&key.id) {
+            return Err(RingError::Missing { id: key.id, values: key.values });
+        }
+        let sealed = Sealed { key: key.id.clone(), bytes: key.proof };
+        if seals.open(proof_of(&key.id), &sealed).map(|text| text.expose() == PROOF) != Ok(true) {
+            return Err(RingError::Another(key.id));
+        }
+    }
+    Ok(())
+}
+
 impl Keys {
     /// Holds the ring against the database, and tells the database of the key that seals from now on.
     ///
     /// # Errors
-    /// [`RingError`].
+    /// [`RingError`]; then the database is as before.
     pub async fn hold_against(&self, store: &Store, now: Timestamp) -> Result<(), RingError> {
-        self.announce(store, now).await?;
-        // Also what another server announced meanwhile, which begins with the same database.
-        let held = self.seals.ids();
-        for key in store.sealing_keys().await? {
-            if !held.contains(&key.id) {
-                return Err(RingError::Missing(key));
-            }
-            let sealed = Sealed { key: key.id.clone(), bytes: key.proof };
-            match self.seals.open(proof_of(&key.id), &sealed) {
-                Ok(text) if text.expose() == PROOF => {}
-                Ok(_) | Err(OpenError::Altered(_)) => return Err(RingError::Another(key.id)),
-                Err(OpenError::NoKey(_)) => return Err(RingError::Missing(SealingKey { proof: Vec::new(), ..key })),
-            }
-        }
-        Ok(())
+        check_ring(&self.seals, store).await?;
+        self.announce(store, now).await
     }
 
     /// Tells the database of the key that seals.
     pub(crate) async fn announce(&self, store: &Store, now: Timestamp) -> Result<(), RingError> {
         let proof = self.seals.seal(proof_of(&self.seals.newest()), &Secret::new(PROOF))?;
-        Ok(store.add_sealing_key(&proof, now).await?)
+        match store.add_sealing_key(&proof, &self.seals.ids(), now).await? {
+            None => Ok(()),
+            Some(id) => Err(RingError::Missing { id, values: 0 }),
+        }
     }
 
     /// Reads the ring again: another server, or an operator, may have added a key.
@@ -151,6 +165,7 @@ impl Keys {
 
     /// Adds a key, which seals from then on.
     pub(crate) async fn add(&self, store: &Store, now: Timestamp) -> Result<SealingKeyId, RingError> {
+        check_ring(&self.seals, store).await?;
         let (ring, line) = (Arc::clone(&self.ring), Seals::generate()?);
         on_a_thread(move || ring.add(&line)).await.map_err(RingError::Fixed)?;
         self.reload().await?;

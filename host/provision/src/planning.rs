@@ -269,6 +269,7 @@ impl Provisioner {
             status: TenantStatus::Provisioning,
             protected: false,
             staged: 0,
+            secrets_set: 0,
             current_revision: None,
             failure: None,
             created_at: now,

@@ -14,7 +14,7 @@ use crate::step::{
     volumes::Volumes,
 };
 use crate::work::Work;
-use crate::{Provisioner, destroy, halt, rekey, repair, restart, spawn, start, stop, sweep};
+use crate::{Provisioner, destroy, halt, rekey, repair, restart, scale, spawn, start, stop, sweep};
 
 /// What a kind of operation consists of.
 pub(crate) struct Recipe {
@@ -50,7 +50,7 @@ pub(crate) enum Leaves {
 }
 
 /// Every kind of operation there is on tenants.
-pub(crate) static RECIPES: [&Recipe; 10] = [
+pub(crate) static RECIPES: [&Recipe; 11] = [
     &spawn::RECIPE,
     &deploy::RECIPE,
     &start::RECIPE,
@@ -61,6 +61,7 @@ pub(crate) static RECIPES: [&Recipe; 10] = [
     &halt::RECIPE,
     &sweep::RECIPE,
     &rekey::RECIPE,
+    &scale::RECIPE,
 ];
 
 /// Every kind of operation that this room registers.

@@ -42,8 +42,9 @@ const BATCH: u32 = 50;
 /// What a rotation is asked.
 #[derive(Debug, Serialize, Deserialize)]
 struct RekeyInput {
-    /// The key that sealed when it was asked for: where another one does by now, it was added already.
-    after: String,
+    /// The key that sealed when it was asked for: where a later one does by now, it was added already. None where no key is to be
+    /// added.
+    after: Option<String>,
 }
 
 /// A key of the ring, and what the database has of it.
@@ -91,8 +92,14 @@ impl Provisioner {
         if self.operations.is_stopping() {
             return Err(RequestError::Stopping.into());
         }
-        self.keys.ring.can_add().map_err(RotateError::Fixed)?;
-        let input = asked(&RekeyInput { after: self.keys.seals.newest().as_str().to_owned() });
+        let newest = self.keys.seals.newest();
+        let after = match self.keys.ring.can_add() {
+            Ok(()) => Some(newest),
+            // A key that an operator added is put to use.
+            Err(_) if !self.store.sealed_by_others(&newest, 1).await?.is_empty() => None,
+            Err(why) => return Err(RotateError::Fixed(why)),
+        };
+        let input = asked(&RekeyInput { after: after.map(|after| after.as_str().to_owned()) });
         let new = self.operations.new_operation(&KIND, input, caller.name());
         let begun = self.store.begin_platform(PLATFORM_ORG, &new, KIND.asked_action).await?;
         self.operations.queued(KIND.lane);
@@ -122,14 +129,14 @@ impl Provisioner {
     ///
     /// # Errors
     /// [`RotateError`].
-    pub async fn retire_key(&self, id: &SealingKeyId) -> Result<(), RotateError> {
+    pub async fn retire_key(&self, caller: &Caller, id: &SealingKeyId) -> Result<(), RotateError> {
         let keys = self.store.sealing_keys().await?;
         let key = keys.into_iter().find(|key| key.id == *id).ok_or(RotateError::Absent)?;
         if *id == self.keys.seals.newest() {
             let why = format!("key {id} seals: rotate the key ring first (`convergence keys rotate`)");
             return Err(RotateError::Needed(why));
         }
-        if !self.store.retire_sealing_key(id).await? {
+        if !self.store.retire_sealing_key(id, caller.name(), self.clock.now()).await? {
             let why = format!(
                 "{} values are sealed with key {id}: rotate the key ring first (`convergence keys rotate`), or wait until that is over",
                 key.values
@@ -161,12 +168,22 @@ impl Step for NewKey {
         let RekeyInput { after } = work.operation.asked()?;
         let (keys, now) = (&work.provisioner.keys, work.provisioner.clock.now());
         keys.reload().await?;
-        let newest = if keys.seals.newest().as_str() == after {
-            work.hold.check()?;
-            keys.add(work.store(), now).await?
-        } else {
-            keys.announce(work.store(), now).await?;
-            keys.seals.newest()
+        let (newest, held) = (keys.seals.newest(), keys.seals.ids());
+        let newest = match after {
+            Some(after) if newest.as_str() == after => {
+                work.hold.check()?;
+                keys.add(work.store(), now).await?
+            }
+            Some(after) if !held.iter().any(|key| key.as_str() == after) => {
+                let why = format!(
+                    "key {after} is not in the key ring of this server; copy `keyring` from the server that has it"
+                );
+                return Err(StepError::Ring(why));
+            }
+            _ => {
+                keys.announce(work.store(), now).await?;
+                newest
+            }
         };
         work.record(self.name(), EventKind::Line, &format!("key {newest} seals from now on")).await
     }

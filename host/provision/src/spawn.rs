@@ -88,6 +88,7 @@ impl Provisioner {
                 reason: String::new(),
                 restores: None,
                 built: None,
+                container: None,
             },
             operation: NewOperation { idempotency, ..operation },
             node: LOCAL_NODE.to_owned(),

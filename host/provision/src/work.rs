@@ -201,7 +201,7 @@ impl Provisioner {
                 tenant,
                 spec: &revision.spec,
                 binding,
-                revision: revision.number,
+                revision: revision.container.unwrap_or(revision.number),
                 operation,
                 image: built.image(),
                 declared: built.declared.as_ref(),

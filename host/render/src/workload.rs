@@ -48,7 +48,7 @@ pub struct Projection<'a> {
     pub spec: &'a TenantSpec,
     /// What stays the same through all revisions.
     pub binding: &'a Binding,
-    /// Which revision.
+    /// Which revision made its container.
     pub revision: RevisionNumber,
     /// Which operation makes it.
     pub operation: OperationId,

@@ -31,6 +31,10 @@ pub struct NewDeployment {
     pub operation: NewOperation,
     /// As the audit names the request.
     pub action: &'static str,
+    /// What is asked for, to be told where the tenant is in a state that does not allow it.
+    pub verb: Verb,
+    /// Whether it waits while another operation on the tenant is under way, or is refused.
+    pub waits: bool,
     /// What it was planned from.
     pub base: Base,
     /// Versions of secrets that come with it.
@@ -70,10 +74,10 @@ impl Store {
     /// Accepts a deployment: revision, operation and audit row, or none of them. `None` when there is no such tenant within
     /// reach.
     ///
-    /// Deployments that nobody has begun are replaced. While another operation on the tenant is under way, it waits.
+    /// Deployments that nobody has begun are replaced. While another operation on the tenant is under way, it waits, if it may.
     ///
     /// # Errors
-    /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`];
+    /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`]; [`Conflict::SubjectBusy`] where it may not wait;
     /// [`Conflict::NoSource`]; [`Conflict::NewerRevision`] and [`Conflict::ChangedMeanwhile`] where it was planned from what is no longer there;
     /// [`Conflict::NotInThisState`] while the tenant is being destroyed; when the database does not answer or a row cannot be
     /// read.
@@ -97,8 +101,8 @@ impl Store {
                 let row: Option<(String, i64)> = tx.first(sql, values![env_id]).await?;
                 let Some((status, staged)) = row else { return Ok(None) };
                 let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
-                if !Verb::Deploy.from().contains(&status) {
-                    return Err(Conflict::NotInThisState { verb: Verb::Deploy, status }.into());
+                if !new.verb.from().contains(&status) {
+                    return Err(Conflict::NotInThisState { verb: new.verb, status }.into());
                 }
                 source::refuse_unknown(&mut tx, org, &new.spec.source, asked.now).await?;
                 let sql = "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE tenant = $1";
@@ -114,7 +118,7 @@ impl Store {
                 let replaced = replace_waiting(&mut tx, &subject, asked.now).await?;
                 let busy = match request::refuse_busy(&mut tx, &subject).await {
                     Ok(()) => false,
-                    Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) => true,
+                    Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) if new.waits => true,
                     Err(error) => return Err(error),
                 };
                 let number = RevisionNumber(last + 1);

@@ -109,6 +109,7 @@ macro_rules! migrations {
             migrations!($engine, 7, "0007_deployments"),
             migrations!($engine, 8, "0008_protected"),
             migrations!($engine, 9, "0009_sealed"),
+            migrations!($engine, 10, "0010_scaled"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

@@ -30,6 +30,8 @@ pub struct NewRevision {
     pub restores: Option<RevisionNumber>,
     /// What was built already, where nothing is to be built.
     pub built: Option<Built>,
+    /// The revision whose container it runs in, if it changes that one's limits while it runs.
+    pub container: Option<RevisionNumber>,
 }
 
 /// Whose work a revision is, and for what.
@@ -44,7 +46,7 @@ pub(crate) struct Author<'a> {
 macro_rules! revision_columns {
     () => {
         "r.number, r.spec, r.state, r.operation, r.actor, r.reason, r.restores, r.plan, r.plugins, r.limits, r.image_tag, \
-         r.built, r.created_at"
+         r.built, r.created_at, r.container"
     };
 }
 
@@ -63,6 +65,7 @@ struct RevisionRow {
     image_tag: Option<String>,
     built: Option<String>,
     created_at: i64,
+    container: Option<i64>,
 }
 
 impl RevisionRow {
@@ -82,6 +85,7 @@ impl RevisionRow {
             image_tag: self.image_tag,
             built: self.built.map(|built| at.json("built", &built)).transpose()?,
             created_at: at.time("created_at", self.created_at)?,
+            container: self.container.map(RevisionNumber),
         })
     }
 }
@@ -266,8 +270,8 @@ pub(crate) async fn insert(
     author: Author<'_>,
 ) -> Result<()> {
     let sql = "INSERT INTO revisions (tenant, number, plan, plugins, limits, created_at, spec, operation, actor, reason, state, \
-         source, restores, image_tag, built) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14)";
+         source, restores, image_tag, built, container) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15)";
     let (plan, plugins, limits) = (to_json(&revision.plan)?, to_json(&revision.plugins)?, to_json(&revision.limits)?);
     let source = author.spec.source.digest().map(ToString::to_string);
     let (restores, built) = (revision.restores.map(|restores| restores.0), revision.built.as_ref());
@@ -286,6 +290,7 @@ pub(crate) async fn insert(
         restores,
         built.map(|built| built.tag.clone()),
         built.map(to_json).transpose()?,
+        revision.container.map(|container| container.0),
     ];
     tx.execute(sql, values).await?;
     Ok(())

@@ -1,11 +1,14 @@
 //! The keys that sealed something, and what is still sealed by each. The keys themselves are never here.
 
-use convergence_model::{Sealed, SealingKeyId, TenantId};
+use convergence_model::{OrgId, Sealed, SealingKeyId, TenantId};
 use jiff::Timestamp;
 
 use crate::database::values;
 use crate::decode::At;
-use crate::{Result, Store};
+use crate::{PLATFORM, Result, Store, audit};
+
+/// Whose audit tells of the platform's own keys.
+const PLATFORM_ORG: OrgId = OrgId(1);
 
 /// A key that sealed something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,17 +75,40 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// Keeps that a key may have sealed something from now on. Saying it again changes nothing.
+    /// Keeps that a key may seal something from now on, unless there is a key that is not among those `held`: that is answered,
+    /// and nothing is changed. Saying it again changes nothing.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn add_sealing_key(&self, proof: &Sealed, now: Timestamp) -> Result<()> {
+    /// When the database does not answer or a row cannot be read.
+    pub async fn add_sealing_key(
+        &self,
+        proof: &Sealed,
+        held: &[SealingKeyId],
+        now: Timestamp,
+    ) -> Result<Option<SealingKeyId>> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
-                let sql = "INSERT INTO sealing_keys (id, proof, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                // Two servers that begin with one database take turns here.
+                let turn = audit::turn_of_existing(&mut tx, PLATFORM_ORG).await?;
+                let known: Vec<(String,)> = tx.all("SELECT id FROM sealing_keys", values![]).await?;
+                for (id,) in &known {
+                    let id = key_id(&At { table: "sealing_keys", id }, id)?;
+                    if !held.contains(&id) {
+                        return Ok(Some(id));
+                    }
+                }
+                if known.iter().any(|(id,)| id == proof.key.as_str()) {
+                    return Ok(None);
+                }
+                let sql = "INSERT INTO sealing_keys (id, proof, created_at) VALUES ($1, $2, $3)";
                 tx.execute(sql, values![proof.key.as_str(), proof.bytes.as_slice(), now]).await?;
-                tx.commit().await
+                let detail = serde_json::json!({ "key": proof.key.as_str() });
+                let actor = PLATFORM;
+                turn.record(&mut tx, audit::Entry { at: now, actor, action: "keys.added", env_id: None, detail })
+                    .await?;
+                tx.commit().await?;
+                Ok(None)
             })
             .await
     }
@@ -135,15 +161,21 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn retire_sealing_key(&self, key: &SealingKeyId) -> Result<bool> {
+    pub async fn retire_sealing_key(&self, key: &SealingKeyId, actor: &str, now: Timestamp) -> Result<bool> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
+                let turn = audit::turn_of_existing(&mut tx, PLATFORM_ORG).await?;
                 let sql = "DELETE FROM sealing_keys WHERE id = $1 \
                      AND NOT EXISTS (SELECT 1 FROM secrets s WHERE s.sealing_key = $1)";
-                let gone = tx.execute(sql, values![key.as_str()]).await?;
+                if tx.execute(sql, values![key.as_str()]).await? == 0 {
+                    return Ok(false);
+                }
+                let detail = serde_json::json!({ "key": key.as_str() });
+                turn.record(&mut tx, audit::Entry { at: now, actor, action: "keys.retired", env_id: None, detail })
+                    .await?;
                 tx.commit().await?;
-                Ok(gone > 0)
+                Ok(true)
             })
             .await
     }

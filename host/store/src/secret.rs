@@ -15,7 +15,7 @@ use crate::{Conflict, Result, Store, StoreError, sealing};
 pub struct NewSecret {
     /// The variable.
     pub name: EnvName,
-    /// One more than the newest version there is; it is part of what the value is bound to.
+    /// Rises with each secret of the tenant that is set, and is never used twice; it is part of what the value is bound to.
     pub version: u32,
     /// Its value.
     pub sealed: Sealed,
@@ -113,9 +113,8 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<()> {
     for NewSecret { name, version, sealed } in secrets {
-        let sql = "SELECT COALESCE(MAX(version), 0) FROM secrets WHERE tenant = $1 AND name = $2";
-        let (newest,): (i64,) = tx.one(sql, values![tenant, name.as_str()]).await?;
-        if newest >= i64::from(*version) {
+        let sql = "UPDATE tenants SET secrets_set = $2 WHERE id = $1 AND secrets_set = $2 - 1";
+        if tx.execute(sql, values![tenant, *version]).await? == 0 {
             return Err(Conflict::ChangedMeanwhile.into());
         }
         let sql = "INSERT INTO secrets (tenant, name, version, sealing_key, sealed, actor, created_at) \

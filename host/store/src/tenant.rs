@@ -88,6 +88,7 @@ struct TenantRow {
     status: String,
     protected: i64,
     staged: i64,
+    secrets_set: i64,
     current_revision: Option<i64>,
     failure: Option<String>,
     created_at: i64,
@@ -105,6 +106,7 @@ impl TenantRow {
             status: at.word("status", &self.status, TenantStatus::parse)?,
             protected: self.protected != 0,
             staged: at.narrow("staged", self.staged)?,
+            secrets_set: at.narrow("secrets_set", self.secrets_set)?,
             current_revision: self.current_revision.map(RevisionNumber),
             failure: self.failure.map(|text| at.json::<Failure>("failure", &text)).transpose()?,
             created_at: at.time("created_at", self.created_at)?,
@@ -174,7 +176,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or the row cannot be read.
     pub async fn tenant(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Tenant>> {
-        let sql = "SELECT id, env_id, org, spec, status, protected, staged, current_revision, failure, created_at, updated_at \
+        let sql = "SELECT id, env_id, org, spec, status, protected, staged, secrets_set, current_revision, failure, created_at, updated_at \
              FROM tenants WHERE env_id = $1 AND ($2 IS NULL OR org = $2)";
         let row: Option<TenantRow> = self.database.first(sql, values![env_id, scope]).await?;
         row.map(TenantRow::read).transpose()
@@ -185,7 +187,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or a row cannot be read.
     pub async fn tenants(&self, scope: &Scope, query: TenantQuery) -> Result<Vec<(Tenant, Binding)>> {
-        let sql = "SELECT t.id, t.env_id, t.org, t.spec, t.status, t.protected, t.staged, t.current_revision, t.failure, t.created_at, t.updated_at, \
+        let sql = "SELECT t.id, t.env_id, t.org, t.spec, t.status, t.protected, t.staged, t.secrets_set, t.current_revision, t.failure, t.created_at, t.updated_at, \
              b.port, b.subnet, b.key_version FROM tenants t JOIN bindings b ON b.tenant = t.id \
              WHERE t.env_id > $1 AND ($2 IS NULL OR t.org = $2) AND ($3 IS NULL OR t.org = $3) \
              ORDER BY t.env_id LIMIT $4";
@@ -212,7 +214,7 @@ async fn insert(tx: &mut Tx, new: &NewSpawn) -> Result<Tenant> {
     let sql = "INSERT INTO tenants \
          (id, org, name, spec, status, cpu_millis, memory_mb, disk_mb, replicas, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 'provisioning', $5, $6, $7, $8, $9, $9) \
-         RETURNING id, env_id, org, spec, status, protected, staged, current_revision, failure, created_at, updated_at";
+         RETURNING id, env_id, org, spec, status, protected, staged, secrets_set, current_revision, failure, created_at, updated_at";
     let (name, spec, limits) = (new.spec.name.as_str(), to_json(&new.spec)?, new.revision.limits);
     let values = values![
         new.tenant,

@@ -131,6 +131,7 @@ fn new_spawn(n: u128, name: &str) -> NewSpawn {
             reason: String::new(),
             restores: None,
             built: None,
+            container: None,
         },
         operation: asked(n, "spawn", at(0)),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{n}"), verifier: vec![0, 159, 146, 150] },

@@ -25,6 +25,7 @@ mod output;
 mod plan;
 mod plugin;
 mod progress;
+mod scale;
 mod schema;
 mod serve;
 mod spawn;
@@ -101,6 +102,8 @@ enum Command {
     Stop(verbs::Verb),
     /// Stop a tenant's app and start it again.
     Restart(verbs::Verb),
+    /// Change the processor, memory or disk limits of a tenant.
+    Scale(scale::Arguments),
     /// Give a tenant another name.
     Rename(verbs::Rename),
     /// Protect a tenant: it is destroyed only when it is named again.
@@ -211,6 +214,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Restart(arguments) => {
                 verbs::run(&client()?, &arguments, verbs::Word { verb: "restart", done: "is restarted" }, output).await
             }
+            Command::Scale(arguments) => scale::run(&client()?, &arguments, output).await,
             Command::Rename(arguments) => verbs::rename(&client()?, &arguments, output).await,
             Command::Protect(arguments) => verbs::protect(&client()?, &arguments, true, output).await,
             Command::Unprotect(arguments) => verbs::protect(&client()?, &arguments, false, output).await,

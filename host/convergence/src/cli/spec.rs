@@ -106,7 +106,7 @@ impl Wishes {
 }
 
 /// JSON has no word for what is not a number, and the server no room for it.
-fn cores(text: &str) -> Result<f64, String> {
+pub(crate) fn cores(text: &str) -> Result<f64, String> {
     let cores: Result<f64, _> = text.parse();
     cores.ok().filter(|cores| cores.is_finite()).ok_or_else(|| "write a number of cores, for example 0.5".to_owned())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn find(data: &Path, store: &Store) -> Result<Box<dyn RingSourc
         let known = store.sealing_keys().await.context("cannot read which keys sealed what")?;
         if let Some(key) = known.first() {
             bail!(
-                "{} is missing, and the database has values that are sealed with key {} of it. Restore the file from a backup \
+                "{} is missing, and the database was used with key {} of it. Restore the file from a backup \
                  (or, for one more server of this installation, copy it from another one), or give the ring in {VARIABLE}. \
                  Nothing was changed",
                 path.display(),
@@ -118,6 +118,8 @@ impl RingSource for InEnvironment {
 
 /// Writes the file anew, whole or not at all.
 fn write(path: &Path, text: &Secret) -> std::io::Result<()> {
+    // What the name leads to is written, where it is a link.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

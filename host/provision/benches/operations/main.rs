@@ -274,6 +274,7 @@ fn tenant(number: u64) -> NewSpawn {
             reason: String::new(),
             restores: None,
             built: None,
+            container: None,
         },
         operation: operation("spawn", number),
         key: KeyVerifier { version: 1, lookup: format!("lookup-{number}"), verifier: vec![0; 32] },

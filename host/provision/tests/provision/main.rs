@@ -9,6 +9,7 @@ mod deployments;
 mod faults;
 mod own;
 mod rehearsal;
+mod scale;
 mod table;
 mod upgrade;
 mod upkeep;

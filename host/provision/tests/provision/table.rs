@@ -9,7 +9,7 @@ use convergence_model::operation::{
 use convergence_model::tenant::TenantStatus;
 use convergence_model::workload::label;
 use convergence_model::{EnvId, EnvName, OperationId, RevisionNumber, Scope, Secret, TenantSpec};
-use convergence_provision::{Configured, NewVariables, Wanted, kind};
+use convergence_provision::{Configured, NewLimits, NewVariables, Wanted, kind};
 use convergence_runtime::fake::{Call, Fault, Readiness};
 use convergence_runtime::{Builder, Owner, Runtime, RuntimeError};
 use convergence_store::{Base, Entry, TenantQuery};
@@ -226,6 +226,13 @@ impl Table {
             let accepted = front.provisioner.deploy(&scope, caller, env_id, asked, reason, None).await.unwrap();
             return accepted.operation.id;
         }
+        if kind.name == "scale" {
+            let limits = NewLimits { cpu_millis: Some(250), ..NewLimits::default() };
+            let (caller, reason) = (&self.site.caller, String::new());
+            let scaling = front.provisioner.scale(&scope, caller, env_id, &limits, reason).await.unwrap();
+            let Configured::Deploying(deployed) = scaling else { panic!("{scaling:?}") };
+            return deployed.operation.id;
+        }
         if kind.name == "rekey" {
             return front.provisioner.rotate_keys(&self.site.caller).await.unwrap().id;
         }
@@ -333,8 +340,10 @@ impl Table {
         }
         for (tenant, binding) in &tenants {
             if let Some(workload) = self.site.runtime.workload(&name(tenant.env_id)) {
-                let runs = workload.labels.get(label::REVISION).map(String::as_str);
-                assert_eq!(runs, Some(tenant.current_revision.unwrap().to_string().as_str()), "{}", told());
+                let current = self.site.store.current_revision(&Scope::platform(), tenant.id).await.unwrap().unwrap();
+                let made = current.container.unwrap_or(current.number).to_string();
+                assert_eq!(workload.labels.get(label::REVISION), Some(&made), "{}", told());
+                assert_eq!(workload.limits, current.limits, "{}", told());
                 assert_eq!(workload.published.map(|published| published.port), Some(binding.port), "{}", told());
             }
         }
@@ -347,13 +356,11 @@ impl Table {
         assert!(wanted.contains(&operation.state), "{}", told());
         let runs = match (case.kind.name, operation.state) {
             // A start that was refused is repaired: the tenant should run from the moment it was accepted.
-            ("spawn" | "repair", OperationState::Succeeded) | ("deploy" | "restart" | "start", _) => {
-                Some(TenantStatus::Running)
-            }
+            ("spawn" | "repair", OperationState::Succeeded)
+            | ("deploy" | "restart" | "start" | "scale" | "rekey", _) => Some(TenantStatus::Running),
             ("halt", OperationState::Succeeded) => Some(TenantStatus::Failed),
             ("stop", OperationState::Succeeded) => Some(TenantStatus::Stopped),
             ("stop", _) => Some(TenantStatus::Running),
-            ("rekey", _) => Some(TenantStatus::Running),
             ("repair" | "halt", _) => return,
             _ => None,
         };

@@ -193,6 +193,7 @@ async fn a_secret_that_cannot_be_opened_is_named_and_can_be_set_again() {
     let held = site.ring.keys(convergence_access::KeyRing::new(&[7; 32])).unwrap();
     let missing = held.hold_against(&site.store, jiff::Timestamp::UNIX_EPOCH).await.unwrap_err();
     assert!(missing.to_string().contains("restore `keyring` from a backup"), "a server does not start: {missing}");
+    assert_eq!(site.store.sealing_keys().await.unwrap().len(), 1, "and leaves nothing of its own");
     let stage = Stage { bench: Bench::of(site), env_id };
     stage.bench.runtime.lose(&crate::table::name(env_id));
     let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
@@ -228,7 +229,7 @@ async fn rotating_the_ring_seals_everything_anew_and_touches_no_app() {
     let change = NewVariables { secrets, ..NewVariables::default() };
     assert_eq!(stage.configured(change).await.state, OperationState::Succeeded);
     let (before, first) = (stage.workload(), stage.bench.store.sealing_keys().await.unwrap()[0].id.clone());
-    let needed = stage.bench.provisioner.retire_key(&first).await.unwrap_err();
+    let needed = stage.bench.provisioner.retire_key(&stage.bench.site.caller, &first).await.unwrap_err();
     assert!(matches!(needed, RotateError::Needed(_)), "{needed}");
     assert_eq!(stage.rotate().await.state, OperationState::Succeeded);
     assert_eq!(stage.sealed(&first).await, (Some(0), 60));
@@ -238,12 +239,15 @@ async fn rotating_the_ring_seals_everything_anew_and_touches_no_app() {
     assert_eq!(stage.sealed(&first).await, (Some(0), 61));
     assert_eq!((stage.given("S59"), stage.given("MORE")), (hidden("S59"), hidden("more")));
     assert_eq!(stage.given("CONVERGENCE_API_KEY"), before.env.get("CONVERGENCE_API_KEY").cloned());
-    stage.bench.provisioner.retire_key(&first).await.unwrap();
+    stage.bench.provisioner.retire_key(&stage.bench.site.caller, &first).await.unwrap();
     assert_eq!(stage.sealed(&first).await, (None, 61));
     let ring = stage.bench.provisioner.ring().await.unwrap();
     let told: Vec<_> = ring.iter().map(|key| (key.id == first, key.known.is_some(), key.is_newest)).collect();
     assert_eq!(told, [(true, false, false), (false, true, true)], "the old key is still in the ring");
-    assert!(matches!(stage.bench.provisioner.retire_key(&first).await, Err(RotateError::Absent)));
+    assert!(matches!(
+        stage.bench.provisioner.retire_key(&stage.bench.site.caller, &first).await,
+        Err(RotateError::Absent)
+    ));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use convergence_model::operation::{Operation, OperationState};
 use convergence_model::tenant::TenantStatus;
 use convergence_model::{Scope, TenantName, Verb};
-use convergence_provision::{PlanError, kind};
+use convergence_provision::{NewLimits, PlanError, kind};
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_runtime::{Desired, Runtime};
 use convergence_store::{Conflict, Entry, StoreError, TenantChange};
@@ -74,7 +74,7 @@ impl Stage {
             Verb::Restart => provisioner.restart(scope, caller, env_id).await,
             Verb::Repair => provisioner.repair(scope, caller, env_id).await,
             Verb::Destroy => provisioner.destroy(scope, caller, env_id, None).await,
-            Verb::Deploy | Verb::Change => unreachable!("they have answers of their own"),
+            Verb::Deploy | Verb::Scale | Verb::Change => unreachable!("they have answers of their own"),
         }
     }
 
@@ -104,6 +104,11 @@ async fn every_verb_in_every_state_does_what_the_table_says() {
                 Verb::Deploy => {
                     let spec = stage.tenant().await.spec;
                     stage.try_change(spec).await.err().map(|error| error.to_string())
+                }
+                // What holds the tenant is waited for by a deployment of it, and a live change is refused meanwhile.
+                Verb::Scale => {
+                    let limits = NewLimits { cpu_millis: Some(250), ..NewLimits::default() };
+                    stage.try_scale(limits).await.err().map(|error| error.to_string())
                 }
                 Verb::Change => stage.rename("another").await.err().map(|error| error.to_string()),
                 // What holds the tenant in its state has to end first, and does not.

@@ -257,6 +257,7 @@ pub(crate) fn workload(guarded: &GuardedPlan, env: &[(&str, &str)]) -> Workload 
         status: TenantStatus::Provisioning,
         protected: false,
         staged: 0,
+        secrets_set: 0,
         current_revision: None,
         failure: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,

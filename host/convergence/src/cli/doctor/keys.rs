@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use convergence_access::Seals;
+use convergence_provision::check_ring;
 use convergence_store::Store;
 
-use super::{Finding, ok, warn, wrong};
+use super::{Finding, Verdict, ok, warn, wrong};
 use crate::installation::keyring;
 
 const CHECK: &str = "key ring";
@@ -48,6 +49,11 @@ pub(super) async fn check(data: &Path, store: &Store) -> Vec<Finding> {
                 "`convergence keys rotate` seals them anew",
             )),
         }
+    }
+    if findings.iter().all(|finding| finding.verdict == Verdict::Ok)
+        && let Err(error) = check_ring(&seals, store).await
+    {
+        findings.push(wrong(CHECK, error.to_string(), restore));
     }
     if findings.is_empty() {
         findings.push(ok(CHECK, format!("key {newest} seals, and opens everything")));

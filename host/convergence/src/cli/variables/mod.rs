@@ -22,7 +22,7 @@ pub(crate) struct Changing {
     #[arg(long)]
     later: bool,
     /// Record a reason in the history.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "later")]
     reason: Option<String>,
     /// Return as soon as the server has accepted the deployment.
     #[arg(long, conflicts_with = "later")]
@@ -48,20 +48,23 @@ async fn change(
     let request = client.request(method, &path).query(&[("deploy", !changing.later)]).json(&body);
     let watch = Watch::new(client, *output, &changing.watching, "deployment");
     let answer = watch.unless_interrupted(watch.begin(request, changing.detach)).await?;
-    output.result(&answer, || told(tenant, &answer, changing.detach));
+    output.result(&answer, || told(tenant, &answer, changing));
     Ok(())
 }
 
-fn told(tenant: &Tenant, answer: &Value, detached: bool) -> String {
+fn told(tenant: &Tenant, answer: &Value, changing: &Changing) -> String {
     let tenant = tenant.as_str();
     match (answer.pointer("/deployment/revision").map(plain), answer.get("revision").map(plain)) {
-        (Some(revision), _) if detached => format!("revision {revision} of tenant {tenant} is accepted"),
+        (Some(revision), _) if changing.detach => format!("revision {revision} of tenant {tenant} is accepted"),
         (Some(revision), _) => format!("tenant {tenant} runs revision {revision} with the change"),
         (None, Some(revision)) => {
             format!("nothing is different: revision {revision} of tenant {tenant} has these variables")
         }
-        (None, None) => format!(
+        (None, None) if changing.later => format!(
             "the change is kept for the next deployment of tenant {tenant}; `convergence env apply {tenant}` makes one"
         ),
+        (None, None) => {
+            format!("tenant {tenant} is stopped, or is being deployed: its next revision has these variables")
+        }
     }
 }

@@ -72,6 +72,17 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             change(client, tenant, (Method::PATCH, "secrets"), secrets, changing, output).await
         }
         Command::Unset(Unset { tenant, names, changing }) => {
+            let (_, found) = client.json(client.request(Method::GET, &tenant.path("/secrets"))).await?;
+            let there = |name: &String| {
+                let secrets = found.get("secrets").and_then(Value::as_array).into_iter().flatten();
+                secrets.filter_map(|secret| secret.get("name")).any(|known| known == name.as_str())
+            };
+            if let Some(absent) = names.iter().find(|name| !there(name)) {
+                return Err(Failure::Usage(format!(
+                    "tenant {} has no secret {absent}; `convergence secret list {0}` shows which it has",
+                    tenant.as_str()
+                )));
+            }
             let secrets = once(names.iter().map(|name| (name.clone(), Value::Null)))?;
             change(client, tenant, (Method::PATCH, "secrets"), secrets, changing, output).await
         }

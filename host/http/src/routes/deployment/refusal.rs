@@ -28,6 +28,7 @@ impl Fails for DeployError {
             Code::NotFound,
             Code::NewerRevision,
             Code::ChangedMeanwhile,
+            Code::Deploying,
             Code::RevisionUnusable,
             Code::NotInThisState,
             Code::TenantBusy,

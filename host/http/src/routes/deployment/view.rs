@@ -47,7 +47,7 @@ pub(crate) struct DeploymentView {
     /// What was decided and why.
     notes: Vec<String>,
     limits: LimitsView,
-    /// Names of its variables.
+    /// Names of its variables, the secret ones included.
     env_names: Vec<String>,
     /// The engine's id of its image, once it is built.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +68,7 @@ pub(crate) struct DeploymentView {
 
 impl DeploymentView {
     pub(crate) fn of(tenant: &Tenant, revision: Revision) -> Self {
+        let env_names = revision.spec.variable_names();
         Self {
             env_id: tenant.env_id.0,
             revision: revision.number.0,
@@ -86,7 +87,7 @@ impl DeploymentView {
             base_image: revision.spec.base_image,
             notes: revision.plan.notes,
             limits: revision.limits.into(),
-            env_names: revision.spec.env.into_keys().map(String::from).collect(),
+            env_names,
             image: revision.built.map(|built| built.image_id),
             plugins: revision.plugins.into_iter().map(|(id, pin)| (id, pin.into())).collect(),
             actor: revision.actor,

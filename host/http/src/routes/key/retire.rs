@@ -43,7 +43,6 @@ pub(crate) async fn retire(
     caller: Authenticated,
     KeyPath(id): KeyPath,
 ) -> Result<NoContent, Refused> {
-    let _ = caller.administrator();
-    app.provisioner.retire_key(&id).await?;
+    app.provisioner.retire_key(caller.administrator(), &id).await?;
     Ok(NoContent)
 }

@@ -9,6 +9,7 @@ mod logs;
 pub(crate) mod plan;
 mod repair;
 pub(crate) mod run;
+mod scale;
 mod show;
 pub(crate) mod source;
 mod spawn;
@@ -34,4 +35,5 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(route!(run::start))
         .routes(route!(run::stop))
         .routes(route!(run::restart))
+        .routes(route!(scale::scale))
 }

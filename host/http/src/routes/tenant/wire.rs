@@ -52,13 +52,13 @@ pub(crate) struct SpecBody {
 pub(crate) struct LimitsBody {
     /// Cores in thousandths, for example 0.5.
     #[schema(minimum = 0.01, maximum = 1000, multiple_of = 0.001)]
-    cpu: Option<f64>,
+    pub(super) cpu: Option<f64>,
     /// MiB of memory.
     #[schema(minimum = 1, maximum = 4294967295_u32)]
-    memory_mb: Option<u32>,
+    pub(super) memory_mb: Option<u32>,
     /// MiB on disk.
     #[schema(minimum = 1, maximum = 4294967295_u32)]
-    disk_mb: Option<u32>,
+    pub(super) disk_mb: Option<u32>,
 }
 
 /// What a tenant may be called, as `TenantName` checks it.

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use convergence_access::Caller;
-use convergence_model::{Code, EnvId};
+use convergence_model::EnvId;
 use convergence_provision::{Configured, DeployError, NewVariables};
 use convergence_store::StoreError;
 use serde::Deserialize;
@@ -11,13 +11,12 @@ use utoipa::IntoParams;
 use super::view::VariablesView;
 use crate::App;
 use crate::document::refusal::{Failed, Wrong};
-use crate::document::{Absent, Accepted, Created, Either, Fails, problems};
+use crate::document::{Absent, Accepted, Created, Either, problems};
 use crate::extract::Prefer;
-use crate::problem::Problem;
 use crate::routes::deployment::begin;
 use crate::routes::deployment::view::{Deployed, Deploying};
 
-problems!(Refused: Absent, Wrong, StoreError, NotConfigured, Failed);
+problems!(Refused: Absent, Wrong, StoreError, DeployError, Failed);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -34,24 +33,6 @@ pub(crate) struct Parameters {
 /// The variables, where no deployment is needed; the revision that has them; or the operation that brings it up.
 pub(crate) type Answer = Result<Either<Json<VariablesView>, Either<Created<Deployed>, Accepted<Deploying>>>, Refused>;
 
-/// The variables are not changed.
-#[derive(Debug)]
-pub(crate) struct NotConfigured(DeployError);
-
-impl From<NotConfigured> for Problem {
-    fn from(NotConfigured(error): NotConfigured) -> Self {
-        error.into()
-    }
-}
-
-impl Fails for NotConfigured {
-    fn codes() -> std::collections::BTreeSet<Code> {
-        let mut codes = DeployError::codes();
-        codes.insert(Code::Deploying);
-        codes
-    }
-}
-
 /// Changes variables, and waits for the revision that has them.
 pub(crate) async fn configure(
     app: &App,
@@ -65,7 +46,7 @@ pub(crate) async fn configure(
     let scope = caller.scope();
     let deploy = parameters.deploy.unwrap_or(true);
     let configured = app.provisioner.configure(&scope, caller, env_id, change, deploy, reason).await;
-    let deployed = match configured.map_err(NotConfigured)? {
+    let deployed = match configured? {
         Configured::Deploying(deployed) => *deployed,
         Configured::Unchanged | Configured::Kept => {
             let variables = app.provisioner.variables(&scope, env_id).await?.ok_or(Absent("tenant"))?;

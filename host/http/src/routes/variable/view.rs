@@ -35,7 +35,7 @@ pub(crate) struct SecretsView {
 pub(crate) struct SecretView {
     /// The variable that the app is given it in.
     name: String,
-    /// How often it was set, from 1.
+    /// Rises with each secret of the tenant that is set.
     version: u32,
     /// Who set this version.
     actor: String,
