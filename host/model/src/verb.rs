@@ -17,7 +17,7 @@ pub enum Verb {
     Repair,
     /// Bring up the next revision, or an earlier one.
     Deploy,
-    /// Give it another name, or protect it.
+    /// Give it another name, protect it, or remove a volume that it does not use.
     Change,
     /// Remove it.
     Destroy,

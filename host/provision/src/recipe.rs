@@ -14,7 +14,7 @@ use crate::step::{
     volumes::Volumes,
 };
 use crate::work::Work;
-use crate::{Provisioner, destroy, halt, rekey, repair, restart, spawn, start, stop, sweep};
+use crate::{Provisioner, destroy, halt, rekey, remove_volume, repair, restart, spawn, start, stop, sweep};
 
 /// What a kind of operation consists of.
 pub(crate) struct Recipe {
@@ -50,7 +50,7 @@ pub(crate) enum Leaves {
 }
 
 /// Every kind of operation there is on tenants.
-pub(crate) static RECIPES: [&Recipe; 10] = [
+pub(crate) static RECIPES: [&Recipe; 11] = [
     &spawn::RECIPE,
     &deploy::RECIPE,
     &start::RECIPE,
@@ -61,6 +61,7 @@ pub(crate) static RECIPES: [&Recipe; 10] = [
     &halt::RECIPE,
     &sweep::RECIPE,
     &rekey::RECIPE,
+    &remove_volume::RECIPE,
 ];
 
 /// Every kind of operation that this room registers.
@@ -115,7 +116,7 @@ impl Sequence for OnTenant {
     ) -> Result<Box<dyn Run + 'a>, convergence_work::StepError> {
         let (scope, provisioner) = (Scope::platform(), self.provisioner.as_ref());
         let target = match operation.env_id() {
-            // A sweep is about what no tenant has.
+            // A sweep is about what no tenant has, and the removal of a volume about none of the revisions.
             Some(env_id) if self.recipe.leaves != Leaves::Nothing => {
                 let tenant = provisioner.store.tenant(&scope, env_id).await?.ok_or(StepError::Gone)?;
                 let revision = match self.recipe.leaves {

@@ -99,6 +99,21 @@ async fn docker_endpoints_lead_to_the_app() {
     .await;
 }
 
+#[tokio::test]
+async fn docker_tells_how_much_an_app_wrote_into_its_volume() {
+    on_docker("sizes", async |docker, fixture| {
+        let workload = fixture.prepare(docker).await;
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
+        docker.wait_ready(&workload, WAIT).await.unwrap();
+        let command = ["sh", "-c", "head -c 1048576 /dev/zero > /data/file"].map(str::to_owned);
+        let code = docker.exec(&workload.name, &command, WAIT, &mut |_, _| {}).await.unwrap();
+        assert_eq!(code, 0);
+        let sizes = docker.volume_sizes(&fixture.instance).await.unwrap();
+        assert_eq!(sizes, [(fixture.volume(), Some(1 << 20))].into());
+    })
+    .await;
+}
+
 /// The app is asked to stop before another one takes its place, and is given its time.
 #[tokio::test]
 async fn docker_replaces_an_app_by_its_signal_and_not_by_a_kill() {
