@@ -1,5 +1,7 @@
 //! The volumes of a tenant are listed with what is in them, and removed by name.
 
+use std::collections::BTreeMap;
+
 use convergence_model::workload::label;
 use convergence_runtime::fake::Fault;
 use convergence_runtime::{Runtime, RuntimeError};
@@ -11,7 +13,7 @@ impl Site {
     /// Puts a volume with the labels of tenant 1 into the engine.
     async fn leave(&self, name: &str, bytes: Option<u64>) {
         let labels = [(label::INSTANCE, "test"), (label::TENANT, "1")];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let labels = BTreeMap::from(labels.map(|(key, value)| (key.to_owned(), value.to_owned())));
         self.runtime.ensure_volume(name, &labels).await.unwrap();
         self.runtime.fill(name, bytes);
     }

@@ -189,7 +189,10 @@ async fn a_removal_looks_again_whether_its_volume_is_mounted() {
     assert_eq!((failed.state, failed.failure.unwrap().code.code()), (OperationState::Failed, Code::VolumeInUse));
     stage.bench.runtime.forget_faults();
     assert_eq!(stage.over(deployment).await.state, OperationState::Succeeded);
-    assert_eq!((stage.there().await, stage.tenant().await.status), (vec![stage.of_engine("data")], TenantStatus::Running));
+    assert_eq!(
+        (stage.there().await, stage.tenant().await.status),
+        (vec![stage.of_engine("data")], TenantStatus::Running)
+    );
 }
 
 #[tokio::test]

@@ -86,9 +86,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_the_answer_are_understood_and_others_volumes_are_left_out() {
-        let volume = |name: &str, instance: &str, usage: serde_json::Value| {
-            json!({ "Name": name, "Labels": { (label::INSTANCE): instance }, "UsageData": usage, "Mountpoint": "/x" })
-        };
+        let volume = |name: &str, instance: &str, usage: serde_json::Value| json!({ "Name": name, "Labels": { (label::INSTANCE): instance }, "UsageData": usage, "Mountpoint": "/x" });
         let volumes = json!([
             volume("one", "here", json!({ "Size": 12, "RefCount": 1 })),
             volume("two", "here", json!({ "Size": -1, "RefCount": -1 })),

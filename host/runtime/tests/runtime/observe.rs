@@ -1,5 +1,6 @@
 //! Logs, ends and absences, on a real engine.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -109,7 +110,7 @@ async fn docker_tells_how_much_an_app_wrote_into_its_volume() {
         let code = docker.exec(&workload.name, &command, WAIT, &mut |_, _| {}).await.unwrap();
         assert_eq!(code, 0);
         let sizes = docker.volume_sizes(&fixture.instance).await.unwrap();
-        assert_eq!(sizes, [(fixture.volume(), Some(1 << 20))].into());
+        assert_eq!(sizes, BTreeMap::from([(fixture.volume(), Some(1 << 20))]));
     })
     .await;
 }
