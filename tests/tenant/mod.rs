@@ -24,6 +24,7 @@ mod docker_streams;
 mod docker_tour;
 mod docker_two_servers;
 mod docker_verbs;
+mod docker_volumes;
 
 use serde_json::{Map, Value, json};
 

@@ -19,6 +19,7 @@ use crate::App;
         (name = "tenant", description = "One isolated app of an organization."),
         (name = "deployment", description = "What a tenant ran, runs and is about to run: its revisions."),
         (name = "variable", description = "What the app of a tenant is given as environment variables, plain and secret."),
+        (name = "volume", description = "Folders of a tenant that outlive its container, and how much is in them."),
         (name = "source", description = "Applications that tenants are built from."),
         (name = "template", description = "What languages there are."),
         (name = "plugin", description = "The components that extend the server. Administrators only."),

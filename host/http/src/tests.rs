@@ -6,3 +6,4 @@ mod codes;
 mod document;
 mod names;
 mod site;
+mod volumes;

@@ -19,7 +19,7 @@ pub enum Verb {
     Deploy,
     /// Give it other limits.
     Scale,
-    /// Give it another name, or protect it.
+    /// Give it another name, protect it, or remove a volume that it does not use.
     Change,
     /// Remove it.
     Destroy,

@@ -58,6 +58,12 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             next: "add a CMD to the Dockerfile, or use an image that has one",
             log: Vec::new(),
         },
+        StepError::VolumeInUse { .. } => Told {
+            code: Code::VolumeInUse,
+            cause: "a deployment that was accepted since mounts it, or a container in the engine does".to_owned(),
+            next: "look which one (`docker ps -a --filter volume=…`), and send the request again when it is gone",
+            log: Vec::new(),
+        },
         StepError::Ring(_) => Told {
             code: Code::RingUnusable,
             cause: "the file of the key ring cannot be read or written, or was changed by hand".to_owned(),
@@ -394,6 +400,7 @@ mod tests {
                 Code::SecretUnreadable,
                 StepError::Secret(SecretError::Closed { name: text(), why: OpenError::Altered(key) }),
             ),
+            (Code::VolumeInUse, StepError::VolumeInUse { volume: text(), why: text() }),
             (Code::RingUnusable, StepError::Ring(text())),
             (Code::StoreFailed, StepError::Gone),
             (Code::StoreFailed, StepError::from(StoreError::Refused("told to fail".into()))),

@@ -26,6 +26,7 @@ mod recipe;
 mod recognize;
 mod reconcile;
 mod rekey;
+mod remove_volume;
 mod repair;
 mod request;
 mod restart;
@@ -38,6 +39,7 @@ mod step;
 mod stop;
 mod sweep;
 mod view;
+mod volumes;
 mod work;
 
 use std::sync::Arc;
@@ -61,11 +63,13 @@ pub use planning::{PlanError, Planned, Preview};
 pub use recipe::{kinds, steps};
 pub use reconcile::{Held, LookError, OrderError, ReconcileSettings, Stray, leftovers};
 pub use rekey::{RingKey, RotateError};
+pub use remove_volume::VolumeError;
 pub use request::AcceptError;
 pub use scale::NewLimits;
 pub use settings::Settings;
 pub use spawn::Accepted;
 pub use view::Report;
+pub use volumes::VolumeReport;
 
 /// The kinds of operations on tenants.
 #[doc(hidden)]
@@ -74,6 +78,7 @@ pub mod kind {
     pub use crate::destroy::KIND as DESTROY;
     pub use crate::halt::KIND as HALT;
     pub use crate::rekey::KIND as REKEY;
+    pub use crate::remove_volume::KIND as REMOVE_VOLUME;
     pub use crate::repair::KIND as REPAIR;
     pub use crate::restart::KIND as RESTART;
     pub use crate::scale::KIND as SCALE;
@@ -102,6 +107,8 @@ pub struct Provisioner {
     ends: reconcile::ends::Ends,
     /// What was seen of containers within the last second.
     live: live::Live,
+    /// How much is in volumes, as it was measured last.
+    sizes: volumes::Sizes,
     /// What containers run on.
     machine: capacity::Known,
 }
@@ -136,6 +143,7 @@ impl Provisioner {
             strays: reconcile::strays::Strays::default(),
             ends: reconcile::ends::Ends::default(),
             live: live::Live::default(),
+            sizes: volumes::Sizes::default(),
             machine: capacity::Known::default(),
         }
     }

@@ -14,7 +14,9 @@ use crate::step::{
     volumes::Volumes,
 };
 use crate::work::Work;
-use crate::{Provisioner, destroy, halt, rekey, repair, restart, scale, spawn, start, stop, sweep};
+use crate::{
+    Provisioner, destroy, halt, rekey, remove_volume, repair, restart, scale, spawn, start, stop, sweep,
+};
 
 /// What a kind of operation consists of.
 pub(crate) struct Recipe {
@@ -50,7 +52,7 @@ pub(crate) enum Leaves {
 }
 
 /// Every kind of operation there is on tenants.
-pub(crate) static RECIPES: [&Recipe; 11] = [
+pub(crate) static RECIPES: [&Recipe; 12] = [
     &spawn::RECIPE,
     &deploy::RECIPE,
     &start::RECIPE,
@@ -62,6 +64,7 @@ pub(crate) static RECIPES: [&Recipe; 11] = [
     &sweep::RECIPE,
     &rekey::RECIPE,
     &scale::RECIPE,
+    &remove_volume::RECIPE,
 ];
 
 /// Every kind of operation that this room registers.
@@ -116,7 +119,7 @@ impl Sequence for OnTenant {
     ) -> Result<Box<dyn Run + 'a>, convergence_work::StepError> {
         let (scope, provisioner) = (Scope::platform(), self.provisioner.as_ref());
         let target = match operation.env_id() {
-            // A sweep is about what no tenant has.
+            // A sweep is about what no tenant has, and the removal of a volume about none of the revisions.
             Some(env_id) if self.recipe.leaves != Leaves::Nothing => {
                 let tenant = provisioner.store.tenant(&scope, env_id).await?.ok_or(StepError::Gone)?;
                 let revision = match self.recipe.leaves {

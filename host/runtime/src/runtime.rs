@@ -83,6 +83,10 @@ pub trait Runtime: Debug + Send + Sync {
     /// [`RuntimeError::Conflict`] while a workload uses it.
     async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError>;
 
+    /// Bytes in each of an installation's volumes, by the volume's name; `None` of one whose size the engine does not tell.
+    /// The engine may have to walk the disk for it, so this has a limit of its own and is not for every request.
+    async fn volume_sizes(&self, instance: &str) -> Result<BTreeMap<String, Option<u64>>, RuntimeError>;
+
     /// Makes sure that there is exactly this workload under its name, and that it runs or is stopped as `desired`.
     ///
     /// One made from the same workload and unaltered since is adopted: started where it should run and does not, stopped

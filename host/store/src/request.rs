@@ -102,10 +102,14 @@ impl Store {
                     tx.execute(sql, values![env_id, to.as_str(), desired, new.now]).await?;
                 }
                 let operation = operation::insert(&mut tx, org, &subject, new).await?;
-                let detail = match operation.reason() {
-                    "" => serde_json::json!({ "operation": operation.id, "name": name }),
-                    reason => serde_json::json!({ "operation": operation.id, "name": name, "reason": reason }),
-                };
+                let mut detail = serde_json::json!({ "operation": operation.id, "name": name });
+                // What the operation's row tells only as long as it is kept.
+                for key in ["reason", "volume"] {
+                    let told = new.input.get(key).filter(|told| told.as_str().is_some_and(|told| !told.is_empty()));
+                    if let (Some(detail), Some(told)) = (detail.as_object_mut(), told) {
+                        detail.insert(key.to_owned(), told.clone());
+                    }
+                }
                 let told =
                     audit::Entry { at: new.now, actor: &new.actor, action: entry.action, env_id: Some(env_id), detail };
                 turn.record(&mut tx, told).await?;

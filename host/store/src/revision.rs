@@ -144,6 +144,21 @@ impl Store {
         rows.into_iter().map(|row| row.read(tenant)).collect()
     }
 
+    /// The revisions of a tenant that are not up yet: the one that is being brought up, and the one that waits for its turn.
+    ///
+    /// # Errors
+    /// When the database does not answer or a row cannot be read.
+    pub async fn pending_revisions(&self, scope: &Scope, tenant: TenantId) -> Result<Vec<Revision>> {
+        let sql = concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revisions r JOIN tenants t ON t.id = r.tenant \
+             WHERE r.tenant = $1 AND ($2 IS NULL OR t.org = $2) AND r.state = 'pending' ORDER BY r.number"
+        );
+        let rows: Vec<RevisionRow> = self.database.all(sql, values![tenant, scope]).await?;
+        rows.into_iter().map(|row| row.read(tenant)).collect()
+    }
+
     /// The newest revision below `number` that ran; none where there is none.
     ///
     /// # Errors

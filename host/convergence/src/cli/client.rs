@@ -113,7 +113,8 @@ impl Client {
         let answer = self.http.get(url).query(&[("limit", "1000")]).timeout(HINT).send().await.ok()?;
         let document: Value = answer.json().await.ok()?;
         let names = document.get(nouns)?.as_array()?.iter().filter_map(|one| one.get(key)?.as_str());
-        closest(&name, names).map(str::to_owned)
+        // The name itself leads somewhere: what is not there is below it.
+        closest(&name, names).filter(|found| *found != name).map(str::to_owned)
     }
 
     /// Sends it and reads a JSON document.

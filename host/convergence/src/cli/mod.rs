@@ -38,6 +38,7 @@ mod terminal;
 mod up;
 mod variables;
 mod verbs;
+mod volume;
 mod watch;
 
 use std::io::{self, Write};
@@ -114,6 +115,8 @@ enum Command {
     Env(variables::env::Arguments),
     /// Show or change the secrets of a tenant.
     Secret(variables::secret::Arguments),
+    /// List or remove the volumes of a tenant.
+    Volume(volume::Arguments),
     /// Destroy a tenant with its container, volumes and data.
     Destroy(destroy::Arguments),
     /// Repair a tenant so that it matches its current revision.
@@ -220,6 +223,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Unprotect(arguments) => verbs::protect(&client()?, &arguments, false, output).await,
             Command::Env(arguments) => variables::env::run(&client()?, &arguments, output).await,
             Command::Secret(arguments) => variables::secret::run(&client()?, &arguments, output).await,
+            Command::Volume(arguments) => volume::run(&client()?, &arguments, output).await,
             Command::Keys(arguments) => keys::run(&client()?, &arguments, output).await,
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
             Command::Repair(arguments) => operation::repair(&client()?, &arguments, output).await,

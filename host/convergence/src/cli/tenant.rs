@@ -38,7 +38,7 @@ pub(crate) fn segment(text: &str) -> Result<String, String> {
 }
 
 /// Percent-encodes everything that is not a letter, a digit or one of `-._~`.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),

@@ -236,8 +236,9 @@ impl<'a> Watch<'a> {
     fn next(&self, url: &str) -> String {
         let id = url.rsplit('/').next().unwrap_or_default();
         let watch = format!("watch:  convergence operation watch {id}");
-        // A destroy only goes forward.
-        if self.what == "destroy" { watch } else { format!("{watch}\ncancel: convergence operation cancel {id}") }
+        // What is removed is not given back.
+        let goes_forward = ["destroy", "removal"].contains(&self.what);
+        if goes_forward { watch } else { format!("{watch}\ncancel: convergence operation cancel {id}") }
     }
 }
 

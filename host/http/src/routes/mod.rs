@@ -10,6 +10,7 @@ pub(crate) mod source;
 pub(crate) mod template;
 pub(crate) mod tenant;
 pub(crate) mod variable;
+pub(crate) mod volume;
 
 use axum::http::{Method, Uri};
 use convergence_model::Code;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(tenant::routes())
         .merge(deployment::routes())
         .merge(variable::routes())
+        .merge(volume::routes())
         .merge(source::routes())
         .merge(template::routes())
         .merge(operation::routes())

@@ -7,7 +7,7 @@ use axum::extract::ConnectInfo;
 use convergence_model::code::Area;
 use convergence_model::{Code, Failure, OperationId, Retry, TenantName, Violation};
 use convergence_plugin::{ChangeError, Kind, PluginFailure};
-use convergence_provision::{PlanError, RotateError};
+use convergence_provision::{PlanError, RotateError, VolumeError};
 use convergence_runtime::RuntimeError;
 use convergence_runtime::fake::{Fault, Readiness};
 use convergence_sandbox::CallError;
@@ -158,6 +158,7 @@ async fn of_tenant(code: Code) -> Reached {
             let id = keys["keys"][0]["id"].as_str().unwrap_or_default().to_owned();
             site.ask("DELETE", &format!("/api/v1/keys/{id}")).await.into()
         }
+        Code::VolumeInUse => Reached::Made(VolumeError::InUse { name: "data".to_owned() }.into()),
         Code::ChangedMeanwhile => Reached::Made(StoreError::from(Conflict::ChangedMeanwhile).into()),
         Code::Deploying => {
             site.runtime.next("build", Fault::HangBefore);

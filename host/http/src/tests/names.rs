@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use super::site::{Answer, Site};
 
 /// Every route that takes a tenant.
-const ROUTES: [(&str, &str); 7] = [
+const ROUTES: [(&str, &str); 8] = [
     ("GET", ""),
     ("GET", "/status"),
     ("GET", "/logs"),
     ("GET", "/dockerfile"),
     ("GET", "/compose"),
+    ("GET", "/volumes"),
     ("POST", "/repair"),
     ("DELETE", ""),
 ];

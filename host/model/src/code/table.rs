@@ -160,6 +160,9 @@ codes! {
         KeyNeeded "key-needed" 409 Refused AfterFix:
             "Values are sealed with this key, or it is the key that seals."
             "Rotate the key ring, and wait until that operation is over."
+        VolumeInUse "volume-in-use" 409 Refused AfterFix:
+            "The tenant's current revision mounts the volume, or a revision that is not up yet, or a container in the engine does."
+            "Deploy a revision that does not mount it, or destroy the tenant with all its volumes."
         SourcesFull "sources-full" 507 Failed AfterFix:
             "The organization keeps as many sources as it may, or the server's disk is nearly full."
             "Wait until unused sources are removed, or let the operator raise `keep-max-mb` in [sources] or free the disk."

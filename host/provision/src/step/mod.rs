@@ -112,6 +112,9 @@ pub(crate) enum StepError {
     /// A secret of the tenant cannot be opened.
     #[error(transparent)]
     Secret(SecretError),
+    /// A volume that is to be removed is mounted.
+    #[error("volume {volume} is in use: {why}")]
+    VolumeInUse { volume: String, why: String },
     /// The key ring cannot be used.
     #[error("{0}")]
     Ring(String),

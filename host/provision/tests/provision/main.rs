@@ -15,6 +15,7 @@ mod upgrade;
 mod upkeep;
 mod variables;
 mod verbs;
+mod volumes;
 
 use std::time::Duration;
 

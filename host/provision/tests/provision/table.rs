@@ -201,6 +201,11 @@ impl Table {
                     ("repair", Scene::Altered) => self.site.runtime.tamper(&name, "HostConfig.Privileged"),
                     ("repair", _) => self.site.runtime.lose(&name),
                     ("rekey", _) => self.keep_a_secret(spawned.env_id().unwrap()).await,
+                    ("remove-volume", _) => {
+                        let env_id = spawned.env_id().unwrap();
+                        let unused = format!("{name}-old");
+                        self.site.runtime.ensure_volume(&unused, &labels(env_id.0)).await.unwrap();
+                    }
                     ("start", _) => {
                         let owner = Owner { instance: INSTANCE, tenant: spawned.env_id().unwrap() };
                         self.site.runtime.stop(&name, owner, Duration::ZERO).await.unwrap();
@@ -235,6 +240,10 @@ impl Table {
         }
         if kind.name == "rekey" {
             return front.provisioner.rotate_keys(&self.site.caller).await.unwrap().id;
+        }
+        if kind.name == "remove-volume" {
+            let caller = &self.site.caller;
+            return front.provisioner.remove_volume(&scope, caller, env_id, "old").await.unwrap().id;
         }
         if kind.name == "rehearsal" {
             let (subject, asked) =
@@ -336,6 +345,8 @@ impl Table {
                 // The image before can be gone back to.
                 let kept = usize::from(case.kind.name == "deploy" && !refused);
                 assert_eq!(images.len(), expected.len() + kept, "{}", told());
+                let volumes = usize::from(case.kind.name == "remove-volume" && refused);
+                assert_eq!(owned.volumes.len(), volumes, "{}", told());
             }
         }
         for (tenant, binding) in &tenants {
@@ -361,6 +372,7 @@ impl Table {
             ("halt", OperationState::Succeeded) => Some(TenantStatus::Failed),
             ("stop", OperationState::Succeeded) => Some(TenantStatus::Stopped),
             ("stop", _) => Some(TenantStatus::Running),
+            ("remove-volume", _) => Some(TenantStatus::Running),
             ("repair" | "halt", _) => return,
             _ => None,
         };

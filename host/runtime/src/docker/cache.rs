@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Response;
-use hyper::body::Incoming;
+use hyper::Method;
 use serde::Deserialize;
 
-use super::connect::{Docker, Fault, bounded};
+use super::connect::{Docker, Fault};
 use super::raw::escape;
 use crate::error::RuntimeError;
-
-/// Bytes of an answer.
-const LONGEST_ANSWER: usize = 16 << 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -43,23 +37,7 @@ impl Docker {
     }
 
     async fn try_prune(&self, query: &str) -> Result<u64, Fault> {
-        let request = self.post(&format!("/build/prune?{query}")).await?;
-        let request = request
-            .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed())
-            .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })?;
-        self.exchange(request, freed).await
+        let pruned: Pruned = self.ask(Method::POST, &format!("/build/prune?{query}")).await?;
+        Ok(pruned.space_reclaimed)
     }
-}
-
-async fn freed(response: Response<Incoming>) -> Result<u64, Fault> {
-    let status = response.status();
-    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-    let body = body.map_err(|error| Fault::Lost(error.to_string()))?.to_bytes();
-    if !status.is_success() {
-        return Err(Fault::Refused { status: status.as_u16(), message: bounded(&String::from_utf8_lossy(&body)) });
-    }
-    let answer: Result<Pruned, _> = serde_json::from_slice(&body);
-    answer
-        .map(|pruned| pruned.space_reclaimed)
-        .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })
 }

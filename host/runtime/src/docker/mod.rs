@@ -15,6 +15,7 @@ mod network;
 mod owned;
 mod progress;
 mod raw;
+mod sizes;
 mod stats;
 mod verify;
 mod volume;
@@ -143,6 +144,10 @@ impl Runtime for Docker {
 
     async fn remove_volume(&self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
         self.delete_volume(name, owner).await
+    }
+
+    async fn volume_sizes(&self, instance: &str) -> Result<BTreeMap<String, Option<u64>>, RuntimeError> {
+        self.measure_volumes(instance).await
     }
 
     async fn ensure(&self, workload: &Workload, desired: Desired) -> Result<Placement, RuntimeError> {

@@ -7,14 +7,19 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::http::request::Builder;
 use hyper::rt::{Read, Write};
-use hyper::{Request, Response, header};
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::connect::{Address, Docker, Fault};
+use super::connect::{Address, Docker, Fault, bounded};
+
+/// Bytes of an answer of JSON. An older engine tells of every container and image where it is asked about volumes.
+const LONGEST_ANSWER: usize = 64 << 20;
 
 /// What a request sends.
 pub(super) type Body = BoxBody<Bytes, io::Error>;
@@ -22,9 +27,26 @@ pub(super) type Body = BoxBody<Bytes, io::Error>;
 impl Docker {
     /// The beginning of a request, with the version that was agreed on.
     pub(super) async fn post(&self, path_and_query: &str) -> Result<Builder, Fault> {
+        self.request_to(Method::POST, path_and_query).await
+    }
+
+    async fn request_to(&self, method: Method, path_and_query: &str) -> Result<Builder, Fault> {
         let version = self.client().await?.client_version();
-        let request = Request::post(format!("/v{version}{path_and_query}"));
+        let request = Request::builder().method(method).uri(format!("/v{version}{path_and_query}"));
         Ok(request.header(header::HOST, "docker").header(header::CONNECTION, "close"))
+    }
+
+    /// Sends a request without a body, and reads the JSON document that it is answered with.
+    pub(super) async fn ask<T: DeserializeOwned + Send>(
+        &self,
+        method: Method,
+        path_and_query: &str,
+    ) -> Result<T, Fault> {
+        let request = self.request_to(method, path_and_query).await?;
+        let request = request
+            .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed())
+            .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })?;
+        self.exchange(request, document).await
     }
 
     /// Sends a request on a connection of its own, and reads the answer.
@@ -76,6 +98,17 @@ where
         // What arrived before its end is still to be read; a broken end shows up there.
         Either::Right((_, answer)) => answer.await,
     }
+}
+
+/// Reads an answer of JSON.
+async fn document<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Fault> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+    let body = body.map_err(|error| Fault::Lost(error.to_string()))?.to_bytes();
+    if !status.is_success() {
+        return Err(Fault::Refused { status: status.as_u16(), message: bounded(&String::from_utf8_lossy(&body)) });
+    }
+    serde_json::from_slice(&body).map_err(|error| Fault::Refused { status: 0, message: error.to_string() })
 }
 
 /// A value of a query, percent-encoded.

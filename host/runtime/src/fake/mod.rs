@@ -8,6 +8,7 @@
 
 mod images;
 mod runtime;
+mod volumes;
 mod world;
 
 use std::future::pending;
@@ -165,6 +166,11 @@ impl FakeRuntime {
     /// Frees what [`FakeRuntime::take_port`] took.
     pub fn free_port(&self, port: u16) {
         self.world().taken_ports.remove(&port);
+    }
+
+    /// Puts so many bytes into a volume; with `None` the engine does not tell how many are in it.
+    pub fn fill(&self, volume: &str, bytes: Option<u64>) {
+        self.world().filled.insert(volume.to_owned(), bytes);
     }
 
     /// Lets a container print a line.

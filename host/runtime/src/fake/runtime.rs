@@ -133,6 +133,10 @@ impl Runtime for FakeRuntime {
         self.act("remove_volume", name, |world| world.remove_volume(name, owner)).await
     }
 
+    async fn volume_sizes(&self, instance: &str) -> Result<BTreeMap<String, Option<u64>>, RuntimeError> {
+        self.act("volume_sizes", instance, |world| Ok(world.volume_sizes(instance))).await
+    }
+
     async fn ensure(&self, workload: &Workload, desired: Desired) -> Result<Placement, RuntimeError> {
         self.capabilities.allow(workload, desired)?;
         let placement = single::ensure(self, workload, desired).await?;

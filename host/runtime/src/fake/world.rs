@@ -38,7 +38,9 @@ pub(super) struct World {
     pub(super) images: BTreeMap<String, Image>,
     pub(super) containers: BTreeMap<String, Container>,
     boundaries: BTreeMap<String, (Boundary, Labels)>,
-    volumes: BTreeMap<String, Labels>,
+    pub(super) volumes: BTreeMap<String, Labels>,
+    /// Bytes in volumes; nothing is in one that is not here.
+    pub(super) filled: BTreeMap<String, Option<u64>>,
     /// Counts everything that gets an id or a time: the fake has a clock and randomness of its own.
     ticks: u32,
 }
@@ -132,30 +134,6 @@ impl World {
         }
         self.boundaries.remove(name);
         Ok(())
-    }
-
-    pub(super) fn ensure_volume(&mut self, name: &str, labels: &Labels) -> Result<Ensured, RuntimeError> {
-        match self.volumes.get(name) {
-            Some(had) if same_tenant(had, labels) => Ok(Ensured::Adopted),
-            Some(_) => Err(conflict("volume", name, "it is not this tenant's")),
-            None => {
-                self.volumes.insert(name.to_owned(), labels.clone());
-                Ok(Ensured::Created)
-            }
-        }
-    }
-
-    pub(super) fn remove_volume(&mut self, name: &str, owner: Owner<'_>) -> Result<Removal, RuntimeError> {
-        let Some(labels) = self.volumes.get(name) else { return Ok(Removal::Absent) };
-        if !owner.owns(|key| labels.get(key)) {
-            return Ok(Removal::Foreign);
-        }
-        let mounted = |container: &Container| container.workload.volumes.iter().any(|mount| mount.volume == name);
-        if self.containers.values().any(mounted) {
-            return Err(conflict("volume", name, "it is in use"));
-        }
-        self.volumes.remove(name);
-        Ok(Removal::Removed)
     }
 
     pub(super) fn find(&self, workload: &Workload) -> Option<Found> {
@@ -464,7 +442,7 @@ fn newest(container: &Container, most: usize) -> Vec<String> {
     container.lines.iter().skip(skipped).map(|line| line.text.clone()).collect()
 }
 
-fn same_tenant(had: &Labels, wanted: &Labels) -> bool {
+pub(super) fn same_tenant(had: &Labels, wanted: &Labels) -> bool {
     Owner::of(wanted).is_some_and(|owner| owner.owns(|key| had.get(key)))
 }
 
@@ -474,7 +452,7 @@ fn of_the_tenant(labels: &Labels) -> Labels {
     labels.iter().filter(|(key, _)| !of_one(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn conflict(kind: &str, name: &str, message: &str) -> RuntimeError {
+pub(super) fn conflict(kind: &str, name: &str, message: &str) -> RuntimeError {
     RuntimeError::Conflict { what: format!("{kind} {name}"), message: message.to_owned() }
 }
 

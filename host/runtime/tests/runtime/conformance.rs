@@ -91,6 +91,11 @@ async fn volumes(runtime: &dyn Runtime, fixture: &mut Fixture) {
     assert_eq!(runtime.ensure_volume(&name, &fixture.labels("7")).await.unwrap(), Ensured::Adopted);
     let foreign = runtime.ensure_volume(&name, &fixture.labels("8")).await;
     assert!(matches!(foreign, Err(RuntimeError::Conflict { .. })), "{foreign:?}");
+    let sizes = runtime.volume_sizes(&fixture.instance).await.unwrap();
+    assert_eq!(sizes.keys().collect::<Vec<_>>(), [&name]);
+    // Nothing is in it but, perhaps, its own folder.
+    assert!(sizes[&name].is_none_or(|bytes| bytes <= 4096), "{sizes:?}");
+    assert!(runtime.volume_sizes("try-runtime-elsewhere").await.unwrap().is_empty(), "others' are not told of");
 }
 
 /// What is ensured, looked at and waited for; ends with one that runs.

@@ -1,5 +1,6 @@
 //! Logs, ends and absences, on a real engine.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -95,6 +96,21 @@ async fn docker_endpoints_lead_to_the_app() {
             stream.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.0 200"), "{endpoint:?}: {answer}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn docker_tells_how_much_an_app_wrote_into_its_volume() {
+    on_docker("sizes", async |docker, fixture| {
+        let workload = fixture.prepare(docker).await;
+        let _ = docker.ensure(&workload, Desired::ONE).await.unwrap();
+        docker.wait_ready(&workload, WAIT).await.unwrap();
+        let command = ["sh", "-c", "head -c 1048576 /dev/zero > /data/file"].map(str::to_owned);
+        let code = docker.exec(&workload.name, &command, WAIT, &mut |_, _| {}).await.unwrap();
+        assert_eq!(code, 0);
+        let sizes = docker.volume_sizes(&fixture.instance).await.unwrap();
+        assert_eq!(sizes, BTreeMap::from([(fixture.volume(), Some(1 << 20))]));
     })
     .await;
 }

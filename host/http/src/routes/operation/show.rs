@@ -25,7 +25,7 @@ pub(crate) struct OperationView {
     id: String,
     /// The path at which it can be watched.
     url: String,
-    /// `spawn`, `destroy`, `repair`, `halt`, `sweep`; a later version may know more.
+    /// `spawn`, `destroy`, `repair`, `halt`, `sweep`, `remove-volume`; a later version may know more.
     kind: String,
     /// What it is about: `tenant/7`, `platform`.
     subject: String,
