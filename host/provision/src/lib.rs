@@ -39,6 +39,7 @@ mod sweep;
 mod view;
 mod work;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use convergence_model::ids::{Clock, Ids};
@@ -158,5 +159,10 @@ impl Provisioner {
     /// What a tenant gets that asks for nothing.
     pub fn default_limits(&self) -> Limits {
         self.settings.default_limits
+    }
+
+    /// The address of the host at which tenants' ports are published.
+    pub fn publish_address(&self) -> IpAddr {
+        self.settings.platform.publish_address
     }
 }

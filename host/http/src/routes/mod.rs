@@ -1,5 +1,6 @@
 //! Every route, one folder a noun, one file a verb.
 
+pub(crate) mod container;
 pub(crate) mod deployment;
 pub(crate) mod health;
 pub(crate) mod key;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(deployment::routes())
         .merge(variable::routes())
         .merge(source::routes())
+        .merge(container::routes())
         .merge(template::routes())
         .merge(operation::routes())
         .merge(leftover::routes())
