@@ -31,7 +31,7 @@ async fn a_volume_is_listed_with_its_real_size_and_removed_with_what_is_in_it() 
     ] });
     assert_eq!(server.http.get(&path).await.expect(200), expected);
 
-    // Whoever mounts it keeps it.
+    // What mounts it keeps it.
     let held = server.http.delete(&format!("{path}/old")).await.expect(409);
     assert_eq!(held["code"], "volume-in-use", "{held}");
     docker(&["rm", &holder]);

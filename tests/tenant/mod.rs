@@ -2,6 +2,7 @@
 
 mod docker_applications;
 mod docker_compose;
+mod docker_containers;
 mod docker_database;
 mod docker_deploy;
 mod docker_doubt;

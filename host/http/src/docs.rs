@@ -21,6 +21,7 @@ use crate::App;
         (name = "variable", description = "What the app of a tenant is given as environment variables, plain and secret."),
         (name = "volume", description = "Folders of a tenant that outlive its container, and how much is in them."),
         (name = "source", description = "Applications that tenants are built from."),
+        (name = "container", description = "Tenants as a Docker multi-tenant service served them, for clients that were written for it: a container for each client organization, and errors as `{success: false, error}`."),
         (name = "template", description = "What languages there are."),
         (name = "plugin", description = "The components that extend the server. Administrators only."),
         (name = "operation", description = "Durable pieces of work on tenants."),

@@ -4,6 +4,11 @@
 //! members of the RFC a problem carries `error` (the detail again, where older clients look for it), `code` and `retry` (for
 //! programs), `requestId`, `next`, and where they apply `violations`, the failed `step` with its `log` and
 //! `likelyCause`. A 5xx that the server caused says nothing about its cause: the log does, under the same request id.
+//!
+//! A few routes have clients that were written for another service; they are told the same in that service's form:
+//! `problem/plain.rs`.
+
+mod plain;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +24,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::code::{CodeSchema, RetrySchema};
+
+pub(crate) use plain::{Form, Refusal};
 
 /// Seconds after which a client may try again what may pass by itself, unless the error knows better.
 const RETRY_AFTER: u32 = 5;
@@ -177,14 +184,21 @@ impl Problem {
         self.retry_after.or(passes.then_some(RETRY_AFTER))
     }
 
-    /// Writes the problem; the middleware of `request.rs` calls this, which knows the request's id.
-    pub(crate) fn render(self, request_id: &str) -> Response {
+    /// Writes the problem; the middleware of `request.rs` calls this, which knows the request's id and how its path's clients
+    /// read an error.
+    pub(crate) fn render(self, request_id: &str, form: Form) -> Response {
         let (status, retry_after) = (self.status(), self.retry_after());
-        let mut response = (status, axum::Json(self.document(request_id))).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = match form {
+            Form::Problem => {
+                let mut response = (status, axum::Json(self.document(request_id))).into_response();
+                let media = HeaderValue::from_static("application/problem+json");
+                response.headers_mut().insert(header::CONTENT_TYPE, media);
+                response
+            }
+            Form::Plain => (status, axum::Json(Refusal::of(&self))).into_response(),
+        };
         if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::document::kept::Promises;
-use crate::problem::Problem;
+use crate::problem::{Form, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a client's own request id.
@@ -36,6 +36,7 @@ pub(crate) fn around(routes: Router, ids: Arc<dyn Ids>, promises: Promises) -> R
 async fn answer(request: Request, next: Next, id: &str, promises: &Promises) -> Response {
     let began = Instant::now();
     let (path, method) = (request.extensions().get::<MatchedPath>().cloned(), request.method().clone());
+    let form = Form::of(request.uri().path());
     let mut response = match one_host(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
@@ -43,7 +44,7 @@ async fn answer(request: Request, next: Next, id: &str, promises: &Promises) -> 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         // What the handler put beside its problem stays: that it is a replay, for example.
         let beside = std::mem::take(response.headers_mut());
-        response = problem.render(id);
+        response = problem.render(id, form);
         response.headers_mut().extend(beside);
     }
     // In a release the document is what the tests found it to be; before, an answer that it does not list is a defect.
@@ -51,7 +52,7 @@ async fn answer(request: Request, next: Next, id: &str, promises: &Promises) -> 
         && let Some(wrong) = promises.broken(path.as_ref(), &method, &response)
     {
         tracing::error!(wrong, "the document is not true");
-        response = Problem::internal(&wrong).render(id);
+        response = Problem::internal(&wrong).render(id, form);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {

@@ -42,6 +42,7 @@ mod view;
 mod volumes;
 mod work;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use convergence_model::ids::{Clock, Ids};
@@ -169,5 +170,10 @@ impl Provisioner {
     /// What a tenant gets that asks for nothing.
     pub fn default_limits(&self) -> Limits {
         self.settings.default_limits
+    }
+
+    /// The address of the host at which tenants' ports are published.
+    pub fn publish_address(&self) -> IpAddr {
+        self.settings.platform.publish_address
     }
 }

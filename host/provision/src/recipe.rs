@@ -14,9 +14,7 @@ use crate::step::{
     volumes::Volumes,
 };
 use crate::work::Work;
-use crate::{
-    Provisioner, destroy, halt, rekey, remove_volume, repair, restart, scale, spawn, start, stop, sweep,
-};
+use crate::{Provisioner, destroy, halt, rekey, remove_volume, repair, restart, scale, spawn, start, stop, sweep};
 
 /// What a kind of operation consists of.
 pub(crate) struct Recipe {

@@ -93,7 +93,8 @@ impl Provisioner {
         Ok(tenant.map(|tenant| self.container_name(tenant.env_id)))
     }
 
-    pub(crate) fn container_name(&self, env_id: EnvId) -> String {
+    /// What the container of a tenant is called.
+    pub fn container_name(&self, env_id: EnvId) -> String {
         names::container(&self.settings.name_prefix, env_id)
     }
 }

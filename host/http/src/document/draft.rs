@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Content, Header, Ref, RefOr, Required, Response};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::problem::ProblemDocument;
+use crate::problem::{Form, ProblemDocument, Refusal};
 
 /// The media type of every problem.
 const PROBLEM: &str = "application/problem+json";
@@ -25,14 +25,15 @@ pub(crate) struct Draft {
     operation: Operation,
     schemas: Vec<(String, RefOr<Schema>)>,
     codes: BTreeSet<Code>,
+    form: Form,
 }
 
 impl Draft {
     /// Begins with what the annotation of the handler says.
-    pub(crate) fn of(operation: Operation, schemas: Vec<(String, RefOr<Schema>)>) -> Self {
+    pub(crate) fn of(path: &str, operation: Operation, schemas: Vec<(String, RefOr<Schema>)>) -> Self {
         // Refused around the routes, whatever the route: `request.rs`.
         let codes = BTreeSet::from([Code::MalformedRequest, Code::Internal]);
-        Self { operation, schemas, codes }
+        Self { operation, schemas, codes, form: Form::of(path) }
     }
 
     /// Codes that a request can be refused with.
@@ -140,7 +141,10 @@ impl Draft {
 
     /// Adds a response for each status that a code has, and hands over.
     pub(crate) fn finish(mut self, id: String) -> (Operation, Vec<(String, RefOr<Schema>)>) {
-        let problem = self.schema::<ProblemDocument>();
+        let (media, error) = match self.form {
+            Form::Problem => (PROBLEM, self.schema::<ProblemDocument>()),
+            Form::Plain => ("application/json", self.schema::<Refusal>()),
+        };
         let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
         for code in &self.codes {
             by_status.entry(code.status()).or_default().push(*code);
@@ -148,11 +152,11 @@ impl Draft {
         for (status, codes) in by_status {
             let lines = codes.iter().map(|code| format!("- `{code}`: {}", code.meaning().summary));
             let description = lines.collect::<Vec<_>>().join("\n");
-            let words =
-                ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|c| c.slug())));
-            let narrowed = ObjectBuilder::new().schema_type(Type::Object).property("code", words);
-            let schema = AllOfBuilder::new().item(problem.clone()).item(narrowed);
-            self.answer(status, &description, vec![(PROBLEM, Content::new(Some(Schema::AllOf(schema.build()))))]);
+            let schema = match self.form {
+                Form::Problem => with_code(error.clone(), &codes),
+                Form::Plain => error.clone(),
+            };
+            self.answer(status, &description, vec![(media, Content::new(Some(schema)))]);
             if status == 503 && codes.iter().any(|code| code.meaning().retry == Retry::Later) {
                 let description =
                     "Seconds after which the same request may succeed, where the cause may pass by itself.";
@@ -168,6 +172,14 @@ impl Draft {
         self.operation.operation_id = Some(id);
         (self.operation, self.schemas)
     }
+}
+
+/// A problem that has one of these codes.
+fn with_code(problem: RefOr<Schema>, codes: &[Code]) -> RefOr<Schema> {
+    let words = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|c| c.slug())));
+    let narrowed = ObjectBuilder::new().schema_type(Type::Object).property("code", words);
+    let schema = AllOfBuilder::new().item(problem).item(narrowed);
+    RefOr::T(Schema::AllOf(schema.build()))
 }
 
 fn parameter(

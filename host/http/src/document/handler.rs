@@ -48,13 +48,13 @@ pub(crate) fn fill<Handler: Described<Arguments>, Arguments>(
     paths: &mut Paths,
 ) {
     let name = name.rsplit("::").next().unwrap_or(name).trim();
-    for item in paths.paths.values_mut() {
+    for (path, item) in &mut paths.paths {
         for slot in slots(item) {
             let Some(operation) = slot.take_if(|operation| operation.operation_id.as_deref() == Some(name)) else {
                 continue;
             };
             let noun = operation.tags.as_ref().and_then(|tags| tags.first()).cloned().unwrap_or_default();
-            let mut draft = Draft::of(operation, std::mem::take(schemas));
+            let mut draft = Draft::of(path, operation, std::mem::take(schemas));
             Handler::describe(&mut draft);
             let (operation, described) = draft.finish(format!("{noun}_{name}"));
             *schemas = described;

@@ -1,5 +1,6 @@
 //! Every route, one folder a noun, one file a verb.
 
+pub(crate) mod container;
 pub(crate) mod deployment;
 pub(crate) mod health;
 pub(crate) mod key;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(variable::routes())
         .merge(volume::routes())
         .merge(source::routes())
+        .merge(container::routes())
         .merge(template::routes())
         .merge(operation::routes())
         .merge(leftover::routes())

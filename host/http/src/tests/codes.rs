@@ -16,7 +16,7 @@ use convergence_store::{Conflict, StoreError};
 use serde_json::{Value, json};
 
 use super::site::{Answer, Site, request};
-use crate::problem::Problem;
+use crate::problem::{Form, Problem};
 
 /// How a code comes about.
 enum Reached {
@@ -369,7 +369,7 @@ fn failure(code: &str) -> Failure {
 
 /// Writes a problem as the middleware around the routes does.
 async fn written(problem: Problem) -> Answer {
-    let response = problem.render("request-1");
+    let response = problem.render("request-1", Form::Problem);
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     Answer { status, headers, document: serde_json::from_slice(&bytes).unwrap() }

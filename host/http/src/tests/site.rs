@@ -78,6 +78,18 @@ impl Site {
         Self::with(|_, _| {}).await
     }
 
+    /// A site with the template for Node.js.
+    pub(crate) async fn with_node() -> Self {
+        Self::on(&["templates/node.wasm"], |_, _| {}).await
+    }
+
+    /// The same site, where a request waits for so long.
+    pub(crate) fn waiting(mut self, wait: Duration) -> Self {
+        self.app.wait = wait;
+        self.routes = crate::router(self.app.clone());
+        self
+    }
+
     /// The same with settings of its own.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings, &mut WorkSettings)) -> Self {
         Self::on(&["templates/go.wasm"], change).await

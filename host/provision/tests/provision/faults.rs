@@ -89,7 +89,8 @@ async fn try_all(kind: &'static Kind, scene: Scene, pairs: Pairs) {
         kind.name,
         convergence_provision::steps(kind.name).join(" → "),
     );
-    assert!(cases > 0, "{} makes no call that could go wrong", kind.name);
+    // A rotation asks no engine; in `variables` its server is killed after each of its events, in `cuts` at each commit.
+    assert!(cases > 0 || kind.name == "rekey", "{} makes no call that could go wrong", kind.name);
 }
 
 /// Every kind that is registered, and the loop made for the tests.

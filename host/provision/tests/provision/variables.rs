@@ -15,6 +15,8 @@ use convergence_work::RequestError;
 use crate::bench::{Bench, Site};
 use crate::deployments::Stage;
 
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 fn named(name: &str) -> EnvName {
     EnvName::parse(name).unwrap()
 }
@@ -147,7 +149,7 @@ async fn a_tenant_that_is_stopped_stays_so_and_has_its_new_variables_with_its_ne
     let stage = Stage::new().await;
     let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
     let stopped = stage.bench.provisioner.stop(&scope, caller, stage.env_id).await.unwrap();
-    stage.bench.operations.outcome(stopped.id, std::time::Duration::from_secs(60)).await.unwrap();
+    stage.bench.operations.outcome(stopped.id, PATIENCE).await.unwrap();
     let kept = stage.configure(&plain([("A", Some("1"))]), true).await.unwrap();
     assert!(matches!(kept, Configured::Kept), "{kept:?}");
     assert_eq!(stage.tenant().await.status, TenantStatus::Stopped);
@@ -184,24 +186,33 @@ async fn variables_with_which_an_app_does_not_come_up_are_given_up_with_their_va
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_opened_is_named_and_can_be_set_again() {
+async fn a_server_with_another_ring_does_not_start_and_leaves_nothing() {
     let stage = Stage::new().await;
     assert_eq!(stage.configured(secret([("TOKEN", Some("first"))])).await.state, OperationState::Succeeded);
-    let env_id = stage.env_id;
-    let mut site = stage.bench.into_site();
-    site.ring = Arc::new(MemoryRing::new().unwrap());
-    let held = site.ring.keys(convergence_access::KeyRing::new(&[7; 32])).unwrap();
-    let missing = held.hold_against(&site.store, jiff::Timestamp::UNIX_EPOCH).await.unwrap_err();
-    assert!(missing.to_string().contains("restore `keyring` from a backup"), "a server does not start: {missing}");
-    assert_eq!(site.store.sealing_keys().await.unwrap().len(), 1, "and leaves nothing of its own");
-    let stage = Stage { bench: Bench::of(site), env_id };
-    stage.bench.runtime.lose(&crate::table::name(env_id));
+    let ring = Arc::new(MemoryRing::new().unwrap());
+    let keys = ring.keys(convergence_access::KeyRing::new(&[7; 32])).unwrap();
+    let missing = keys.hold_against(&stage.bench.store, jiff::Timestamp::UNIX_EPOCH).await.unwrap_err();
+    assert!(missing.to_string().contains("restore `keyring` from a backup"), "{missing}");
+    assert_eq!(stage.bench.store.sealing_keys().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_altered_is_named_and_can_be_set_again() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.configured(secret([("TOKEN", Some("first"))])).await.state, OperationState::Succeeded);
+    let nobody = SealingKeyId::parse("00000000").unwrap();
+    let mut row = stage.bench.store.sealed_by_others(&nobody, 1).await.unwrap().remove(0);
+    row.sealed.bytes[20] ^= 1;
+    assert_eq!(stage.bench.store.resealed(&[(row.sealed.key.clone(), row)]).await.unwrap(), 1);
+    stage.bench.runtime.lose(&crate::table::name(stage.env_id));
     let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
-    let repair = stage.bench.provisioner.repair(&scope, caller, env_id).await.unwrap();
-    let repair = stage.bench.operations.outcome(repair.id, std::time::Duration::from_secs(60)).await.unwrap();
+    let repair = stage.bench.provisioner.repair(&scope, caller, stage.env_id).await.unwrap();
+    let repair = stage.bench.operations.outcome(repair.id, PATIENCE).await.unwrap();
     let failure = repair.failure.unwrap();
     assert_eq!(failure.code.code(), Code::SecretUnreadable);
     assert!(failure.message.contains("the secret TOKEN cannot be opened"), "{}", failure.message);
+    let rotation = stage.rotate().await;
+    assert_eq!(rotation.failure.map(|failure| failure.code.code()), Some(Code::SecretUnreadable));
     let again = stage.configured(secret([("TOKEN", Some("again"))])).await;
     assert_eq!(again.state, OperationState::Succeeded, "{:?}", again.failure);
     assert_eq!(stage.given("TOKEN"), hidden("again"));
@@ -210,7 +221,7 @@ async fn a_secret_that_cannot_be_opened_is_named_and_can_be_set_again() {
 impl Stage {
     async fn rotate(&self) -> Operation {
         let begun = self.bench.provisioner.rotate_keys(&self.bench.site.caller).await.unwrap();
-        self.bench.operations.outcome(begun.id, std::time::Duration::from_secs(60)).await.unwrap()
+        self.bench.operations.outcome(begun.id, PATIENCE).await.unwrap()
     }
 
     /// How many values keys sealed: `first`, and all others.
@@ -279,7 +290,7 @@ async fn another_server_finds_the_new_key_by_itself() {
         async move { other.work(stop, tasks).await }
     });
     let repair = provisioner.repair(&Scope::platform(), &site.caller, env_id).await.unwrap();
-    let repair = operations.outcome(repair.id, std::time::Duration::from_secs(60)).await.unwrap();
+    let repair = operations.outcome(repair.id, PATIENCE).await.unwrap();
     assert_eq!(repair.state, OperationState::Succeeded, "{:?}", repair.failure);
     stop.cancel();
 }
@@ -294,4 +305,46 @@ async fn policies_may_refuse_another_configuration() {
     let denied = stage.configure(&secret([("TOKEN", Some("first"))]), true).await.unwrap_err();
     assert!(format!("{denied:?}").contains("begin with no-"), "{denied:?}");
     assert_eq!((stage.kept().await, stage.runs().as_str()), (Vec::new(), "1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_whose_server_is_killed_ends_rotated() {
+    let stage = Stage::new().await;
+    let names: Vec<String> = (0..60).map(|number| format!("S{number}")).collect();
+    let secrets = names.iter().map(|name| (named(name), Some(Secret::new(name.as_str())))).collect();
+    let change = NewVariables { secrets, ..NewVariables::default() };
+    assert!(matches!(stage.configure(&change, false).await.unwrap(), Configured::Kept));
+    let (scope, mut site) = (Scope::platform(), stage.bench.into_site());
+    site.work.lease = std::time::Duration::from_secs(3);
+    for kills in 0..8 {
+        let front = site.front(Arc::clone(&site.store));
+        let rotation = front.provisioner.rotate_keys(&site.caller).await.unwrap().id;
+        let life = site.live();
+        let over = loop {
+            let events = site.store.events(&scope, rotation, 0, 100).await.unwrap();
+            let operation = site.store.operation(&scope, rotation).await.unwrap().unwrap();
+            if operation.state.is_final() || events.len() >= kills {
+                break operation.state.is_final();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        };
+        life.kill().await;
+        let life = site.live();
+        let asked = std::time::Instant::now();
+        let rotation = loop {
+            let operation = site.store.operation(&scope, rotation).await.unwrap().unwrap();
+            if operation.state.is_final() {
+                break operation;
+            }
+            assert!(asked.elapsed() < PATIENCE, "{operation:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        life.kill().await;
+        assert_eq!(rotation.state, OperationState::Succeeded, "{kills} {over}: {:?}", rotation.failure);
+        // What a server finds that starts now.
+        let keys = site.ring.keys(convergence_access::KeyRing::new(&[7; 32])).unwrap();
+        keys.hold_against(&site.store, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!(keys.seals.ids().len(), kills + 2, "one key a rotation");
+        assert!(site.store.sealed_by_others(&keys.seals.newest(), 1).await.unwrap().is_empty());
+    }
 }

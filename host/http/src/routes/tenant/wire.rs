@@ -243,6 +243,11 @@ impl SpecBody {
 }
 
 impl LimitsBody {
+    /// Cores, MiB of memory and MiB on disk.
+    pub(crate) fn of(cpu: Option<f64>, memory_mb: Option<u32>, disk_mb: Option<u32>) -> Self {
+        Self { cpu, memory_mb, disk_mb }
+    }
+
     pub(crate) fn check(self, defaults: Limits, wrong: &mut Vec<Violation>) -> Limits {
         let cpu_millis = self.cpu.map_or(defaults.cpu_millis, |cores| {
             millis(cores).unwrap_or_else(|(code, message)| {
