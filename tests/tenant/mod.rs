@@ -17,6 +17,7 @@ mod docker_operations;
 mod docker_ownership;
 mod docker_proxy;
 mod docker_reconcile;
+mod docker_registries;
 mod docker_restart;
 mod docker_scale;
 mod docker_secrets;

@@ -27,6 +27,7 @@ use crate::App;
         (name = "operation", description = "Durable pieces of work on tenants."),
         (name = "leftover", description = "Things in the engine that belong to no tenant."),
         (name = "key", description = "The keys that secrets are sealed with. Administrators only."),
+        (name = "registry", description = "The registries that an organization pulls images from as a user of theirs."),
         (name = "health", description = "Whether the server is well.")
     )
 )]

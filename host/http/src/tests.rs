@@ -6,5 +6,6 @@ mod codes;
 mod container;
 mod document;
 mod names;
+mod registries;
 mod site;
 mod volumes;

@@ -6,6 +6,7 @@ use convergence_model::{Code, Failure, Violation};
 use convergence_runtime::RuntimeError;
 use convergence_store::{Conflict, StoreError};
 
+use crate::registries;
 use crate::step::StepError;
 
 /// Lines of a log kept with a failure.
@@ -13,8 +14,14 @@ const LOG_LINES: usize = 20;
 
 /// Tells why a step failed.
 pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
+    let mut login = None;
     let told = match error {
-        StepError::Runtime(error) => runtime(error),
+        StepError::Runtime(error) => {
+            if let RuntimeError::PullFailed { reference, message } = error {
+                login = registries::login_needed(reference, message);
+            }
+            runtime(error)
+        }
         StepError::BaseRefused { reference, violations } => base_refused(reference, violations),
         StepError::PlanRefused(_) => Told {
             code: Code::PlanRefused,
@@ -74,7 +81,7 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             code: Code::SecretUnreadable,
             cause: "the server's key ring is not the one that sealed the secret, or the database was altered"
                 .to_owned(),
-            next: "restore the file `keyring` in the server's data folder from a backup, or set the secret again",
+            next: "restore the file `keyring` in the server's data folder from a backup, or set the secret (log in to the registry) again",
             log: Vec::new(),
         },
         StepError::SourceGone { .. } => Told {
@@ -97,12 +104,13 @@ pub(crate) fn explain(step: &str, error: &StepError) -> Failure {
             log: Vec::new(),
         },
     };
+    let (likely_cause, next) = login.unwrap_or_else(|| (told.cause, told.next.to_owned()));
     Failure {
         step: step.to_owned(),
         code: told.code.into(),
         message: error.to_string(),
-        likely_cause: told.cause,
-        next: told.next.to_owned(),
+        likely_cause,
+        next,
         log: last(&told.log),
     }
 }
@@ -394,11 +402,11 @@ mod tests {
             (Code::SourceGone, StepError::Source(std::io::Error::other("told to fail"))),
             (
                 Code::SecretUnreadable,
-                StepError::Secret(SecretError::Closed { name: text(), why: OpenError::NoKey(key.clone()) }),
+                StepError::Secret(SecretError::Closed { what: text(), why: OpenError::NoKey(key.clone()) }),
             ),
             (
                 Code::SecretUnreadable,
-                StepError::Secret(SecretError::Closed { name: text(), why: OpenError::Altered(key) }),
+                StepError::Secret(SecretError::Closed { what: text(), why: OpenError::Altered(key) }),
             ),
             (Code::VolumeInUse, StepError::VolumeInUse { volume: text(), why: text() }),
             (Code::RingUnusable, StepError::Ring(text())),

@@ -1,17 +1,15 @@
-//! Secrets of tenants: sealed before the store sees them, opened where a container is made.
+//! Secrets of tenants: sealed before the store sees them, opened where a container is made. Passwords of registries are opened
+//! in the same way.
 
 use std::collections::BTreeMap;
 
 use convergence_access::{OpenError, Place, SealError, Seals};
 use convergence_model::tenant::Revision;
 use convergence_model::{EnvName, Scope, Sealed, Secret, TenantId};
-use convergence_store::{NewSecret, SealedRow, StoreError};
+use convergence_store::{NewSecret, SealedIn, SealedRow, StoreError};
 
 use crate::Provisioner;
 use crate::keys::RingError;
-
-/// Where the store keeps them, as they are sealed for it.
-const COLUMN: &str = "secrets.sealed";
 
 /// Why secrets cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +21,8 @@ pub(crate) enum SecretError {
     #[error("version {version} of the secret {name} is missing in the database")]
     Missing { name: EnvName, version: u32 },
     /// It does not open.
-    #[error("the secret {name} cannot be opened: {why}")]
-    Closed { name: String, why: OpenError },
+    #[error("{what} cannot be opened: {why}")]
+    Closed { what: String, why: OpenError },
 }
 
 impl Provisioner {
@@ -40,19 +38,24 @@ impl Provisioner {
         for (name, version) in versions {
             let missing = || SecretError::Missing { name: name.clone(), version: *version };
             let sealed = values.remove(name).ok_or_else(missing)?;
-            let row = SealedRow { tenant, name: name.to_string(), version: *version, sealed };
-            let value = match open(&self.keys.seals, &row) {
-                Err(SecretError::Closed { why: OpenError::NoKey(_), .. }) => {
-                    if let Err(error) = self.keys.reload().await {
-                        tracing::error!(%error, "the key ring cannot be read again");
-                    }
-                    open(&self.keys.seals, &row)
-                }
-                opened => opened,
-            };
-            opened.insert(name.clone(), value?);
+            let (kept_in, owner) = (SealedIn::Secrets, tenant.to_string());
+            let row = SealedRow { kept_in, owner, name: name.to_string(), version: *version, sealed };
+            opened.insert(name.clone(), self.open(&row).await?);
         }
         Ok(opened)
+    }
+
+    /// Opens a value of the database, also with a key that another server added.
+    pub(crate) async fn open(&self, row: &SealedRow) -> Result<Secret, SecretError> {
+        match open(&self.keys.seals, row) {
+            Err(SecretError::Closed { why: OpenError::NoKey(_), .. }) => {
+                if let Err(error) = self.keys.reload().await {
+                    tracing::error!(%error, "the key ring cannot be read again");
+                }
+                open(&self.keys.seals, row)
+            }
+            opened => opened,
+        }
     }
 
     /// A version of a secret as the store keeps it.
@@ -63,23 +66,28 @@ impl Provisioner {
         version: u32,
         value: &Secret,
     ) -> Result<NewSecret, SealError> {
-        let sealed = self.keys.seals.seal(place(&tenant.to_string(), name.as_str(), version), value)?;
+        let (column, owner) = (SealedIn::Secrets.column(), tenant.to_string());
+        let sealed = self.keys.seals.seal(Place { column, owner: &owner, name: name.as_str(), version }, value)?;
         Ok(NewSecret { name, version, sealed })
     }
 }
 
 /// Opens a value of the database.
 pub(crate) fn open(seals: &Seals, row: &SealedRow) -> Result<Secret, SecretError> {
-    seals
-        .open(place(&row.tenant.to_string(), &row.name, row.version), &row.sealed)
-        .map_err(|why| SecretError::Closed { name: row.name.clone(), why })
+    seals.open(place(row), &row.sealed).map_err(|why| {
+        let what = match row.kept_in {
+            SealedIn::Secrets => format!("the secret {}", row.name),
+            SealedIn::Registries => format!("the password of the registry {}", row.name),
+        };
+        SecretError::Closed { what, why }
+    })
 }
 
 /// Seals a value of the database anew.
 pub(crate) fn seal(seals: &Seals, row: &SealedRow, value: &Secret) -> Result<Sealed, RingError> {
-    Ok(seals.seal(place(&row.tenant.to_string(), &row.name, row.version), value)?)
+    Ok(seals.seal(place(row), value)?)
 }
 
-fn place<'a>(owner: &'a str, name: &'a str, version: u32) -> Place<'a> {
-    Place { column: COLUMN, owner, name, version }
+fn place(row: &SealedRow) -> Place<'_> {
+    Place { column: row.kept_in.column(), owner: &row.owner, name: &row.name, version: row.version }
 }

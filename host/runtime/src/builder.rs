@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use convergence_model::RegistryCredentials;
 use convergence_model::build::{BaseImage, BuildLine, Declared, ImageBuild};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,17 @@ use crate::owned::OwnedItem;
 
 /// Where lines of progress go. Called from the future that does the work, so it must not block.
 pub type Progress<'a> = &'a mut (dyn FnMut(BuildLine) + Send);
+
+/// On whose behalf an image is pulled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pull {
+    /// What to log in to the registry with; nobody logs in where absent. Sent to the registry that they are for and to no other
+    /// one.
+    pub credentials: Option<RegistryCredentials>,
+    /// Whether the registry has to let the image be pulled, also where the builder has it: it may have been pulled with somebody
+    /// else's credentials.
+    pub ask_registry: bool,
+}
 
 /// Builds images, and makes them available to the nodes that run them.
 ///
@@ -28,17 +40,24 @@ pub trait Builder: Debug + Send + Sync {
     /// How this image says that it is run, or `None` where the builder does not have it. Pulls nothing.
     async fn declared(&self, reference: &str) -> Result<Option<Declared>, RuntimeError>;
 
-    /// Looks a base image up, pulling it first where the builder does not have it.
+    /// Looks a base image up, pulling it first where the builder does not have it or the registry is to be asked.
     ///
     /// # Errors
-    /// [`RuntimeError::PullFailed`] where it is neither here nor can be pulled.
-    async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError>;
+    /// [`RuntimeError::PullFailed`] where it is neither here nor can be pulled, or the registry is to be asked and refuses.
+    async fn base_image(&self, reference: &str, pull: &Pull, progress: Progress<'_>)
+    -> Result<BaseImage, RuntimeError>;
 
-    /// Looks an image up as its registry has it now. Where that cannot be asked, the one that the builder has is the one.
+    /// Looks an image up as its registry has it now. Where that cannot be asked, and need not be, the one that the builder has is
+    /// the one.
     ///
     /// # Errors
     /// As of [`Builder::base_image`].
-    async fn newest_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError>;
+    async fn newest_image(
+        &self,
+        reference: &str,
+        pull: &Pull,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError>;
 
     /// Builds an image, tags and labels it, and answers its id, `sha256:…`. An identical build is a cache hit.
     /// Dropping the future cancels the build.

@@ -79,7 +79,7 @@ pub enum RuntimeError {
     },
     /// A base image could not be fetched.
     #[error(
-        "the image {reference} is not on this machine and could not be pulled: {message}; \
+        "the image {reference} could not be pulled: {message}; \
          check the name and the registry, or map it to a local image in the configuration"
     )]
     PullFailed {

@@ -73,7 +73,7 @@ pub mod probe;
 mod runtime;
 mod single;
 
-pub use builder::{Builder, ImageRemoval, Progress};
+pub use builder::{Builder, ImageRemoval, Progress, Pull};
 pub use capability::{Capabilities, Capability, Enforcer};
 pub use error::RuntimeError;
 pub use fingerprint::fingerprint;

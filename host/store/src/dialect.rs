@@ -110,6 +110,7 @@ macro_rules! migrations {
             migrations!($engine, 8, "0008_protected"),
             migrations!($engine, 9, "0009_sealed"),
             migrations!($engine, 10, "0010_scaled"),
+            migrations!($engine, 11, "0011_registries"),
         ])
     };
     ($engine:literal, $number:literal, $name:literal) => {{

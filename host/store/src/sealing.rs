@@ -1,6 +1,6 @@
 //! The keys that sealed something, and what is still sealed by each. The keys themselves are never here.
 
-use convergence_model::{OrgId, Sealed, SealingKeyId, TenantId};
+use convergence_model::{OrgId, Sealed, SealingKeyId};
 use jiff::Timestamp;
 
 use crate::database::values;
@@ -23,14 +23,53 @@ pub struct SealingKey {
     pub created_at: Timestamp,
 }
 
+/// A table with sealed values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedIn {
+    /// Secret variables of tenants.
+    Secrets,
+    /// Passwords of organizations at registries.
+    Registries,
+}
+
+impl SealedIn {
+    /// The table and the column with the values, which they are bound to.
+    pub fn column(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets.sealed",
+            Self::Registries => "registries.sealed",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Secrets, Self::Registries].into_iter().find(|table| table.column() == word)
+    }
+
+    /// Keeps a value that was sealed anew, unless it was changed or deleted meanwhile.
+    fn reseal(self) -> &'static str {
+        match self {
+            Self::Secrets => {
+                "UPDATE secrets SET sealing_key = $5, sealed = $6 \
+                 WHERE tenant = $1 AND name = $2 AND version = $3 AND sealing_key = $4"
+            }
+            Self::Registries => {
+                "UPDATE registries SET sealing_key = $5, sealed = $6 \
+                 WHERE CAST(org AS TEXT) = $1 AND host = $2 AND version = $3 AND sealing_key = $4"
+            }
+        }
+    }
+}
+
 /// A sealed value and where it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedRow {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// The secret's name.
+    /// The table.
+    pub kept_in: SealedIn,
+    /// The id of the tenant or the organization whose it is.
+    pub owner: String,
+    /// The secret's name, or the registry's host.
     pub name: String,
-    /// The secret's version.
+    /// Its version.
     pub version: u32,
     /// The value.
     pub sealed: Sealed,
@@ -46,7 +85,8 @@ struct KeyRow {
 
 #[derive(sqlx::FromRow)]
 struct SealedRowRead {
-    tenant: String,
+    kept_in: String,
+    owner: String,
     name: String,
     version: i64,
     sealing_key: String,
@@ -60,7 +100,8 @@ impl Store {
     /// When the database does not answer or a row cannot be read.
     pub async fn sealing_keys(&self) -> Result<Vec<SealingKey>> {
         let sql = "SELECT k.id, k.proof, k.created_at, \
-             (SELECT COUNT(*) FROM secrets s WHERE s.sealing_key = k.id) AS sealed \
+             (SELECT COUNT(*) FROM secrets s WHERE s.sealing_key = k.id) + \
+             (SELECT COUNT(*) FROM registries r WHERE r.sealing_key = k.id) AS sealed \
              FROM sealing_keys k ORDER BY k.created_at, k.id";
         let rows: Vec<KeyRow> = self.database.all(sql, values![]).await?;
         let read = |row: KeyRow| {
@@ -118,15 +159,19 @@ impl Store {
     /// # Errors
     /// When the database does not answer or a row cannot be read.
     pub async fn sealed_by_others(&self, key: &SealingKeyId, limit: u32) -> Result<Vec<SealedRow>> {
-        let sql = "SELECT tenant, name, version, sealing_key, sealed FROM secrets WHERE sealing_key <> $1 \
-             ORDER BY tenant, name, version LIMIT $2";
+        let sql = "SELECT CAST('secrets.sealed' AS TEXT) AS kept_in, tenant AS owner, name, version, sealing_key, sealed \
+             FROM secrets WHERE sealing_key <> $1 \
+             UNION ALL SELECT CAST('registries.sealed' AS TEXT), CAST(org AS TEXT), host, version, sealing_key, sealed \
+             FROM registries WHERE sealing_key <> $1 ORDER BY 1, 2, 3, 4 LIMIT $2";
         let rows: Vec<SealedRowRead> = self.database.all(sql, values![key.as_str(), limit]).await?;
         let read = |row: SealedRowRead| {
-            let at = At { table: "secrets", id: &format_args!("{}/{}/{}", row.tenant, row.name, row.version) };
+            let id = &format_args!("{}: {}/{}/{}", row.kept_in, row.owner, row.name, row.version);
+            let at = At { table: "(sealed values)", id };
             Ok(SealedRow {
-                tenant: TenantId(at.parse("tenant", &row.tenant)?),
+                kept_in: at.word("kept_in", &row.kept_in, SealedIn::parse)?,
                 version: at.narrow("version", row.version)?,
                 sealed: Sealed { key: key_id(&at, &row.sealing_key)?, bytes: row.sealed },
+                owner: row.owner,
                 name: row.name,
             })
         };
@@ -144,12 +189,10 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let mut changed = 0;
                 for (before, row) in rows {
-                    let sql = "UPDATE secrets SET sealing_key = $5, sealed = $6 \
-                         WHERE tenant = $1 AND name = $2 AND version = $3 AND sealing_key = $4";
-                    let (name, sealed) = (row.name.as_str(), &row.sealed);
+                    let (owner, name, sealed) = (row.owner.as_str(), row.name.as_str(), &row.sealed);
                     let (key, bytes) = (sealed.key.as_str(), sealed.bytes.as_slice());
-                    let values = values![row.tenant, name, row.version, before.as_str(), key, bytes];
-                    changed += tx.execute(sql, values).await?;
+                    let values = values![owner, name, row.version, before.as_str(), key, bytes];
+                    changed += tx.execute(row.kept_in.reseal(), values).await?;
                 }
                 tx.commit().await?;
                 Ok(changed)
@@ -167,7 +210,8 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let turn = audit::turn_of_existing(&mut tx, PLATFORM_ORG).await?;
                 let sql = "DELETE FROM sealing_keys WHERE id = $1 \
-                     AND NOT EXISTS (SELECT 1 FROM secrets s WHERE s.sealing_key = $1)";
+                     AND NOT EXISTS (SELECT 1 FROM secrets s WHERE s.sealing_key = $1) \
+                     AND NOT EXISTS (SELECT 1 FROM registries r WHERE r.sealing_key = $1)";
                 if tx.execute(sql, values![key.as_str()]).await? == 0 {
                     return Ok(false);
                 }

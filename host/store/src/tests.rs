@@ -8,6 +8,7 @@ mod names;
 mod ownership;
 mod plugins;
 mod queue;
+mod registries;
 mod requests;
 mod scenario;
 mod scopes;

@@ -25,6 +25,7 @@ mod output;
 mod plan;
 mod plugin;
 mod progress;
+mod registry;
 mod scale;
 mod schema;
 mod serve;
@@ -129,6 +130,8 @@ enum Command {
     Leftovers(leftovers::Arguments),
     /// List, rotate or retire the keys that secrets are sealed with.
     Keys(keys::Arguments),
+    /// Log in to private registries of images, list them, or log out.
+    Registry(registry::Arguments),
     /// Create, build, check, install and monitor plugins.
     Plugin(plugin::Arguments),
     /// Print the JSON Schema of convergence.toml, the file of an application. Needs no server.
@@ -225,6 +228,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Secret(arguments) => variables::secret::run(&client()?, &arguments, output).await,
             Command::Volume(arguments) => volume::run(&client()?, &arguments, output).await,
             Command::Keys(arguments) => keys::run(&client()?, &arguments, output).await,
+            Command::Registry(arguments) => registry::run(&client()?, &arguments, output).await,
             Command::Destroy(arguments) => destroy::run(&client()?, &arguments, output).await,
             Command::Repair(arguments) => operation::repair(&client()?, &arguments, output).await,
             Command::Operation(arguments) => operation::run(&client()?, arguments, output).await,

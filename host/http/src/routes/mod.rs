@@ -7,6 +7,7 @@ pub(crate) mod key;
 pub(crate) mod leftover;
 pub(crate) mod operation;
 pub(crate) mod plugin;
+pub(crate) mod registry;
 pub(crate) mod source;
 pub(crate) mod template;
 pub(crate) mod tenant;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(leftover::routes())
         .merge(plugin::routes())
         .merge(key::routes())
+        .merge(registry::routes())
         .merge(health::routes())
 }
 

@@ -24,7 +24,7 @@ use convergence_model::operation::{Lane, OperationState};
 use convergence_model::plan::{Base, BuildPlan, Health, Probe, Service, Stage};
 use convergence_model::tenant::PluginPin;
 use convergence_model::{EnvId, Limits, OperationId, Scope, TenantId};
-use convergence_runtime::{Builder, Desired, Owner, Runtime};
+use convergence_runtime::{Builder, Desired, Owner, Pull, Runtime};
 use convergence_store::{
     Claimed, Effect, Ending, KeyVerifier, LOCAL_NODE, NewOperation, NewRevision, NewSpawn, Store, SubnetPool, Wanted,
 };
@@ -123,7 +123,7 @@ async fn steps_alone(bench: &Bench, env_id: EnvId) -> Duration {
     let _ = runtime.remove(&workload.name, owner).await.unwrap();
     let _ = runtime.remove_boundary(&workload.boundary.name, owner).await.unwrap();
     let begun = Instant::now();
-    runtime.base_image("golang:1.24-bookworm", &mut |_| {}).await.unwrap();
+    runtime.base_image("golang:1.24-bookworm", &Pull::default(), &mut |_| {}).await.unwrap();
     runtime.image_id(&build.tag).await.unwrap();
     runtime.build(&build, &mut |_| {}).await.unwrap();
     runtime.publish(&build.tag).await.unwrap();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use convergence_model::Source;
-use convergence_model::build::{Declared, ImageBuild};
+use convergence_model::build::{BaseImage, Declared, ImageBuild};
 use convergence_model::tenant::Built;
 use convergence_model::workload::label;
 use convergence_render::guard::{ARG_BYTES_MAX, ARGS_MAX};
 use convergence_render::{Bases, GuardedPlan};
-use convergence_runtime::RuntimeError;
+use convergence_runtime::{Pull, RuntimeError};
 use convergence_source::{BuildContext, KeptSource};
 
 use super::{Step, StepError};
@@ -35,6 +35,7 @@ impl Step for Image {
             // Cut off after the build; or the image was removed by hand, and is made again from the same text.
             if work.builder()?.image_id(&built.tag).await?.is_none() {
                 let files = self.files(work, &Bases::new()).await?;
+                self.pull_again(work, &built).await?;
                 self.build(work, &built.tag, BuildFiles { dockerfile: built.dockerfile.clone(), ..files }).await?;
                 let again = Built { published: self.publish(work, &built.tag).await?, ..built.clone() };
                 if again != built {
@@ -159,24 +160,44 @@ impl Image {
     /// Every image the plan starts from, as the template named it, looked up (and pulled) as it resolves here.
     async fn bases(&self, work: &Work<'_>, plan: &GuardedPlan) -> Result<Bases, StepError> {
         let mut bases = Bases::new();
-        let builder = work.builder()?;
+        let provisioner = work.provisioner;
         // An image that somebody else builds is asked for to get what is there now.
         let newest = matches!(work.revision()?.spec.source, Source::Image(_));
         for (asked, reference) in plan.images() {
-            let base = work
-                .with_progress(self.name(), |lines| async move {
-                    let mut tell = move |line| drop(lines.try_send(line));
-                    if newest {
-                        builder.newest_image(reference, &mut tell).await
-                    } else {
-                        builder.base_image(reference, &mut tell).await
-                    }
-                })
-                .await?;
+            let pull = provisioner.pull_of(work.operation.org, asked, reference).await?;
+            let base = self.base(work, reference, &pull, newest).await?;
+            provisioner.pulled(reference, &pull).await?;
             convergence_render::guard::base_image(&base)
                 .map_err(|violations| StepError::BaseRefused { reference: asked.clone(), violations })?;
             bases.insert(asked.clone(), base);
         }
         Ok(bases)
+    }
+
+    /// Looks an image up, and pulls it where that is needed.
+    async fn base(&self, work: &Work<'_>, reference: &str, pull: &Pull, newest: bool) -> Result<BaseImage, StepError> {
+        let builder = work.builder()?;
+        work.with_progress(self.name(), |lines| async move {
+            let mut tell = move |line| drop(lines.try_send(line));
+            if newest {
+                builder.newest_image(reference, pull, &mut tell).await
+            } else {
+                builder.base_image(reference, pull, &mut tell).await
+            }
+        })
+        .await
+    }
+
+    /// Brings back what an image was built from and only the organization may pull: a build has no credentials.
+    async fn pull_again(&self, work: &Work<'_>, built: &Built) -> Result<(), StepError> {
+        for base in &built.bases {
+            let pull = work.provisioner.pull_of(work.operation.org, &base.reference, &base.pinned).await?;
+            if pull.credentials.is_some() {
+                // The organization built from it before.
+                let pull = Pull { ask_registry: false, ..pull };
+                self.base(work, &base.pinned, &pull, false).await?;
+            }
+        }
+        Ok(())
     }
 }

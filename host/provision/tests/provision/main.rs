@@ -8,6 +8,7 @@ mod cuts;
 mod deployments;
 mod faults;
 mod own;
+mod registries;
 mod rehearsal;
 mod scale;
 mod table;

@@ -151,7 +151,7 @@ impl Docker {
 }
 
 /// The engine's words in an answer that is not 200.
-fn refusal(body: &[u8]) -> String {
+pub(super) fn refusal(body: &[u8]) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
     let message = json.as_ref().and_then(|json| json.get("message")?.as_str());
     bounded(message.unwrap_or(&String::from_utf8_lossy(body)))

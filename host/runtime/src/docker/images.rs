@@ -1,13 +1,12 @@
-//! Images: looking them up, pulling bases, removing them.
+//! Images: looking them up, removing them. Pulling them is in `pull.rs`.
 
 use bollard::models;
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::RemoveImageOptions;
 use convergence_model::build::{BaseImage, BuildLine, Declared};
 use convergence_model::workload::label;
-use futures_util::StreamExt;
 
-use super::connect::{Docker, Fault, bounded};
-use crate::builder::{ImageRemoval, Progress};
+use super::connect::{Docker, Fault};
+use crate::builder::{ImageRemoval, Progress, Pull};
 use crate::error::RuntimeError;
 
 impl Docker {
@@ -23,25 +22,32 @@ impl Docker {
     pub(super) async fn resolve_base_image(
         &self,
         reference: &str,
+        pull: &Pull,
         progress: Progress<'_>,
     ) -> Result<BaseImage, RuntimeError> {
-        if let Some(found) = self.find_image(reference).await? {
+        if !pull.ask_registry
+            && let Some(found) = self.find_image(reference).await?
+        {
             return Ok(as_base(reference, found));
         }
-        self.pull_image(reference, progress).await
+        self.pull_image(reference, pull, progress).await
     }
 
     pub(super) async fn resolve_newest_image(
         &self,
         reference: &str,
+        pull: &Pull,
         progress: Progress<'_>,
     ) -> Result<BaseImage, RuntimeError> {
+        if pull.ask_registry {
+            return self.pull_image(reference, pull, progress).await;
+        }
         let is_fixed = reference.contains('@');
         let here = self.find_image(reference).await?;
         if let Some(found) = here.as_ref().filter(|_| is_fixed) {
             return Ok(as_base(reference, found.clone()));
         }
-        match (self.pull_image(reference, progress).await, here) {
+        match (self.pull_image(reference, pull, progress).await, here) {
             (Err(RuntimeError::PullFailed { message, .. }), Some(found)) => {
                 let text = format!("{reference} cannot be pulled, and the one that is here is used: {message}");
                 progress(BuildLine { step: String::new(), text });
@@ -51,10 +57,15 @@ impl Docker {
         }
     }
 
-    async fn pull_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
+    async fn pull_image(
+        &self,
+        reference: &str,
+        pull: &Pull,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
         progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
         let limit = self.config.pull_limit;
-        match tokio::time::timeout(limit, self.pull(reference, progress)).await {
+        match tokio::time::timeout(limit, self.pull(reference, pull, progress)).await {
             Ok(pulled) => pulled?,
             Err(_) => return Err(RuntimeError::Timeout { what: format!("pull {reference}"), after: limit }),
         }
@@ -65,37 +76,6 @@ impl Docker {
                 message: "the engine says it was pulled, and does not have it".to_owned(),
             }),
         }
-    }
-
-    async fn pull(&self, reference: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
-        let client = self.client().await.map_err(|fault| fault.into_error(self))?;
-        let options = CreateImageOptionsBuilder::new().from_image(&with_tag(reference)).build();
-        let mut lines = std::pin::pin!(client.create_image(Some(options), None, None));
-        let mut last = String::new();
-        while let Some(line) = lines.next().await {
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    return Err(match self.fault(error, &format!("pull {reference}")) {
-                        Fault::Refused { message, .. } => {
-                            RuntimeError::PullFailed { reference: reference.to_owned(), message: bounded(&message) }
-                        }
-                        fault => fault.into_error(self),
-                    });
-                }
-            };
-            if let Some(message) = line.error_detail.and_then(|detail| detail.message) {
-                return Err(RuntimeError::PullFailed { reference: reference.to_owned(), message: bounded(&message) });
-            }
-            // Layers report every few kilobytes; what they are doing is news, how far they are is not.
-            let status = bounded(&line.status.unwrap_or_default());
-            let text = line.id.map(|id| format!("{id}: {status}")).unwrap_or(status);
-            if text != last && !text.is_empty() {
-                progress(BuildLine { step: format!("pull {reference}"), text: text.clone() });
-                last = text;
-            }
-        }
-        Ok(())
     }
 
     pub(super) async fn delete_image(&self, reference: &str, instance: &str) -> Result<ImageRemoval, RuntimeError> {
@@ -127,12 +107,6 @@ pub(super) fn declared(found: models::ImageInspect) -> Declared {
     let mut ports: Vec<u16> = config.exposed_ports.iter().flatten().filter_map(port).collect();
     ports.sort_unstable();
     Declared { command, ports }
-}
-
-/// A reference with neither tag nor digest means `latest`; the engine would pull every tag there is.
-fn with_tag(reference: &str) -> String {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
 }
 
 fn as_base(reference: &str, found: models::ImageInspect) -> BaseImage {
@@ -181,9 +155,6 @@ mod tests {
         assert_eq!(repository("node:22"), "node");
         assert_eq!(repository("registry.example:5000/node"), "registry.example:5000/node");
         assert_eq!(repository("registry.example:5000/node:22@sha256:ab"), "registry.example:5000/node");
-        assert_eq!(with_tag("node"), "node:latest");
-        assert_eq!(with_tag("registry.example:5000/node"), "registry.example:5000/node:latest");
-        assert_eq!(with_tag("node@sha256:ab"), "node@sha256:ab");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod logs;
 mod network;
 mod owned;
 mod progress;
+mod pull;
 mod raw;
 mod sizes;
 mod stats;
@@ -30,7 +31,7 @@ use convergence_model::workload::{Boundary, Workload};
 pub use bounds::BuildBounds;
 pub use connect::{Docker, DockerConfig};
 
-use crate::builder::{Builder, ImageRemoval, Progress};
+use crate::builder::{Builder, ImageRemoval, Progress, Pull};
 use crate::capability::{Capabilities, Capability, Enforcer};
 use crate::error::RuntimeError;
 use crate::observed::{Deviation, Observed, Usage};
@@ -79,12 +80,22 @@ impl Builder for Docker {
         Ok(self.find_image(reference).await?.map(images::declared))
     }
 
-    async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
-        self.resolve_base_image(reference, progress).await
+    async fn base_image(
+        &self,
+        reference: &str,
+        pull: &Pull,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
+        self.resolve_base_image(reference, pull, progress).await
     }
 
-    async fn newest_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
-        self.resolve_newest_image(reference, progress).await
+    async fn newest_image(
+        &self,
+        reference: &str,
+        pull: &Pull,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
+        self.resolve_newest_image(reference, pull, progress).await
     }
 
     async fn build(&self, build: &ImageBuild, progress: Progress<'_>) -> Result<String, RuntimeError> {

@@ -4,7 +4,7 @@ use convergence_model::build::{BaseImage, Declared, ImageBuild};
 use convergence_model::workload::label;
 
 use super::world::{Image, Labels, World};
-use crate::builder::ImageRemoval;
+use crate::builder::{ImageRemoval, Pull};
 use crate::owned::OwnedItem;
 
 /// Every image says that it is run in the same way.
@@ -13,6 +13,10 @@ pub(super) fn declared() -> Declared {
 }
 
 impl World {
+    pub(super) fn asked(&mut self, reference: &str, pull: &Pull) {
+        self.pulls.push((reference.to_owned(), pull.clone()));
+    }
+
     pub(super) fn pull(&mut self, reference: &str) {
         let id = format!("sha256:{}", self.tick().0);
         self.images.entry(reference.to_owned()).or_insert(Image { id, labels: Labels::new(), build: None });

@@ -20,6 +20,7 @@ use convergence_model::workload::Workload;
 use tokio::sync::{Notify, broadcast};
 
 use self::world::World;
+use crate::builder::Pull;
 use crate::capability::{Capabilities, Enforcer};
 use crate::error::RuntimeError;
 use crate::observed::{Change, Changed, HealthStatus};
@@ -231,10 +232,16 @@ impl FakeRuntime {
         self.world().journal.clone()
     }
 
+    /// Every image that was looked up or pulled so far, and on whose behalf, oldest first.
+    pub fn pulls(&self) -> Vec<(String, Pull)> {
+        self.world().pulls.clone()
+    }
+
     /// Begins a new journal.
     pub fn forget_journal(&self) {
         let mut world = self.world();
         world.journal.clear();
+        world.pulls.clear();
         world.faults_at.clear();
     }
 

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{FakeRuntime, images};
-use crate::builder::{Builder, ImageRemoval, Progress};
+use crate::builder::{Builder, ImageRemoval, Progress, Pull};
 use crate::capability::{Capabilities, Capability};
 use crate::error::RuntimeError;
 use crate::observed::{Deviation, Observed, Usage};
@@ -36,7 +36,13 @@ impl Builder for FakeRuntime {
         self.act("declared", reference, |world| Ok(world.images.contains_key(reference).then(images::declared))).await
     }
 
-    async fn base_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
+    async fn base_image(
+        &self,
+        reference: &str,
+        pull: &Pull,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
+        self.world().asked(reference, pull);
         let (base, pulled) = self.act("base_image", reference, |world| Ok(world.base(reference))).await?;
         if pulled {
             progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
@@ -44,7 +50,13 @@ impl Builder for FakeRuntime {
         Ok(base)
     }
 
-    async fn newest_image(&self, reference: &str, progress: Progress<'_>) -> Result<BaseImage, RuntimeError> {
+    async fn newest_image(
+        &self,
+        reference: &str,
+        pull: &Pull,
+        progress: Progress<'_>,
+    ) -> Result<BaseImage, RuntimeError> {
+        self.world().asked(reference, pull);
         progress(BuildLine { step: String::new(), text: format!("pulling {reference}") });
         self.act("newest_image", reference, |world| Ok(world.base(reference).0)).await
     }

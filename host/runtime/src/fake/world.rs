@@ -9,6 +9,7 @@ use convergence_model::workload::{Boundary, Workload, label};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Call, Fault, Readiness, Unkept};
+use crate::builder::Pull;
 use crate::error::RuntimeError;
 use crate::fingerprint::{fingerprint, is_made_from, limits_label};
 use crate::observed::{
@@ -24,6 +25,8 @@ pub(super) type Labels = BTreeMap<String, String>;
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) journal: Vec<Call>,
+    /// Every image that was asked for, and on whose behalf.
+    pub(super) pulls: Vec<(String, Pull)>,
     pub(super) faults: HashMap<&'static str, VecDeque<Fault>>,
     /// By the length of the journal with the call in it.
     pub(super) faults_at: HashMap<usize, Fault>,

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use convergence_runtime::docker::{BuildBounds, Docker, DockerConfig};
-use convergence_runtime::{Builder, ImageRemoval, RuntimeError};
+use convergence_runtime::{Builder, ImageRemoval, Pull, RuntimeError};
 
 use crate::fixture::{config, docker, on_docker, socket};
 
@@ -96,7 +96,8 @@ fn runs(program: &str, argument: &str) -> bool {
 async fn docker_base_image_that_is_nowhere_is_not_pulled() {
     let reference = "registry.invalid/convergence/nothing:1";
     let mut lines = Vec::new();
-    let error = docker().await.base_image(reference, &mut |line| lines.push(line.text)).await.unwrap_err();
+    let error = docker().await.base_image(reference, &Pull::default(), &mut |line| lines.push(line.text)).await;
+    let error = error.unwrap_err();
     let RuntimeError::PullFailed { reference: named, .. } = &error else { panic!("{error:?}") };
     assert_eq!(named, reference);
     assert_eq!(lines.first().map(String::as_str), Some("pulling registry.invalid/convergence/nothing:1"));

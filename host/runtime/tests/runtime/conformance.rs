@@ -6,8 +6,8 @@ use convergence_model::EnvId;
 use convergence_model::workload::{Boundary, EnvValue, Workload, label};
 use convergence_runtime::fake::FakeRuntime;
 use convergence_runtime::{
-    Builder, Desired, Ensured, ImageRemoval, LogQuery, OwnedItem, Owner, Placement, Reach, Removal, Rollout, Runtime,
-    RuntimeError, State,
+    Builder, Desired, Ensured, ImageRemoval, LogQuery, OwnedItem, Owner, Placement, Pull, Reach, Removal, Rollout,
+    Runtime, RuntimeError, State,
 };
 
 use crate::capabilities;
@@ -51,7 +51,7 @@ async fn images<R: Builder>(builder: &R, fixture: &mut Fixture) {
     assert!(!lines.is_empty());
     assert!(builder.image_id(&build.tag).await.unwrap().is_some());
     assert_eq!(builder.build(&build, &mut |_| {}).await.unwrap(), id, "an identical build is the same image");
-    assert_eq!(builder.base_image(&build.tag, &mut |_| {}).await.unwrap().id, id);
+    assert_eq!(builder.base_image(&build.tag, &Pull::default(), &mut |_| {}).await.unwrap().id, id);
     let published = builder.publish(&build.tag).await.unwrap();
     assert_eq!(builder.publish(&build.tag).await.unwrap(), published, "the same image is called the same");
 }

@@ -122,22 +122,22 @@ fn values(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     }
     let value = |text: &String| match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None if is_terminal => {
-            let asked = console::Term::stderr();
-            let read =
-                asked.write_str(&format!("Value of {text} (not shown): ")).and_then(|()| asked.read_secure_line());
-            read.map(|value| (text.clone(), value))
-                .map_err(|error| Failure::Failed(format!("cannot read the value: {error}")))
-        }
-        None => {
-            let mut value = String::new();
-            let read = std::io::stdin().lock().read_to_string(&mut value);
-            read.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
-            // What `echo` and editors add.
-            let value =
-                value.strip_suffix('\n').map(|value| value.strip_suffix('\r').unwrap_or(value)).unwrap_or(&value);
-            Ok((text.clone(), value.to_owned()))
-        }
+        None => hidden(&format!("Value of {text}")).map(|value| (text.clone(), value)),
     };
     given.iter().map(value).collect()
+}
+
+/// Asks for a text on the terminal, which does not show it, or reads it from standard input.
+pub(crate) fn hidden(what: &str) -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        let asked = console::Term::stderr();
+        let read = asked.write_str(&format!("{what} (not shown): ")).and_then(|()| asked.read_secure_line());
+        return read.map_err(|error| Failure::Failed(format!("cannot read the value: {error}")));
+    }
+    let mut value = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut value);
+    read.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
+    // What `echo` and editors add.
+    let value = value.strip_suffix('\n').map(|value| value.strip_suffix('\r').unwrap_or(value)).unwrap_or(&value);
+    Ok(value.to_owned())
 }
