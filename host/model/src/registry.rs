@@ -114,7 +114,7 @@ impl ImageRepository {
 
     /// Whether it is one of Docker's official images, which are nobody's secret.
     pub fn is_official(&self) -> bool {
-        self.host.is_hub() && self.path.starts_with("library/")
+        self.host.is_hub() && self.path.strip_prefix("library/").is_some_and(|name| !name.contains('/'))
     }
 }
 
@@ -190,10 +190,11 @@ mod tests {
             ("registry.example:5000/team/app:1@sha256:ab", "registry.example:5000/team/app"),
             ("Registry.Example/app", "registry.example/app"),
             ("localhost/app:1", "localhost/app"),
+            ("library/team/app", "docker.io/library/team/app"),
         ] {
             let found = ImageRepository::of(reference).unwrap();
             assert_eq!(found.to_string(), repository, "{reference}");
-            assert_eq!(found.is_official(), repository.starts_with("docker.io/library/"), "{reference}");
+            assert_eq!(found.is_official(), repository == "docker.io/library/node", "{reference}");
         }
         assert_eq!(ImageRepository::of("[::1]:5000/app"), None);
     }
