@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use convergence_access::{OpenError, Place, SealError, Seals};
+use convergence_access::{OpenError, Place, Seals};
 use convergence_model::tenant::Revision;
 use convergence_model::{EnvName, Scope, Sealed, Secret, TenantId};
 use convergence_store::{NewSecret, SealedRow, StoreError};
@@ -43,7 +43,7 @@ impl Provisioner {
             let row = SealedRow { tenant, name: name.to_string(), version: *version, sealed };
             let value = match open(&self.keys.seals, &row) {
                 Err(SecretError::Closed { why: OpenError::NoKey(_), .. }) => {
-                    if let Err(error) = self.keys.reload().await {
+                    if let Err(error) = self.keys.reload(&self.store, self.clock.now()).await {
                         tracing::error!(%error, "the key ring cannot be read again");
                     }
                     open(&self.keys.seals, &row)
@@ -62,7 +62,7 @@ impl Provisioner {
         name: EnvName,
         version: u32,
         value: &Secret,
-    ) -> Result<NewSecret, SealError> {
+    ) -> Result<NewSecret, RingError> {
         let sealed = self.keys.seals.seal(place(&tenant.to_string(), name.as_str(), version), value)?;
         Ok(NewSecret { name, version, sealed })
     }

@@ -67,7 +67,7 @@ pub use lease::{Claimed, Lease, Renewed, Wanted};
 pub use operation::{Backlog, Idempotency, NewOperation, OperationQuery, Unclaimable};
 pub use organization::Organization;
 pub use outcome::{Effect, Ending};
-pub use request::{Entry, PLATFORM};
+pub use request::{Entry, PLATFORM, PLATFORM_ORG};
 pub use revision::NewRevision;
 pub use sealing::{SealedRow, SealingKey};
 pub use secret::{NewSecret, SecretVersion};

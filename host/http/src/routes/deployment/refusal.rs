@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use convergence_model::Code;
-use convergence_provision::{DeployError, PlanError};
+use convergence_provision::{DeployError, PlanError, RingError};
 use convergence_runtime::RuntimeError;
 
 use crate::document::Fails;
@@ -15,7 +15,11 @@ impl From<DeployError> for Problem {
             DeployError::NoTenant(_) => Self::no_such("tenant"),
             DeployError::NoRevision(_) => Self::no_such("revision"),
             DeployError::Unusable { .. } => Self::new(Code::RevisionUnusable, error.to_string()),
-            DeployError::Seal(error) => Self::internal(&error),
+            DeployError::Ring(RingError::Store(error)) => error.into(),
+            DeployError::Ring(error) => {
+                tracing::error!(%error, "no secret can be sealed");
+                Self::new(Code::RingUnusable, "the server cannot use its key ring; the operator's log says why")
+            }
             DeployError::Accept(error) => error.into(),
         }
     }
@@ -29,6 +33,7 @@ impl Fails for DeployError {
             Code::NewerRevision,
             Code::ChangedMeanwhile,
             Code::Deploying,
+            Code::RingUnusable,
             Code::RevisionUnusable,
             Code::NotInThisState,
             Code::TenantBusy,
