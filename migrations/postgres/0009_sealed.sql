@@ -4,6 +4,8 @@
 -- it starts.
 CREATE TABLE sealing_keys (
     id         TEXT    PRIMARY KEY,
+    -- In the order in which they began to seal: the last one seals.
+    number     BIGINT NOT NULL UNIQUE,
     proof      BYTEA   NOT NULL,
     created_at BIGINT NOT NULL
 );

@@ -4,6 +4,8 @@
 -- it starts.
 CREATE TABLE sealing_keys (
     id         TEXT    PRIMARY KEY,
+    -- In the order in which they began to seal: the last one seals.
+    number     INTEGER NOT NULL UNIQUE,
     proof      BLOB    NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;

@@ -9,6 +9,7 @@ use convergence_runtime::{Builder, Owned, OwnedItem, Runtime};
 use convergence_source::{SourceLimits, Sources};
 use serde_json::{Value, json};
 
+use super::given;
 use super::workload::{self, Alive, Done};
 use crate::harness::{Server, eventually};
 
@@ -75,6 +76,7 @@ pub(crate) async fn everything(server: &Server, done: &Done) {
         let current = revisions.find(|revision| revision["current"] == true).map(|revision| &revision["revision"]);
         assert_eq!(current, Some(&json!(alive.revision)), "{}: what was acknowledged last runs", alive.name);
     }
+    given::compare(server, done).await;
     sources(server).await;
     // A lease that was lost would keep the lowest free port from the next tenant.
     let lowest = server.block.tenant_ports().find(|port| !ports.contains(port)).unwrap();

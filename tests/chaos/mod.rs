@@ -5,8 +5,10 @@
 //! asks for and how long each server lives, so a run is replayed as far as the machine's own timing allows. `SIGKILL` ends
 //! the process wherever it is; which steps were active then is read from its database before the next one starts.
 
+mod change;
 mod compare;
 mod dice;
+mod given;
 mod rehearsal;
 mod workload;
 
@@ -59,6 +61,7 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
     let loops = rehearsals.compare(&server).await;
     compare::settle(&server, SETTLING).await;
     compare::everything(&server, &done).await;
+    let keys = given::keys(&server).await;
 
     recoveries.sort();
     let at = |share: usize| recoveries.get(recoveries.len() * share / 100).or(recoveries.last()).copied();
@@ -72,6 +75,10 @@ async fn a_server_that_is_killed_again_and_again_loses_and_doubles_nothing_docke
         done.alive.len(),
         at(50).unwrap_or_default(),
         at(99).unwrap_or_default()
+    );
+    println!(
+        "chaos: {} changes of variables, {} secrets set, {} scaled, {} rotations of the key ring acknowledged, {keys} keys in it at the end",
+        done.configured, done.secrets_set, done.scaled, done.rotated
     );
     println!("chaos: {loops}");
     compare::remove_all(&server, &done).await;

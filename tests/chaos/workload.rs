@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::change::{self, Change, Given};
 use super::dice::Dice;
 use crate::harness::http::Answer;
 use crate::harness::{Http, Server};
@@ -19,9 +20,9 @@ const CLIENTS: u64 = 4;
 const KEPT: usize = 2;
 const LANGUAGES: [&str; 3] = ["go", "node", "python"];
 /// Between two attempts to reach a server that is gone.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// Attempts before a client says that the server never came back.
-const ATTEMPTS: u32 = 2000;
+pub(super) const ATTEMPTS: u32 = 2000;
 
 /// What the clients were told.
 #[derive(Debug, Default)]
@@ -31,6 +32,13 @@ pub(crate) struct Done {
     pub(crate) deployed: u64,
     /// Starts, stops and restarts.
     pub(crate) asked: u64,
+    /// Changes of plain variables.
+    pub(crate) configured: u64,
+    /// Secrets that were set.
+    pub(crate) secrets_set: u64,
+    pub(crate) scaled: u64,
+    /// Rotations of the key ring that are known to be done.
+    pub(crate) rotated: u64,
     /// Tenants that were acknowledged and not destroyed, by number.
     pub(crate) alive: BTreeMap<i64, Alive>,
 }
@@ -44,6 +52,8 @@ pub(crate) struct Alive {
     pub(crate) stopped: bool,
     /// The revision that was acknowledged last.
     pub(crate) revision: i64,
+    /// What that revision gives to the app.
+    pub(crate) given: Given,
 }
 
 /// Running clients.
@@ -80,6 +90,10 @@ impl Workload {
             all.destroyed += done.destroyed;
             all.deployed += done.deployed;
             all.asked += done.asked;
+            all.configured += done.configured;
+            all.secrets_set += done.secrets_set;
+            all.scaled += done.scaled;
+            all.rotated += done.rotated;
             all.alive.extend(done.alive);
         }
         all
@@ -97,16 +111,15 @@ async fn client(http: Http, who: u64, mut dice: Dice, stop: Arc<AtomicBool>) -> 
         let env_id = tenant["envId"].as_i64().unwrap();
         let port = u16::try_from(tenant["port"].as_u64().unwrap()).unwrap();
         done.spawned += 1;
-        let mut revision = 1;
-        for _ in 0..dice.between(0..3) {
-            let key = format!("deployment-{}-of-{name}", revision + 1);
-            // Of what a client uploads some is another's too, so that images are shared.
-            revision = match revision {
-                2.. if dice.percent(50) => rollback(&http, env_id, revision - 1, &key).await,
-                _ => deploy(&http, env_id, dice.between(0..4), &key).await,
-            };
-            done.deployed += 1;
+        let mut known = vec![(1, Given::default())];
+        for _ in 0..dice.between(0..5) {
+            let brought_up = next(&http, env_id, &name, &known, &mut dice, &mut done).await;
+            known.push(brought_up);
         }
+        if dice.percent(20) && change::rotate(&http).await {
+            done.rotated += 1;
+        }
+        let (revision, given) = known.pop().expect("it was spawned");
         let stopped = dice.percent(30);
         if dice.percent(30) {
             ask(&http, env_id, "restart", "running").await;
@@ -117,7 +130,7 @@ async fn client(http: Http, who: u64, mut dice: Dice, stop: Arc<AtomicBool>) -> 
             done.asked += 1;
         }
         let stopped = stopped && !dice.percent(50);
-        done.alive.insert(env_id, Alive { name, port, stopped, revision });
+        done.alive.insert(env_id, Alive { name, port, stopped, revision, given });
         if done.alive.get(&env_id).is_some_and(|alive| !alive.stopped) {
             // One that runs already says so.
             ask(&http, env_id, "start", "running").await;
@@ -131,6 +144,40 @@ async fn client(http: Http, who: u64, mut dice: Dice, stop: Arc<AtomicBool>) -> 
         }
     }
     done
+}
+
+/// Brings up a tenant's next revision: with another source, as an earlier one, or with a change of what its app is given. `known`
+/// has all that were acknowledged, in their order. Answers the revision, and what it gives.
+async fn next(
+    http: &Http,
+    env_id: i64,
+    name: &str,
+    known: &[(i64, Given)],
+    dice: &mut Dice,
+    done: &mut Done,
+) -> (i64, Given) {
+    let number = known.len() + 1;
+    let (_, mut given) = known.last().cloned().expect("it was spawned");
+    if dice.percent(40) {
+        let key = format!("deployment-{number}-of-{name}");
+        done.deployed += 1;
+        return match known.iter().nth_back(1) {
+            Some((earlier, before)) if dice.percent(50) => {
+                (rollback(http, env_id, *earlier, &key).await, before.clone())
+            }
+            // Of what a client uploads some is another's too, so that images are shared.
+            _ => (deploy(http, env_id, dice.between(0..4), &key).await, given),
+        };
+    }
+    let change = Change::any(dice, &given, format!("{name} {number}: $HOME=\"x\""));
+    let revision = change.run(http, env_id).await;
+    match change {
+        Change::Plain(..) => done.configured += 1,
+        Change::Secret(..) => done.secrets_set += 1,
+        Change::Cpu(_) => done.scaled += 1,
+    }
+    change.apply(&mut given);
+    (revision, given)
 }
 
 /// Asks for a tenant until one is acknowledged, with the same key each time, and waits until it runs.

@@ -6,7 +6,6 @@ use convergence_model::{EnvId, Scope, TenantName, TenantSpec};
 use convergence_store::TenantChange;
 
 use crate::Provisioner;
-use crate::deploy::summary;
 use crate::planning::{PlanError, passed};
 
 impl Provisioner {
@@ -39,12 +38,12 @@ impl Provisioner {
     ) -> Result<(), PlanError> {
         let current = self.store.current_revision(scope, tenant.id).await?;
         let spec = TenantSpec { name, ..tenant.spec };
-        let mut review = self.review(scope, caller, tenant.org, &spec, "configure").await?;
-        if let Some(current) = current {
-            let declared = current.built.as_ref().and_then(|built| built.declared.as_ref());
-            review.plan = Some(summary(&current.plan, declared));
-            review.limits = current.limits;
+        match current {
+            Some(current) => self.review_again(scope, caller, tenant.org, &spec, "configure", &current).await.map(drop),
+            None => {
+                let review = self.review(scope, caller, tenant.org, &spec, "configure").await?;
+                passed(self.catalogue.snapshot().review(review).await?, Vec::new()).map(drop)
+            }
         }
-        passed(self.catalogue.snapshot().review(review).await?, Vec::new()).map(drop)
     }
 }

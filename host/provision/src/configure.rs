@@ -4,17 +4,13 @@
 use std::collections::BTreeMap;
 
 use convergence_access::Caller;
-use convergence_model::tenant::{Revision, Tenant, TenantStatus};
+use convergence_model::tenant::{Tenant, TenantStatus};
 use convergence_model::{EnvId, EnvName, RevisionNumber, Scope, Secret, TenantSpec, Violation};
-use convergence_store::{Conflict, NewConfiguration, NewRevision, NewSecret, SecretVersion, StoreError};
+use convergence_store::{NewConfiguration, NewSecret, SecretVersion, StoreError};
 
 use crate::Provisioner;
-use crate::deploy::{CONFIGURE, DeployError, Deployed, Wanted, summary};
-use crate::planning::{PlanError, passed, refuse_doubled};
-use crate::request::AcceptError;
-
-/// How often a change is planned that others overtake.
-const ATTEMPTS: u32 = 5;
+use crate::deploy::{CONFIGURE, DeployError, Deployed, Wanted, again, unless_overtaken};
+use crate::planning::{PlanError, refuse_doubled};
 
 /// A tenant's variables.
 #[derive(Debug, Clone)]
@@ -79,14 +75,7 @@ impl Provisioner {
         deploy: bool,
         reason: String,
     ) -> Result<Configured, DeployError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match Box::pin(self.try_configure(scope, caller, env_id, change, deploy, reason.clone())).await {
-                Err(error) if error.is_overtaken() && attempt < ATTEMPTS => {}
-                configured => return configured,
-            }
-        }
+        unless_overtaken(|| Box::pin(self.try_configure(scope, caller, env_id, change, deploy, reason.clone()))).await
     }
 
     async fn try_configure(
@@ -110,6 +99,16 @@ impl Provisioner {
         if is_same(&spec, &wanted.spec) && is_known {
             return Ok(Configured::Unchanged);
         }
+        // What is brought up next, where nothing is to be built for it; else what runs.
+        let pending = self.store.pending_revisions(scope, tenant.id).await?.pop();
+        let same = match pending {
+            Some(pending) => Some(pending).filter(|pending| pending.built.is_some()),
+            None => current.filter(|current| current.built.is_some()),
+        };
+        let reviewed = match &same {
+            Some(same) => Some(self.review_again(scope, caller, tenant.org, &spec, "configure", same).await?),
+            None => None,
+        };
         if for_later {
             let changed = difference(&wanted.spec, &spec);
             let new = NewConfiguration {
@@ -124,11 +123,12 @@ impl Provisioner {
             return kept.map(|_| Configured::Kept).ok_or(DeployError::NoTenant(env_id));
         }
         let wanted = Wanted { spec, secrets, ..wanted };
-        let deployed = match current {
-            // What waits to be built is built with the new variables.
-            Some(current) if !wanted.fresh_source && current.built.is_some() => {
-                self.deploy_same(scope, caller, &tenant, wanted, current, reason).await?
+        let deployed = match (same, reviewed) {
+            (Some(same), Some((at, limits))) => {
+                let revision = again(same, at, limits, reason, None);
+                self.accept(scope, caller, &tenant, wanted, revision, &CONFIGURE, None).await?
             }
+            // What is to be built is built with the new variables.
             _ => self.deploy(scope, caller, env_id, wanted, reason, None).await?,
         };
         Ok(Configured::Deploying(Box::new(deployed)))
@@ -152,11 +152,9 @@ impl Provisioner {
             }
         }
         let mut secrets = Vec::new();
-        if change.secrets.values().any(Option::is_some)
-            && let Err(error) = self.keys.reload().await
-        {
-            // The keys that it had still seal.
-            tracing::error!(%error, "the key ring cannot be read again");
+        if change.secrets.values().any(Option::is_some) {
+            // Another server may have added a key, which seals from then on.
+            self.keys.reload(&self.store, self.clock.now()).await?;
         }
         for (name, value) in &change.secrets {
             let Some(value) = value else {
@@ -182,47 +180,6 @@ impl Provisioner {
             return Err(PlanError::Refused(vec![Violation::deny("env", "too-many", message)]).into());
         }
         Ok((spec, secrets))
-    }
-
-    /// Brings up the image of the current revision with another spec, if policies allow it.
-    async fn deploy_same(
-        &self,
-        scope: &Scope,
-        caller: &Caller,
-        tenant: &Tenant,
-        wanted: Wanted,
-        current: Revision,
-        reason: String,
-    ) -> Result<Deployed, DeployError> {
-        let mut review = self.review(scope, caller, tenant.org, &wanted.spec, "configure").await?;
-        let declared = current.built.as_ref().and_then(|built| built.declared.as_ref());
-        review.plan = Some(summary(&current.plan, declared));
-        review.limits = current.limits;
-        let at = review.at;
-        let reviewed = passed(self.catalogue.snapshot().review(review).await.map_err(PlanError::from)?, Vec::new())?;
-        let revision = NewRevision {
-            accepted_at: at,
-            plan: current.plan,
-            plugins: current.plugins,
-            limits: current.limits.tightened_by(reviewed.limits),
-            reason,
-            restores: None,
-            built: current.built,
-            container: None,
-        };
-        self.accept(scope, caller, tenant, wanted, revision, &CONFIGURE, None).await
-    }
-}
-
-impl DeployError {
-    /// Whether others changed meanwhile what this was planned from, so that it is worth planning it anew.
-    pub fn is_overtaken(&self) -> bool {
-        matches!(
-            self,
-            Self::Accept(AcceptError::Store(StoreError::Conflict(
-                Conflict::NewerRevision { .. } | Conflict::ChangedMeanwhile
-            )))
-        )
     }
 }
 

@@ -1,19 +1,21 @@
 //! Accepting a deployment, and the steps that carry it out: a tenant's next revision, while the one before serves.
 
-use convergence_access::{Caller, SealError};
+use convergence_access::Caller;
 use convergence_model::build::Declared;
 use convergence_model::operation::{Lane, Operation};
 use convergence_model::plan::BuildPlan;
 use convergence_model::policy::PlanSummary;
 use convergence_model::tenant::{Revision, RevisionState, Tenant};
-use convergence_model::{EnvId, RevisionNumber, Scope, Source, TenantSpec, Verb};
+use convergence_model::{EnvId, Limits, OrgId, RevisionNumber, Scope, Source, TenantSpec, Verb};
 use convergence_store::{
     Base, Conflict, Deployment, Idempotency, NewDeployment, NewOperation, NewRevision, NewSecret, StoreError,
 };
 use convergence_work::{Effect, Failing, Kind};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Provisioner;
+use crate::keys::RingError;
 use crate::planning::{PlanError, Planned, passed};
 use crate::recipe::{Leaves, Recipe};
 use crate::request::{AcceptError, asked};
@@ -29,6 +31,9 @@ use crate::step::{
     start::Start,
     volumes::Volumes,
 };
+
+/// How often a change is planned that others overtake.
+const ATTEMPTS: u32 = 5;
 
 /// Build a tenant's next revision and bring it up. One that does not come up is undone, and the one before serves on.
 pub static KIND: Kind = Kind {
@@ -62,13 +67,15 @@ pub(crate) struct Manner {
     pub(crate) action: &'static str,
     /// Whether it waits while something else is under way on the tenant.
     pub(crate) waits: bool,
+    /// Whether it may start a tenant that is stopped.
+    pub(crate) starts: bool,
 }
 
-const DEPLOY: Manner = Manner { kind: &KIND, verb: Verb::Deploy, action: KIND.asked_action, waits: true };
+const DEPLOY: Manner = Manner { kind: &KIND, verb: Verb::Deploy, action: KIND.asked_action, waits: true, starts: true };
 /// One that restores an earlier revision.
 const ROLLBACK: Manner = Manner { action: "tenant.rollback", ..DEPLOY };
 /// One that changes variables alone.
-pub(crate) const CONFIGURE: Manner = Manner { action: "tenant.configure", ..DEPLOY };
+pub(crate) const CONFIGURE: Manner = Manner { action: "tenant.configure", starts: false, ..DEPLOY };
 
 /// What a deployment is asked. The store adds both when it is accepted.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -111,12 +118,38 @@ pub enum DeployError {
         /// Why not, and what to do.
         why: &'static str,
     },
-    /// A secret cannot be sealed.
+    /// A secret cannot be sealed: the key ring cannot be used.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Ring(#[from] RingError),
     /// It cannot be planned, or is not accepted now.
     #[error(transparent)]
     Accept(#[from] AcceptError),
+}
+
+impl DeployError {
+    /// Whether others changed meanwhile what this was planned from, so that it is worth planning it anew.
+    pub fn is_overtaken(&self) -> bool {
+        matches!(
+            self,
+            Self::Accept(AcceptError::Store(StoreError::Conflict(
+                Conflict::NewerRevision { .. } | Conflict::ChangedMeanwhile
+            )))
+        )
+    }
+}
+
+/// Tries a change anew, some times, for as long as others change meanwhile what it was planned from.
+pub(crate) async fn unless_overtaken<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, DeployError>
+where
+    F: Future<Output = Result<T, DeployError>>,
+{
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.is_overtaken() => {}
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 impl From<PlanError> for DeployError {
@@ -132,9 +165,42 @@ impl From<StoreError> for DeployError {
 }
 
 /// A plan of a revision there is, as policies are told it, with what the image was found to say where the plan leaves that to it.
-pub(crate) fn summary(plan: &BuildPlan, declared: Option<&Declared>) -> PlanSummary {
+fn summary(plan: &BuildPlan, declared: Option<&Declared>) -> PlanSummary {
     let (command, port) = convergence_render::run(&plan.service, declared);
     PlanSummary { command, port, ..PlanSummary::from(plan) }
+}
+
+impl Provisioner {
+    /// Asks policies about another spec for the plan of a revision there is. Answers when, and the limits that they leave it.
+    pub(crate) async fn review_again(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        org: OrgId,
+        spec: &TenantSpec,
+        action: &str,
+        revision: &Revision,
+    ) -> Result<(Timestamp, Limits), PlanError> {
+        let mut review = self.review(scope, caller, org, spec, action).await?;
+        let declared = revision.built.as_ref().and_then(|built| built.declared.as_ref());
+        review.plan = Some(summary(&revision.plan, declared));
+        review.limits = revision.limits;
+        let at = review.at;
+        let reviewed = passed(self.catalogue.snapshot().review(review).await?, Vec::new())?;
+        Ok((at, revision.limits.tightened_by(reviewed.limits)))
+    }
+}
+
+/// A revision of the very same image as one that there is.
+pub(crate) fn again(
+    revision: Revision,
+    accepted_at: Timestamp,
+    limits: Limits,
+    reason: String,
+    restores: Option<RevisionNumber>,
+) -> NewRevision {
+    let Revision { plan, plugins, built, .. } = revision;
+    NewRevision { accepted_at, plan, plugins, limits, reason, restores, built, container: None }
 }
 
 /// A deployment that was accepted.
@@ -154,11 +220,14 @@ impl Provisioner {
     /// # Errors
     /// The store does not answer.
     pub async fn wanted(&self, scope: &Scope, env_id: EnvId) -> Result<Option<Wanted>, StoreError> {
-        let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
-        let newest = self.store.revisions(scope, tenant.id, None, 1).await?.pop();
+        let Some(Tenant { id, .. }) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
+        let newest = self.store.revisions(scope, id, None, 1).await?.pop();
         let revision = newest.as_ref().map_or(RevisionNumber(0), |revision| revision.number);
+        // Not always the newest: that one may have been cancelled while it waited.
+        let pending = self.store.pending_revisions(scope, id).await?.pop();
+        // Read last: of a revision that came up meanwhile, the tenant has the spec by now.
+        let Some(tenant) = self.store.tenant(scope, env_id).await? else { return Ok(None) };
         let base = Base { revision, staged: tenant.staged };
-        let pending = newest.filter(|revision| revision.state == RevisionState::Pending);
         let fresh_source = pending.is_some();
         let name = tenant.spec.name.clone();
         let spec = pending.map_or(tenant.spec, |revision| revision.spec);
@@ -241,37 +310,23 @@ impl Provisioner {
         }
         let base = self.wanted(scope, env_id).await?.ok_or(DeployError::NoTenant(env_id))?.base;
         let found = self.store.revision(scope, tenant.id, number).await?.ok_or(DeployError::NoRevision(number))?;
-        let Revision { spec, plan, plugins, limits, state, built, .. } = found;
         // It may have had another name then.
-        let spec = TenantSpec { name: tenant.spec.name.clone(), ..spec };
+        let spec = TenantSpec { name: tenant.spec.name.clone(), ..found.spec.clone() };
         let unusable = |why| DeployError::Unusable { number, why };
-        let Some(built) = built.filter(|_| state == RevisionState::Ready) else {
-            return Err(unusable(match state {
+        if found.built.is_none() || found.state != RevisionState::Ready {
+            return Err(unusable(match found.state {
                 RevisionState::Retired => "its image was removed to make room; deploy its source again",
                 RevisionState::Pending => "it is not up yet; wait until it is",
                 RevisionState::Ready | RevisionState::Failed | RevisionState::Replaced => {
                     "it never ran; choose one that did"
                 }
             }));
-        };
+        }
         if tenant.current_revision == Some(number) {
             return Err(unusable("it is the one that runs; to start it anew, repair the tenant"));
         }
-        let mut review = self.review(scope, caller, tenant.org, &spec, "rollback").await?;
-        review.plan = Some(summary(&plan, built.declared.as_ref()));
-        review.limits = limits;
-        let at = review.at;
-        let reviewed = passed(self.catalogue.snapshot().review(review).await.map_err(PlanError::from)?, Vec::new())?;
-        let revision = NewRevision {
-            accepted_at: at,
-            plan,
-            plugins,
-            limits: limits.tightened_by(reviewed.limits),
-            reason,
-            restores: Some(number),
-            built: Some(built),
-            container: None,
-        };
+        let (at, limits) = self.review_again(scope, caller, tenant.org, &spec, "rollback", &found).await?;
+        let revision = again(found, at, limits, reason, Some(number));
         let wanted = Wanted { spec, base, secrets: Vec::new(), fresh_source: false };
         self.accept(scope, caller, &tenant, wanted, revision, &ROLLBACK, idempotency).await
     }
@@ -301,6 +356,7 @@ impl Provisioner {
             action: manner.action,
             verb: manner.verb,
             waits: manner.waits,
+            starts: manner.starts,
             backlog_max: self.operations.settings().backlog_max,
         };
         match self.store.begin_deployment(scope, tenant.env_id, &new).await {

@@ -144,22 +144,17 @@ impl Keys {
     /// [`RingError`]; then the database is as before.
     pub async fn hold_against(&self, store: &Store, now: Timestamp) -> Result<(), RingError> {
         check_ring(&self.seals, store).await?;
-        self.announce(store, now).await
+        announce(&self.seals, store, now).await
     }
 
-    /// Tells the database of the key that seals.
-    pub(crate) async fn announce(&self, store: &Store, now: Timestamp) -> Result<(), RingError> {
-        let proof = self.seals.seal(proof_of(&self.seals.newest()), &Secret::new(PROOF))?;
-        match store.add_sealing_key(&proof, &self.seals.ids(), now).await? {
-            None => Ok(()),
-            Some(id) => Err(RingError::Missing { id, values: 0 }),
-        }
-    }
-
-    /// Reads the ring again: another server, or an operator, may have added a key.
-    pub(crate) async fn reload(&self) -> Result<(), RingError> {
+    /// Reads the ring again: another server, or an operator, may have added a key. A ring that lacks a key which is needed is not
+    /// taken, and the database knows of its newest key before that seals anything.
+    pub(crate) async fn reload(&self, store: &Store, now: Timestamp) -> Result<(), RingError> {
         let ring = Arc::clone(&self.ring);
         let text = on_a_thread(move || ring.read()).await.map_err(RingError::Unreadable)?;
+        let fresh = Seals::parse(text.expose())?;
+        check_ring(&fresh, store).await?;
+        announce(&fresh, store, now).await?;
         Ok(self.seals.replace(text.expose())?)
     }
 
@@ -168,9 +163,17 @@ impl Keys {
         check_ring(&self.seals, store).await?;
         let (ring, line) = (Arc::clone(&self.ring), Seals::generate()?);
         on_a_thread(move || ring.add(&line)).await.map_err(RingError::Fixed)?;
-        self.reload().await?;
-        self.announce(store, now).await?;
+        self.reload(store, now).await?;
         Ok(self.seals.newest())
+    }
+}
+
+/// Tells the database of the key that seals.
+async fn announce(seals: &Seals, store: &Store, now: Timestamp) -> Result<(), RingError> {
+    let proof = seals.seal(proof_of(&seals.newest()), &Secret::new(PROOF))?;
+    match store.add_sealing_key(&proof, &seals.ids(), now).await? {
+        None => Ok(()),
+        Some(id) => Err(RingError::Missing { id, values: 0 }),
     }
 }
 

@@ -4,12 +4,13 @@
 //! An engine keeps what it pulled and gives it to everybody. So an image that was pulled with credentials is remembered, and from
 //! then on the registry has to let an organization pull it before that organization gets it.
 
-use convergence_access::{Caller, Place, SealError};
+use convergence_access::{Caller, Place};
 use convergence_model::{ImageRepository, OrgId, RegistryCredentials, RegistryHost, Scope};
 use convergence_runtime::Pull;
 use convergence_store::{Conflict, NewRegistry, Registry, SealedIn, SealedRegistry, SealedRow, StoreError};
 
 use crate::Provisioner;
+use crate::keys::RingError;
 use crate::secrets::SecretError;
 
 /// How often a login is tried that others of the same organization overtake.
@@ -33,9 +34,9 @@ pub enum LoginError {
     /// The store does not answer, or there is no such organization.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The password cannot be sealed.
+    /// The password cannot be sealed: the key ring cannot be used.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Ring(#[from] RingError),
 }
 
 impl Provisioner {
@@ -50,10 +51,8 @@ impl Provisioner {
         org: OrgId,
         credentials: &RegistryCredentials,
     ) -> Result<Registry, LoginError> {
-        if let Err(error) = self.keys.reload().await {
-            // The keys that it had still seal.
-            tracing::error!(%error, "the key ring cannot be read again");
-        }
+        // Another server may have added a key, which seals from then on.
+        self.keys.reload(&self.store, self.clock.now()).await?;
         let RegistryCredentials { host, user, password } = credentials;
         let (owner, actor) = (org.to_string(), caller.name());
         let mut attempt = 0;
@@ -63,7 +62,7 @@ impl Provisioner {
             let set = set.ok_or_else(|| StoreError::from(Conflict::NoOrganization(org)))?;
             let (version, now) = (set.saturating_add(1), self.clock.now());
             let place = Place { column: SealedIn::Registries.column(), owner: &owner, name: host.as_str(), version };
-            let sealed = self.keys.seals.seal(place, password)?;
+            let sealed = self.keys.seals.seal(place, password).map_err(RingError::from)?;
             let new = NewRegistry { host, user, version, sealed: &sealed, actor, now };
             match self.store.log_in(scope, org, new).await {
                 Err(StoreError::Conflict(Conflict::ChangedMeanwhile)) if attempt < ATTEMPTS => {}

@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 use convergence_access::Caller;
+use convergence_model::SealingKeyId;
 use convergence_model::operation::{EventKind, Lane, Operation, OperationState};
-use convergence_model::{OrgId, SealingKeyId};
-use convergence_store::{SealedRow, SealingKey, StoreError};
+use convergence_store::{PLATFORM_ORG, SealedRow, SealingKey, StoreError};
 use convergence_work::{Effect, Failing, Kind, RequestError};
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +34,6 @@ pub static KIND: Kind = Kind {
 
 pub(crate) static RECIPE: Recipe = Recipe { kind: &KIND, steps: &[&NewKey, &Reseal], leaves: Leaves::Nothing };
 
-/// Whose the platform's own operations are.
-const PLATFORM_ORG: OrgId = OrgId(1);
 /// Values that are sealed anew in one transaction.
 const BATCH: u32 = 50;
 
@@ -167,7 +165,7 @@ impl Step for NewKey {
     async fn act(&self, work: &Work<'_>) -> Result<(), StepError> {
         let RekeyInput { after } = work.operation.asked()?;
         let (keys, now) = (&work.provisioner.keys, work.provisioner.clock.now());
-        keys.reload().await?;
+        keys.reload(work.store(), now).await?;
         let (newest, held) = (keys.seals.newest(), keys.seals.ids());
         let newest = match after {
             Some(after) if newest.as_str() == after => {
@@ -180,10 +178,8 @@ impl Step for NewKey {
                 );
                 return Err(StepError::Ring(why));
             }
-            _ => {
-                keys.announce(work.store(), now).await?;
-                newest
-            }
+            // The ring was read above, and the database knows its newest key.
+            _ => newest,
         };
         work.record(self.name(), EventKind::Line, &format!("key {newest} seals from now on")).await
     }

@@ -11,14 +11,12 @@ use convergence_work::{Effect, Failing, Kind};
 
 use crate::Provisioner;
 use crate::configure::Configured;
-use crate::deploy::{self, DeployError, Manner, Wanted};
+use crate::deploy::{self, DeployError, Manner, Wanted, unless_overtaken};
 use crate::planning::PlanError;
 use crate::recipe::{Leaves, Recipe};
 use crate::step::{Kept, Step, StepError, container, probe::Probe, start, start::Start};
 use crate::work::Work;
 
-/// How often a change is planned that others overtake.
-const ATTEMPTS: u32 = 5;
 /// Bytes of a MiB.
 const MIB: u64 = 1 << 20;
 
@@ -42,7 +40,7 @@ pub(crate) static RECIPE: Recipe =
 
 /// How a revision comes up that changes limits alone. It is refused while something else is under way: what that leaves may not
 /// be what was resized.
-const LIVE: Manner = Manner { kind: &KIND, verb: Verb::Scale, action: "tenant.scale", waits: false };
+const LIVE: Manner = Manner { kind: &KIND, verb: Verb::Scale, action: "tenant.scale", waits: false, starts: false };
 /// How one comes up that needs another container.
 const ANEW: Manner = Manner { kind: &deploy::KIND, ..Manner { waits: true, ..LIVE } };
 
@@ -84,14 +82,7 @@ impl Provisioner {
         limits: &NewLimits,
         reason: String,
     ) -> Result<Configured, DeployError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match Box::pin(self.try_scale(scope, caller, env_id, limits, reason.clone())).await {
-                Err(error) if error.is_overtaken() && attempt < ATTEMPTS => {}
-                scaled => return scaled,
-            }
-        }
+        unless_overtaken(|| Box::pin(self.try_scale(scope, caller, env_id, limits, reason.clone()))).await
     }
 
     async fn try_scale(
@@ -108,6 +99,10 @@ impl Provisioner {
         if spec.limits == wanted.spec.limits {
             return Ok(Configured::Unchanged);
         }
+        if spec.limits.memory_mb < wanted.spec.limits.memory_mb && tenant.status != TenantStatus::Stopped {
+            self.refuse_less_than_used(env_id, spec.limits.memory_mb).await?;
+        }
+        let planned = Box::pin(self.plan(scope, caller, tenant.org, spec.clone(), "scale")).await?;
         if tenant.status == TenantStatus::Stopped {
             let new = NewConfiguration {
                 spec: &spec,
@@ -120,10 +115,6 @@ impl Provisioner {
             let kept = self.store.keep_configuration(scope, env_id, &new).await?;
             return kept.map(|_| Configured::Kept).ok_or(DeployError::NoTenant(env_id));
         }
-        if spec.limits.memory_mb < wanted.spec.limits.memory_mb {
-            self.refuse_less_than_used(env_id, spec.limits.memory_mb).await?;
-        }
-        let planned = Box::pin(self.plan(scope, caller, tenant.org, spec.clone(), "scale")).await?;
         let current = match tenant.current_revision {
             Some(_) if tenant.status == TenantStatus::Running && !wanted.fresh_source => {
                 self.store.current_revision(scope, tenant.id).await?

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use convergence_access::{OpenError, Place, SealError, Seals};
+use convergence_access::{OpenError, Place, Seals};
 use convergence_model::tenant::Revision;
 use convergence_model::{EnvName, Scope, Sealed, Secret, TenantId};
 use convergence_store::{NewSecret, SealedIn, SealedRow, StoreError};
@@ -49,7 +49,7 @@ impl Provisioner {
     pub(crate) async fn open(&self, row: &SealedRow) -> Result<Secret, SecretError> {
         match open(&self.keys.seals, row) {
             Err(SecretError::Closed { why: OpenError::NoKey(_), .. }) => {
-                if let Err(error) = self.keys.reload().await {
+                if let Err(error) = self.keys.reload(&self.store, self.clock.now()).await {
                     tracing::error!(%error, "the key ring cannot be read again");
                 }
                 open(&self.keys.seals, row)
@@ -65,7 +65,7 @@ impl Provisioner {
         name: EnvName,
         version: u32,
         value: &Secret,
-    ) -> Result<NewSecret, SealError> {
+    ) -> Result<NewSecret, RingError> {
         let (column, owner) = (SealedIn::Secrets.column(), tenant.to_string());
         let sealed = self.keys.seals.seal(Place { column, owner: &owner, name: name.as_str(), version }, value)?;
         Ok(NewSecret { name, version, sealed })

@@ -8,7 +8,7 @@ use crate::database::values;
 use crate::decode::{At, to_json};
 use crate::deployment::Base;
 use crate::secret::{self, NewSecret};
-use crate::{Conflict, Result, Store, audit};
+use crate::{Conflict, Result, Store, audit, name};
 
 /// A configuration that a tenant's next revision is to have.
 #[derive(Debug, Clone)]
@@ -47,9 +47,9 @@ impl Store {
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let Some(turn) = audit::turn(&mut tx, org).await? else { return Ok(false) };
-                let sql = "SELECT status, staged FROM tenants WHERE env_id = $1";
-                let row: Option<(String, i64)> = tx.first(sql, values![env_id]).await?;
-                let Some((status, staged)) = row else { return Ok(false) };
+                let sql = "SELECT status, staged, name FROM tenants WHERE env_id = $1";
+                let row: Option<(String, i64, String)> = tx.first(sql, values![env_id]).await?;
+                let Some((status, staged, name)) = row else { return Ok(false) };
                 let status = At { table: "tenants", id: &env_id }.word("status", &status, TenantStatus::parse)?;
                 if !Verb::Change.from().contains(&status) {
                     return Err(Conflict::NotInThisState { verb: Verb::Change, status }.into());
@@ -68,7 +68,9 @@ impl Store {
                 secret::insert(&mut tx, tenant, new.secrets, new.actor, new.now).await?;
                 secret::refuse_missing(&mut tx, tenant, new.spec).await?;
                 let sql = "UPDATE tenants SET spec = $2, staged = staged + 1, updated_at = $3 WHERE env_id = $1";
-                tx.execute(sql, values![env_id, to_json(new.spec)?, new.now]).await?;
+                // It may have got another name since.
+                let spec = TenantSpec { name: name::stored(env_id.0, &name)?, ..new.spec.clone() };
+                tx.execute(sql, values![env_id, to_json(&spec)?, new.now]).await?;
                 secret::prune(&mut tx, env_id).await?;
                 let detail = serde_json::json!({ "changed": new.changed });
                 let entry = audit::Entry {

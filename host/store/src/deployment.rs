@@ -35,6 +35,8 @@ pub struct NewDeployment {
     pub verb: Verb,
     /// Whether it waits while another operation on the tenant is under way, or is refused.
     pub waits: bool,
+    /// Whether it may start a tenant that is stopped, or is being stopped.
+    pub starts: bool,
     /// What it was planned from.
     pub base: Base,
     /// Versions of secrets that come with it.
@@ -77,8 +79,8 @@ impl Store {
     /// Deployments that nobody has begun are replaced. While another operation on the tenant is under way, it waits, if it may.
     ///
     /// # Errors
-    /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`]; [`Conflict::SubjectBusy`] where it may not wait;
-    /// [`Conflict::NoSource`]; [`Conflict::NewerRevision`] and [`Conflict::ChangedMeanwhile`] where it was planned from what is no longer there;
+    /// [`Conflict::AlreadyBegun`] and [`Conflict::KeyReused`] of its idempotency key; [`Conflict::QueueFull`]; [`Conflict::SubjectBusy`] where it may
+    /// not wait, or would start what is being stopped; [`Conflict::NoSource`]; [`Conflict::NewerRevision`] and [`Conflict::ChangedMeanwhile`] where it was planned from what is no longer there;
     /// [`Conflict::NotInThisState`] while the tenant is being destroyed; when the database does not answer or a row cannot be
     /// read.
     pub async fn begin_deployment(
@@ -110,7 +112,8 @@ impl Store {
                 if last != new.base.revision.0 {
                     return Err(Conflict::NewerRevision { number: RevisionNumber(last) }.into());
                 }
-                if staged != i64::from(new.base.staged) {
+                let is_stopped = status == TenantStatus::Stopped && !new.starts;
+                if staged != i64::from(new.base.staged) || is_stopped {
                     return Err(Conflict::ChangedMeanwhile.into());
                 }
                 secret::insert(&mut tx, tenant, &new.secrets, &asked.actor, asked.now).await?;
@@ -118,7 +121,12 @@ impl Store {
                 let replaced = replace_waiting(&mut tx, &subject, asked.now).await?;
                 let busy = match request::refuse_busy(&mut tx, &subject).await {
                     Ok(()) => false,
-                    Err(StoreError::Conflict(Conflict::SubjectBusy { .. })) if new.waits => true,
+                    Err(StoreError::Conflict(Conflict::SubjectBusy { operation })) if new.waits => {
+                        if !new.starts && is_a_stop(&mut tx, operation).await? {
+                            return Err(Conflict::SubjectBusy { operation }.into());
+                        }
+                        true
+                    }
                     Err(error) => return Err(error),
                 };
                 let number = RevisionNumber(last + 1);
@@ -204,6 +212,12 @@ impl Store {
             })
             .await
     }
+}
+
+/// Whether an operation stops its tenant, which is to stay stopped.
+async fn is_a_stop(tx: &mut Tx, operation: OperationId) -> Result<bool> {
+    let (kind,): (String,) = tx.one("SELECT kind FROM operations WHERE id = $1", values![operation]).await?;
+    Ok(kind == "stop")
 }
 
 /// Cancels deployments of a subject that were never begun: the one that comes replaces them. Answers their operations.

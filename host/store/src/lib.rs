@@ -69,7 +69,7 @@ pub use operation::{Backlog, Idempotency, NewOperation, OperationQuery, Unclaima
 pub use organization::Organization;
 pub use outcome::{Effect, Ending};
 pub use registry::{NewRegistry, Registry, SealedRegistry};
-pub use request::{Entry, PLATFORM};
+pub use request::{Entry, PLATFORM, PLATFORM_ORG};
 pub use revision::NewRevision;
 pub use sealing::{SealedIn, SealedRow, SealingKey};
 pub use secret::{NewSecret, SecretVersion};

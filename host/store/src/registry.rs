@@ -123,6 +123,7 @@ impl Store {
                 let NewRegistry { host, user, version, sealed, actor, now } = new;
                 let mut tx = self.database.begin().await?;
                 let turn = audit::turn(&mut tx, org).await?.ok_or(Conflict::NoOrganization(org))?;
+                sealing::refuse_older(&mut tx, &sealed.key).await?;
                 let sql = "UPDATE organizations SET registries_set = $2 WHERE id = $1 AND registries_set = $2 - 1";
                 if tx.execute(sql, values![org, version]).await? == 0 {
                     return Err(Conflict::ChangedMeanwhile.into());

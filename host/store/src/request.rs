@@ -15,6 +15,8 @@ use crate::{Conflict, Result, Store, StoreError, audit, deployment, name};
 
 /// What the audit says of who asked for something, when it is the platform itself.
 pub const PLATFORM: &str = "platform";
+/// Whose the platform's own operations and audit rows are.
+pub const PLATFORM_ORG: OrgId = OrgId(1);
 
 /// What a tenant must be like for an operation, and what it is from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,8 +271,8 @@ async fn try_again(tx: &mut Tx, before: &Operation, patience: Duration, now: Tim
         }
         _ => false,
     };
-    // A deployment that failed is undone: there is nothing to continue.
-    let is_undone = before.kind == "deploy" && before.state == OperationState::Failed;
+    // A deployment that failed is undone, and so is a change of limits: there is nothing to continue.
+    let is_undone = ["deploy", "scale"].contains(&before.kind.as_str()) && before.state == OperationState::Failed;
     if gone || is_undone || !matches!(before.state, OperationState::Stuck | OperationState::Failed) {
         return Err(Conflict::NotRetryable { operation: before.id, state: before.state.as_str() }.into());
     }

@@ -1,14 +1,11 @@
 //! The keys that sealed something, and what is still sealed by each. The keys themselves are never here.
 
-use convergence_model::{OrgId, Sealed, SealingKeyId};
+use convergence_model::{Sealed, SealingKeyId};
 use jiff::Timestamp;
 
-use crate::database::values;
+use crate::database::{Tx, values};
 use crate::decode::At;
-use crate::{PLATFORM, Result, Store, audit};
-
-/// Whose audit tells of the platform's own keys.
-const PLATFORM_ORG: OrgId = OrgId(1);
+use crate::{Conflict, PLATFORM, PLATFORM_ORG, Result, Store, audit};
 
 /// A key that sealed something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +99,7 @@ impl Store {
         let sql = "SELECT k.id, k.proof, k.created_at, \
              (SELECT COUNT(*) FROM secrets s WHERE s.sealing_key = k.id) + \
              (SELECT COUNT(*) FROM registries r WHERE r.sealing_key = k.id) AS sealed \
-             FROM sealing_keys k ORDER BY k.created_at, k.id";
+             FROM sealing_keys k ORDER BY k.number";
         let rows: Vec<KeyRow> = self.database.all(sql, values![]).await?;
         let read = |row: KeyRow| {
             let at = At { table: "sealing_keys", id: &row.id };
@@ -142,7 +139,8 @@ impl Store {
                 if known.iter().any(|(id,)| id == proof.key.as_str()) {
                     return Ok(None);
                 }
-                let sql = "INSERT INTO sealing_keys (id, proof, created_at) VALUES ($1, $2, $3)";
+                let sql = "INSERT INTO sealing_keys (id, proof, created_at, number) \
+                     SELECT $1, $2, $3, COALESCE(MAX(number), 0) + 1 FROM sealing_keys";
                 tx.execute(sql, values![proof.key.as_str(), proof.bytes.as_slice(), now]).await?;
                 let detail = serde_json::json!({ "key": proof.key.as_str() });
                 let actor = PLATFORM;
@@ -223,6 +221,13 @@ impl Store {
             })
             .await
     }
+}
+
+/// Refuses what was sealed before a rotation, which would not see it any more.
+pub(crate) async fn refuse_older(tx: &mut Tx, key: &SealingKeyId) -> Result<()> {
+    let sql = "SELECT COUNT(*) FROM sealing_keys WHERE id = $1 AND number = (SELECT MAX(number) FROM sealing_keys)";
+    let (newest,): (i64,) = tx.one(sql, values![key.as_str()]).await?;
+    if newest == 0 { Err(Conflict::ChangedMeanwhile.into()) } else { Ok(()) }
 }
 
 pub(crate) fn key_id(at: &At<'_>, text: &str) -> Result<SealingKeyId> {

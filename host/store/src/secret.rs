@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::database::{Tx, values};
 use crate::decode::At;
-use crate::{Conflict, Result, Store, StoreError, sealing};
+use crate::{Conflict, Result, Store, sealing};
 
 /// A version of a secret to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,7 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<()> {
     for NewSecret { name, version, sealed } in secrets {
+        sealing::refuse_older(tx, &sealed.key).await?;
         let sql = "UPDATE tenants SET secrets_set = $2 WHERE id = $1 AND secrets_set = $2 - 1";
         if tx.execute(sql, values![tenant, *version]).await? == 0 {
             return Err(Conflict::ChangedMeanwhile.into());
@@ -149,13 +150,13 @@ pub(crate) async fn prune(tx: &mut Tx, env_id: EnvId) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a spec with versions of secrets that are not there.
+/// Refuses a spec with versions of secrets that are not there: what it was planned from failed, and they went with it.
 pub(crate) async fn refuse_missing(tx: &mut Tx, tenant: TenantId, spec: &TenantSpec) -> Result<()> {
     for (name, version) in &spec.secrets {
         let sql = "SELECT COUNT(*) FROM secrets WHERE tenant = $1 AND name = $2 AND version = $3";
         let (there,): (i64,) = tx.one(sql, values![tenant, name.as_str(), *version]).await?;
         if there == 0 {
-            return Err(StoreError::corrupt("secrets", format_args!("{tenant}/{name}/{version}"), "the row is gone"));
+            return Err(Conflict::ChangedMeanwhile.into());
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ const FILE: &str = "keyring";
 /// Bytes of a ring: some hundred keys.
 const MAX: u64 = 64 << 10;
 /// What the file begins with.
-const HEADER: &str = "# Keys that seal secrets in the database; the last one seals, every one opens. Keep a copy: without its key\n\
+const HEADER: &str = "# Keys that seal secrets in the database. The last one seals, and every one opens. Keep a copy: without its key\n\
      # no secret can be opened. A key may be removed once `convergence keys list` says that it is retired.\n";
 
 /// The ring in a file.

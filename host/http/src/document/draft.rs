@@ -1,6 +1,7 @@
 //! One operation of the document while the types of its handler describe it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use convergence_model::{Code, Retry};
 use serde_json::json;
@@ -44,6 +45,11 @@ impl Draft {
     /// The schema of a type, named in the components.
     pub(crate) fn schema<T: ToSchema>(&mut self) -> RefOr<Schema> {
         T::schemas(&mut self.schemas);
+        debug_assert!(
+            is_named_once::<T>(),
+            "two types are called {} in the document; give one another name",
+            T::name()
+        );
         self.schemas.push((T::name().into_owned(), T::schema()));
         Ref::from_schema_name(T::name()).into()
     }
@@ -172,6 +178,14 @@ impl Draft {
         self.operation.operation_id = Some(id);
         (self.operation, self.schemas)
     }
+}
+
+/// Whether no other type has this one's name: of two, the document would have the one that comes last.
+fn is_named_once<T: ToSchema>() -> bool {
+    static NAMED: Mutex<BTreeMap<String, &str>> = Mutex::new(BTreeMap::new());
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_type = std::any::type_name::<T>();
+    *named.entry(T::name().into_owned()).or_insert(of_type) == of_type
 }
 
 /// A problem that has one of these codes.

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convergence_model::operation::{Leftover, SweepInput, UpkeepInput};
-use convergence_model::{EnvId, OrgId, Scope, SourceDigest};
+use convergence_model::{EnvId, Scope, SourceDigest};
 use convergence_runtime::{ChangeStream, Changed, LogQuery, RuntimeError};
-use convergence_store::{Conflict, PLATFORM, StoreError};
+use convergence_store::{Conflict, PLATFORM, PLATFORM_ORG, StoreError};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -38,8 +38,6 @@ const DUTY: &str = "reconcile";
 const SOON: Duration = Duration::from_secs(1);
 /// Changes that come close together are looked at together.
 const TOGETHER: Duration = Duration::from_millis(200);
-/// Who owns what no organization's label is on: the platform's own.
-const PLATFORM_ORG: OrgId = OrgId(1);
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]

@@ -9,10 +9,10 @@ use convergence_access::Caller;
 use convergence_model::EnvId;
 use convergence_model::operation::{Leftover, LeftoverKind, Operation, SweepInput};
 use convergence_runtime::{Builder, Instance, Runtime, RuntimeError, State};
-use convergence_store::{Store, StoreError};
+use convergence_store::{PLATFORM_ORG, Store, StoreError};
 
 use super::plan::{Desired, Thing, belongs_to_nobody};
-use super::{LookError, PLATFORM_ORG, ReconcileSettings, Stray, look};
+use super::{LookError, ReconcileSettings, Stray, look};
 use crate::request::asked;
 use crate::{Provisioner, sweep};
 

@@ -121,6 +121,8 @@ async fn limits_of_a_stopped_tenant_wait_for_its_next_deployment() {
     let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
     let stop = stage.bench.provisioner.stop(&scope, caller, stage.env_id).await.unwrap();
     stage.bench.operations.outcome(stop.id, std::time::Duration::from_secs(60)).await.unwrap();
+    let little = stage.try_scale(NewLimits { memory_mb: Some(1), ..MEMORY }).await.unwrap_err();
+    assert!(little.to_string().contains("MiB"), "{little}");
     assert!(matches!(stage.try_scale(CPU).await.unwrap(), Configured::Kept));
     assert_eq!(stage.tenant().await.status, TenantStatus::Stopped);
     assert_eq!(stage.deploy("one").await.state, OperationState::Succeeded);

@@ -158,6 +158,50 @@ async fn a_tenant_that_is_stopped_stays_so_and_has_its_new_variables_with_its_ne
 }
 
 #[tokio::test]
+async fn a_tenant_that_is_being_stopped_is_not_started_by_another_configuration() {
+    let stage = Stage::new().await;
+    stage.bench.runtime.next("stop", Fault::HangBefore);
+    let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
+    stage.bench.provisioner.stop(&scope, caller, stage.env_id).await.unwrap();
+    stage.bench.runtime.called("stop").await;
+    let busy = stage.configure(&plain([("A", Some("1"))]), true).await.unwrap_err();
+    assert!(format!("{busy:?}").contains("SubjectBusy"), "{busy:?}");
+    assert_eq!(stage.tenant().await.staged, 0);
+    // For later it is kept all the same.
+    assert!(matches!(stage.configure(&plain([("A", Some("1"))]), false).await.unwrap(), Configured::Kept));
+}
+
+#[tokio::test]
+async fn a_change_keeps_the_source_that_is_being_deployed_also_where_one_after_it_was_cancelled() {
+    let stage = Stage::new().await;
+    stage.bench.runtime.next("create", Fault::HangBefore);
+    let first = stage.accept(stage.prints("one").await).await;
+    stage.bench.runtime.called("create").await;
+    let second = stage.accept(stage.prints("two").await).await;
+    stage.bench.operations.cancel(&Scope::platform(), "test", second.operation.id).await.unwrap();
+    let deploying = stage.configure(&plain([("A", Some("1"))]), true).await.unwrap();
+    let Configured::Deploying(third) = deploying else { panic!("{deploying:?}") };
+    assert_eq!(stage.revision(4).await.spec.source, stage.revision(2).await.spec.source);
+    drop(first);
+    assert_eq!(third.revision, RevisionNumber(4));
+}
+
+#[tokio::test]
+async fn a_change_during_a_rollback_is_one_of_what_is_restored() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.deploy("one").await.state, OperationState::Succeeded);
+    let (scope, caller) = (Scope::platform(), &stage.bench.site.caller);
+    stage.bench.runtime.next("create", Fault::HangBefore);
+    let number = RevisionNumber(1);
+    stage.bench.provisioner.rollback(&scope, caller, stage.env_id, number, String::new(), None).await.unwrap();
+    stage.bench.runtime.called("create").await;
+    let deploying = stage.configure(&plain([("A", Some("1"))]), true).await.unwrap();
+    assert!(matches!(deploying, Configured::Deploying(_)), "{deploying:?}");
+    let (restored, changed) = (stage.revision(3).await, stage.revision(4).await);
+    assert_eq!((changed.built, changed.spec.source), (restored.built, restored.spec.source));
+}
+
+#[tokio::test]
 async fn a_variable_is_plain_or_secret_and_the_platform_counts_them() {
     let stage = Stage::new().await;
     assert_eq!(stage.configured(plain([("A", Some("1"))])).await.state, OperationState::Succeeded);

@@ -45,6 +45,7 @@ impl Stage {
             operation: self.bench.operations.new_operation(&kind::DEPLOY, serde_json::json!({}), "test"),
             action: "tenant.deploy",
             verb: convergence_model::Verb::Deploy,
+            starts: true,
             waits: true,
             base: self.bench.provisioner.wanted(&scope, self.env_id).await.unwrap().unwrap().base,
             secrets: Vec::new(),

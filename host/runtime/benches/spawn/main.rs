@@ -1,7 +1,7 @@
 //! What a spawn with a warm image costs, against the raw Docker API doing the same work.
 //!
 //! Ours is `POST /api/v1/tenant/spawn` to a real server, from the request to its 201: policies, plan, store, steps,
-//! verification and probe included. The baseline (`bare.rs`) makes the same network, container and probe with nothing
+//! verification and probe included. The baseline (`../sides/bare.rs`) makes the same network, container and probe with nothing
 //! around them. The two take turns, and what each made is removed outside of the time that counts.
 //!
 //! `CONVERGENCE_BIN` is the server's binary; `cargo xtask bench spawn` builds it in release. `SPAWN_BENCH_N` is how
@@ -11,40 +11,26 @@
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it reads its environment and its clock")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-mod bare;
-mod server;
+mod history;
+#[path = "../sides/mod.rs"]
+mod sides;
 
-use bare::{Bare, Recipe};
-use server::Server;
+use sides::bare::{Bare, Recipe};
+use sides::server::{self, Server};
+use sides::{Percentiles, Phases, WARM_UP, compared, millis};
 
 const LANGUAGES: [&str; 2] = ["go", "node"];
-const TURNS: usize = 20;
-const WARM_UP: usize = 2;
 /// Spawns whose history is read for the table of steps.
 const HISTORIES: usize = 5;
 
-/// Times by what was done in them.
-type Phases = Vec<(String, Duration)>;
-
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let bare = Bare::connect().await;
-        bare.sweep().await;
-        let outcome = tokio::spawn(measure(bare.clone())).await;
-        bare.sweep().await;
-        if let Err(panicked) = outcome {
-            std::panic::resume_unwind(panicked.into_panic());
-        }
-    });
+    sides::run(measure);
 }
 
 async fn measure(bare: Bare) {
-    let turns =
-        std::env::var("SPAWN_BENCH_N").ok().map_or(TURNS, |text| text.parse().expect("SPAWN_BENCH_N is a number"));
+    let turns = sides::turns("SPAWN_BENCH_N");
     let server = Server::start().await;
     for language in LANGUAGES {
         // Keeps the image, and is what the baseline copies.
@@ -74,15 +60,7 @@ async fn compare(server: &Server, bare: &Bare, recipe: &Recipe, language: &str, 
         }
     }
     let (ours, raw) = (Percentiles::of(ours), Percentiles::of(raw));
-    println!(
-        "spawn {language}: ours p50 {} p95 {} | raw p50 {} p95 {} | ratio p50 {:.2} p95 {:.2}",
-        millis(ours.p50),
-        millis(ours.p95),
-        millis(raw.p50),
-        millis(raw.p95),
-        ours.p50.as_secs_f64() / raw.p50.as_secs_f64(),
-        ours.p95.as_secs_f64() / raw.p95.as_secs_f64(),
-    );
+    println!("spawn {language}: {}", compared(&ours, &raw));
 
     let mut histories = Vec::new();
     for turn in 0..HISTORIES {
@@ -111,18 +89,6 @@ async fn one_of_theirs(bare: &Bare, recipe: &Recipe) -> (Duration, Phases) {
     (took, phases)
 }
 
-struct Percentiles {
-    p50: Duration,
-    p95: Duration,
-}
-
-impl Percentiles {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        Self { p50: times[times.len() / 2], p95: times[times.len() * 95 / 100] }
-    }
-}
-
 /// The median of each phase over all runs, in the order of the first.
 fn medians(runs: Vec<Phases>) -> String {
     let order: Vec<String> = runs[0].iter().map(|(name, _)| name.clone()).collect();
@@ -132,16 +98,4 @@ fn medians(runs: Vec<Phases>) -> String {
     }
     let median = |name: &String| millis(Percentiles::of(times[name].clone()).p50);
     order.iter().map(|name| format!("{name} {}", median(name))).collect::<Vec<_>>().join(", ")
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.1}ms", time.as_secs_f64() * 1e3)
-}
-
-/// A file or folder the benchmark needs: from the environment, or where the chores of this repository put it.
-fn prepared(variable: &str, usual: &str) -> PathBuf {
-    let path = std::env::var_os(variable)
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(usual), PathBuf::from);
-    assert!(path.exists(), "there is no {}: run `cargo xtask bench spawn`, which makes it", path.display());
-    path
 }

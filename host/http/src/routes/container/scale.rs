@@ -23,7 +23,7 @@ problems!(Refused: NoContainer, Wrong, DeployError, StoreError, Failed);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"cpuLimit": 1, "memoryLimitMb": 1024}))]
-pub(crate) struct ScaleBody {
+pub(crate) struct ContainerLimits {
     /// Cores in thousandths, for example 0.5.
     #[schema(minimum = 0.01, maximum = 4, multiple_of = 0.001)]
     cpu_limit: Option<f64>,
@@ -42,7 +42,7 @@ pub(crate) async fn scale(
     State(app): State<App>,
     caller: Authenticated,
     ClientPath(client): ClientPath,
-    Body(body): Body<ScaleBody>,
+    Body(body): Body<ContainerLimits>,
 ) -> Result<Either<Outcome<200, ContainerRuns>, Json<ContainerRuns>>, Refused> {
     let limits = limits(&app, &body)?;
     let env_id = find(&app, &caller, &client).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn scale(
 }
 
 /// The limits that are to be different.
-fn limits(app: &App, body: &ScaleBody) -> Result<NewLimits, Wrong> {
+fn limits(app: &App, body: &ContainerLimits) -> Result<NewLimits, Wrong> {
     let mut wrong = Vec::new();
     let asked = LimitsBody::of(body.cpu_limit, body.memory_limit_mb, body.disk_limit_mb);
     let limits = asked.check(app.provisioner.default_limits(), &mut wrong);

@@ -15,7 +15,7 @@ impl From<DeployError> for Problem {
             DeployError::NoTenant(_) => Self::no_such("tenant"),
             DeployError::NoRevision(_) => Self::no_such("revision"),
             DeployError::Unusable { .. } => Self::new(Code::RevisionUnusable, error.to_string()),
-            DeployError::Seal(error) => Self::internal(&error),
+            DeployError::Ring(error) => error.into(),
             DeployError::Accept(error) => error.into(),
         }
     }
@@ -29,6 +29,7 @@ impl Fails for DeployError {
             Code::NewerRevision,
             Code::ChangedMeanwhile,
             Code::Deploying,
+            Code::RingUnusable,
             Code::RevisionUnusable,
             Code::NotInThisState,
             Code::TenantBusy,

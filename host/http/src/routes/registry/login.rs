@@ -90,13 +90,13 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::Store(error) => error.into(),
-            LoginError::Seal(error) => Self::internal(&error),
+            LoginError::Ring(error) => error.into(),
         }
     }
 }
 
 impl Fails for LoginError {
     fn codes() -> BTreeSet<Code> {
-        &StoreError::codes() | &BTreeSet::from([Code::NotFound, Code::ChangedMeanwhile])
+        &StoreError::codes() | &BTreeSet::from([Code::NotFound, Code::ChangedMeanwhile, Code::RingUnusable])
     }
 }

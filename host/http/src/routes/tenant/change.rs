@@ -43,7 +43,7 @@ impl Fails for NotChanged {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "shop", "protected": true}))]
-pub(crate) struct ChangeBody {
+pub(crate) struct TenantChangeBody {
     // What runs is told the new one with its next revision.
     #[schema(schema_with = other_name_schema)]
     name: Option<String>,
@@ -58,7 +58,7 @@ pub(crate) async fn change(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     TenantPath(env_id): TenantPath,
-    Drafted { body, wrong }: Drafted<ChangeBody>,
+    Drafted { body, wrong }: Drafted<TenantChangeBody>,
 ) -> Result<Json<TenantDetail>, Refused> {
     let mut found: Vec<Violation> = Vec::new();
     let name = body.name.and_then(|name| TenantName::parse(&name).map_err(|violation| found.push(violation)).ok());

@@ -1,7 +1,8 @@
 //! The baseline: network, container, start and probe through the raw Docker API, and nothing around it.
 //!
 //! Network and container are copied, field by field as the engine reports them, from those of a tenant of ours: the
-//! same image, command, variables, limits and hardening, whatever these become. Only name, port and subnet differ.
+//! same image, command, variables, limits and hardening, whatever these become. Only name, port, subnet and the values of labels
+//! differ.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -16,10 +17,11 @@ use bollard::query_parameters::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::Phases;
-use crate::server::PREFIX;
+use super::Phases;
+use super::server::PREFIX;
 
-const NAME: &str = "convergence-bench-raw";
+/// The name of its network and of its container.
+pub(crate) const NAME: &str = "convergence-bench-raw";
 /// Beside the ports and the subnets of the server.
 const PORT: u16 = 23_390;
 const SUBNET: &str = "10.202.201.0/28";
@@ -30,13 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Asks the engine directly.
 #[derive(Clone)]
 pub(crate) struct Bare {
-    docker: Docker,
+    pub(crate) docker: Docker,
 }
 
 /// What is asked for at each turn.
 pub(crate) struct Recipe {
     network: models::NetworkCreateRequest,
-    container: models::ContainerCreateBody,
+    pub(crate) container: models::ContainerCreateBody,
     /// Where the app listens inside.
     port: u16,
 }
@@ -55,7 +57,9 @@ impl Bare {
         let binding = host.port_bindings.iter_mut().flatten().next().unwrap();
         let inner = binding.0.trim_end_matches("/tcp").parse().unwrap();
         binding.1.as_mut().unwrap()[0].host_port = Some(PORT.to_string());
-        let config = serde_json::to_value(found.config.unwrap()).unwrap();
+        let mut config = found.config.unwrap();
+        config.labels.iter_mut().flatten().for_each(disown);
+        let config = serde_json::to_value(config).unwrap();
         let container = models::ContainerCreateBody {
             hostname: Some(NAME.to_owned()),
             host_config: Some(host),
@@ -65,7 +69,8 @@ impl Bare {
             ..serde_json::from_value(config).unwrap()
         };
 
-        let found = self.docker.inspect_network(&name, None::<InspectNetworkOptions>).await.unwrap();
+        let mut found = self.docker.inspect_network(&name, None::<InspectNetworkOptions>).await.unwrap();
+        found.labels.iter_mut().flatten().for_each(disown);
         let network = models::NetworkCreateRequest {
             name: NAME.to_owned(),
             driver: found.driver,
@@ -98,11 +103,16 @@ impl Bare {
         done("container");
         self.docker.start_container(NAME, None).await.unwrap();
         done("start");
+        self.ready(recipe).await;
+        done("probe");
+        phases
+    }
+
+    /// Waits until the app of [`Bare::spawn`] answers.
+    pub(crate) async fn ready(&self, recipe: &Recipe) {
         let found = self.docker.inspect_container(NAME, None::<InspectContainerOptions>).await.unwrap();
         let endpoint = found.network_settings.unwrap().networks.unwrap().remove(NAME).unwrap();
         probe(endpoint.ip_address.unwrap().parse().unwrap(), recipe.port).await;
-        done("probe");
-        phases
     }
 
     /// Removes what [`Bare::spawn`] made.
@@ -128,6 +138,11 @@ impl Bare {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         self.docker.remove_container(name, Some(options)).await.unwrap();
     }
+}
+
+/// Gives a label another value: with its own the server would take a copy for a leftover of the tenant's, and remove it.
+fn disown((_, value): (&String, &mut String)) {
+    "bare".clone_into(value);
 }
 
 /// Asks for `/health` until it answers, with the product's pauses.
