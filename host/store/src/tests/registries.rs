@@ -16,16 +16,18 @@ fn sealed(key: &str, bytes: &[u8]) -> Sealed {
 const FIRST: &str = "0a0b0c0d";
 const SECOND: &str = "11111111";
 
-/// A store with two organizations and two keys.
+/// A store with two organizations and a key.
 async fn fixture() -> Fixture {
     let fixture = Fixture::new().await;
     let sql = "INSERT INTO organizations (id, name, plan, created_at) VALUES (2, 'other', 'free', 0)";
     tamper(&fixture.store, sql).await.unwrap();
-    let held = [FIRST, SECOND].map(|key| SealingKeyId::parse(key).unwrap());
-    for key in [FIRST, SECOND] {
-        assert_eq!(fixture.store.add_sealing_key(&sealed(key, b"proof"), &held, at(0)).await.unwrap(), None);
-    }
+    begin_to_seal(&fixture.store, FIRST).await;
     fixture
+}
+
+async fn begin_to_seal(store: &Store, key: &str) {
+    let held = [FIRST, SECOND].map(|key| SealingKeyId::parse(key).unwrap());
+    assert_eq!(store.add_sealing_key(&sealed(key, b"proof"), &held, at(0)).await.unwrap(), None);
 }
 
 async fn log_in(store: &Store, org: OrgId, name: &str, version: u32, sealed: &Sealed) -> crate::Result<()> {
@@ -78,6 +80,9 @@ async fn passwords_are_counted_sealed_anew_and_hold_their_key() {
     let Fixture { store, database: _database } = fixture().await;
     let [first, second] = [FIRST, SECOND].map(|key| SealingKeyId::parse(key).unwrap());
     log_in(&store, ORG, "docker.io", 1, &sealed(FIRST, b"one")).await.unwrap();
+    begin_to_seal(&store, SECOND).await;
+    let late = log_in(&store, ORG, "docker.io", 2, &sealed(FIRST, b"late")).await.unwrap_err();
+    assert!(matches!(late, StoreError::Conflict(Conflict::ChangedMeanwhile)), "a rotation would not see it: {late}");
     let values = async || -> Vec<u64> { store.sealing_keys().await.unwrap().iter().map(|key| key.values).collect() };
     assert_eq!(values().await, [1, 0]);
     assert!(!store.retire_sealing_key(&first, "tester", at(2)).await.unwrap());
