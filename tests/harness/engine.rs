@@ -5,6 +5,7 @@
 //! are reached from this machine through their addresses and the engine's port proxy, and reach nothing themselves. What is
 //! built in it must not download anything.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Engine {
     child: Option<Child>,
     folder: TempDir,
+    /// Bridges that were there before it.
+    others: BTreeSet<String>,
 }
 
 impl Engine {
@@ -40,7 +43,7 @@ impl Engine {
         run("ip", &["address", "add", &format!("{address}/24"), "dev", bridge]).expect("root may make bridges");
         run("ip", &["link", "set", bridge, "up"]).expect("root may make bridges");
         let folder = TempDir::with_prefix("convergence-engine-").expect("the temporary folder is writable");
-        let mut engine = Self { child: None, folder };
+        let mut engine = Self { child: None, folder, others: bridges() };
         engine.launch().await;
         let image = base_image();
         let mut save =
@@ -145,7 +148,17 @@ impl Drop for Engine {
         end_what_is_left(self.folder.path());
         unmount(self.folder.path());
         run("ip", &["link", "delete", BRIDGE.0]).ok();
+        // One that is killed while it makes a network forgets the bridge, which the kernel keeps with its addresses.
+        for bridge in bridges().difference(&self.others) {
+            run("ip", &["link", "delete", bridge]).ok();
+        }
     }
+}
+
+/// The bridges that engines of this machine made for networks.
+fn bridges() -> BTreeSet<String> {
+    let all = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with("br-")).collect()
 }
 
 impl Engine {

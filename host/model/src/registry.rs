@@ -47,7 +47,7 @@ impl RegistryHost {
             let is_of = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
             (1..=LABEL_MAX).contains(&label.len()) && has_ends && is_of
         };
-        if name.len() > NAME_MAX || !name.split('.').all(is_label) {
+        if text.len() > NAME_MAX || !name.split('.').all(is_label) {
             return wrong("its name must have parts of letters, digits and `-`, with dots between them");
         }
         if let Some(port) = port {

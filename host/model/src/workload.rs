@@ -172,6 +172,11 @@ impl Subnet {
         Self(Ipv4Addr::from(u32::from(address) & !(Self::SIZE - 1)))
     }
 
+    /// Its first address.
+    pub fn first(self) -> Ipv4Addr {
+        self.0
+    }
+
     /// The inverse of `Display`.
     pub fn parse(text: &str) -> Option<Self> {
         text.strip_suffix("/28")?.parse().ok().map(Self)

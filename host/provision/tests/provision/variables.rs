@@ -133,6 +133,8 @@ async fn a_change_for_later_is_refused_while_a_deployment_would_undo_it() {
     let stage = Stage::new().await;
     stage.bench.runtime.next("build", Fault::HangBefore);
     let deployed = stage.accept(stage.prints("one").await).await;
+    // Or the next build would be the one that hangs.
+    stage.bench.runtime.called("build").await;
     let refused = stage.configure(&plain([("A", Some("1"))]), false).await.unwrap_err();
     assert!(format!("{refused:?}").contains("Deploying"), "{refused:?}");
     // One that is deployed comes after it, with the source of the one before.

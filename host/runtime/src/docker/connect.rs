@@ -129,6 +129,11 @@ impl Docker {
         Self { config, address, builds, client: Mutex::new(None) }
     }
 
+    /// Whether the engine is on this machine, as far as its address tells.
+    pub(super) fn is_of_this_machine(&self) -> bool {
+        matches!(self.address, Address::Unix(_))
+    }
+
     /// Where the engine is looked for, as people write it.
     pub(super) fn socket(&self) -> String {
         match &self.address {

@@ -16,6 +16,7 @@ mod owned;
 mod progress;
 mod pull;
 mod raw;
+mod routes;
 mod sizes;
 mod stats;
 mod verify;

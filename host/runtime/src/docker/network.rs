@@ -10,6 +10,7 @@ use convergence_model::workload::{Boundary, NO_NEIGHBOURS, label};
 
 use super::connect::{Docker, Fault};
 use super::owned::belongs_with;
+use super::routes::is_routed;
 use crate::error::RuntimeError;
 use crate::owner::Owner;
 use crate::runtime::{Ensured, Removal};
@@ -58,11 +59,17 @@ impl Docker {
             ..Default::default()
         };
         let what = format!("create network {}", boundary.name);
-        let made = self.call(&what, |client| async move { client.create_network(request.clone()).await }).await;
+        let is_taken = self.is_of_this_machine() && boundary.addresses.is_some_and(is_routed);
+        let made = if is_taken {
+            None
+        } else {
+            Some(self.call(&what, |client| async move { client.create_network(request.clone()).await }).await)
+        };
         match made {
-            Ok(_) if replaces => Ok(Ensured::Replaced),
-            Ok(_) => Ok(Ensured::Created),
-            Err(Fault::Refused { message, .. }) if message.contains("overlap") => {
+            Some(Ok(_)) if replaces => Ok(Ensured::Replaced),
+            Some(Ok(_)) => Ok(Ensured::Created),
+            Some(Err(fault)) if !fault.is_overlap() => Err(fault.into_error(self)),
+            None | Some(Err(_)) => {
                 // A create whose reply was lost, because the connection or this very program ended, overlaps with itself. The
                 // engine takes the addresses first and shows the network when it is done.
                 for _ in 0..LOOKS {
@@ -74,7 +81,6 @@ impl Docker {
                 }
                 Err(RuntimeError::SubnetTaken { subnet: subnet.unwrap_or_default() })
             }
-            Err(fault) => Err(fault.into_error(self)),
         }
     }
 
@@ -129,6 +135,13 @@ impl Docker {
         })
         .await
         .map_err(|fault| fault.into_error(self))
+    }
+}
+
+impl Fault {
+    /// Whether the addresses of a network are another network's.
+    fn is_overlap(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("overlap"))
     }
 }
 

@@ -9,8 +9,13 @@ use crate::App;
 use crate::document::{Absent, Answers, Draft, Part, problems, text};
 use crate::extract::{Authenticated, Unknown};
 
-/// A host as images name it.
-const HOST: &str = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$";
+/// A host as images name it, as `RegistryHost` checks it.
+const HOST: &str = concat!(
+    r"^(?!index\.docker\.io$)",
+    r"(?:localhost|[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+|",
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*:",
+    r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))$"
+);
 
 problems!(NoRegistry: Unknown, Absent);
 
@@ -20,7 +25,7 @@ pub(crate) struct HostPath(pub(super) String);
 
 impl Part for HostPath {
     fn describe(draft: &mut Draft) {
-        let schema = text().pattern(Some(HOST)).max_length(Some(259)).examples(["registry.example:5000"]);
+        let schema = text().pattern(Some(HOST)).max_length(Some(253)).examples(["registry.example:5000"]);
         draft.path(
             "host",
             schema,
