@@ -54,6 +54,11 @@ impl Server {
             assert!(Instant::now() < deadline, "the server does not start: {}", server.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        // It answers before its plugins are compiled.
+        while server.ask("GET", "/ready", String::new(), false).await.0 != 200 {
+            assert!(Instant::now() < deadline, "the server does not get ready: {}", server.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         server
     }
 
