@@ -3,7 +3,6 @@
 pub(crate) mod block;
 pub(crate) mod canned;
 pub(crate) mod engine;
-pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod proxy;
 pub(crate) mod registry;
@@ -15,7 +14,6 @@ use std::time::{Duration, Instant};
 
 pub(crate) use canned::{Canned, Reply};
 pub(crate) use engine::{Engine, base_image};
-pub(crate) use git::Repository;
 pub(crate) use http::Http;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use server::{Options, Server};

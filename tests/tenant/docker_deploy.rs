@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Options, Repository, Server, base_image};
+use crate::harness::{Options, Server, base_image};
 
 fn inspect(container: &str) -> Value {
     let output = Command::new("docker").args(["inspect", container]).output().expect("docker can be run");
@@ -321,12 +321,13 @@ async fn an_image_is_run_as_it_says_itself_within_the_same_walls() {
 #[tokio::test]
 async fn a_commit_of_a_repository_is_deployed_and_the_next_one() {
     let package = ("package.json", r#"{"scripts":{"start":"node server.js"}}"#);
-    let repository = Repository::new(&[package, ("server.js", &says("one "))]);
-    let tables = format!("[sources]\ngit-hosts = [{:?}]\ngit-networks = [\"127.0.0.0/8\"]", repository.host());
+    let host = convergence_test_git::Server::start();
+    let (repository, url) =
+        (host.repository("app", &[package, ("server.js", &says("one "))]), host.url("repos", "app"));
+    let tables = format!("[sources]\ngit-hosts = [{:?}]\ngit-networks = [\"127.0.0.0/8\"]", host.host());
     let server = Server::with(Options::default().and(&tables)).await;
-    let deploy = |more: &[&str]| {
-        server.cli(&[&["deploy", "--git", &repository.url(), "--name", "from-git", "--json"], more].concat())
-    };
+    let deploy =
+        |more: &[&str]| server.cli(&[&["deploy", "--git", &url, "--name", "from-git", "--json"], more].concat());
 
     let absent = deploy(&["--ref", "nowhere"]);
     let told: Value = serde_json::from_slice(&absent.stdout).unwrap();
@@ -345,7 +346,7 @@ async fn a_commit_of_a_repository_is_deployed_and_the_next_one() {
     assert_eq!(server.home(&first).await, "two undefined");
     let shown: Value = serde_json::from_slice(&server.cli(&["deployments", "from-git", "--json"]).stdout).unwrap();
     let git = &shown["deployments"][0]["git"];
-    assert_eq!((&git["commit"], &git["ref"], &git["url"]), (&json!(commit), &json!("main"), &json!(repository.url())));
+    assert_eq!((&git["commit"], &git["ref"], &git["url"]), (&json!(commit), &json!("main"), &json!(url)));
     let diff = String::from_utf8(server.cli(&["diff", "from-git"]).stdout).unwrap();
     assert!(diff.contains(&commit) && diff.contains("+ notes.txt") && diff.contains("~ server.js"), "{diff}");
 

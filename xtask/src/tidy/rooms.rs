@@ -88,7 +88,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const PLUGIN_API: &str = "convergence-plugin-api";
 
 /// What tests stand on: nothing of it is in the product.
-const FOR_TESTS: &[&str] = &["convergence-test-database"];
+const FOR_TESTS: &[&str] = &["convergence-test-database", "convergence-test-git"];
 
 /// Complaints about what the members depend on.
 pub(super) fn check(workspace: &Workspace) -> Vec<Complaint> {

@@ -1,17 +1,16 @@
 //! Fetching from a real server of repositories on this machine.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod server;
 mod wall;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use convergence_model::Secret;
+use convergence_test_git::Server;
 use futures_util::stream;
 use tempfile::TempDir;
 
-use self::server::Server;
 use super::{Fetched, GitAddress, GitError, GitSettings};
 use crate::{SourceError, SourceLimits, Sources};
 
@@ -24,7 +23,7 @@ fn sources(limits: SourceLimits) -> (TempDir, Sources) {
 /// Allows the server of the test.
 fn settings(server: &Server) -> GitSettings {
     GitSettings {
-        hosts: vec![format!("http://127.0.0.1:{}", server.port).parse().unwrap()],
+        hosts: vec![server.host().parse().unwrap()],
         networks: vec!["127.0.0.0/8".parse().unwrap()],
         patience: Duration::from_secs(60),
         ..GitSettings::default()

@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::server::until;
 use super::*;
 
 /// A program that is run in place of git: a shell script, in which `$git` is the real one.
@@ -18,12 +17,21 @@ fn script(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
+/// Waits until something is so, for as long as a slow machine may take.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn only_hosts_that_are_allowed_are_asked_and_only_at_public_addresses() {
     let server = Server::start();
     server.repository("app", &[("a", "1")]);
     let (_folder, sources) = sources(SourceLimits::default());
-    let port = server.port;
+    let port = server.port();
     let try_with = |url: String, settings: GitSettings| {
         let sources = &sources;
         async move { sources.fetch(&GitAddress::parse(&url, None).unwrap(), None, &settings).await.unwrap_err() }
@@ -65,13 +73,13 @@ async fn git_connects_to_the_addresses_that_were_checked_whatever_the_name_leads
     server.repository("app", &[("a", "1")]);
     let (_folder, sources) = sources(SourceLimits::default());
     // A name that leads nowhere.
-    let url = format!("http://git.invalid:{}/repos/app/.git", server.port);
+    let url = format!("http://git.invalid:{}/repos/app/.git", server.port());
     let address = GitAddress::parse(&url, None).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     let turn = sources.turn().unwrap();
     let addresses = vec!["127.0.0.1".parse().unwrap()];
     sources.fetch_from(addresses, &address, None, &settings(&server), turn, end).await.unwrap();
-    let host = format!("Host: git.invalid:{}", server.port);
+    let host = format!("Host: git.invalid:{}", server.port());
     assert!(server.heads().iter().all(|head| head.contains(&host)), "{:?}", server.heads());
 }
 
@@ -83,7 +91,7 @@ async fn a_certificate_is_checked_against_the_name() {
     other.repository("app", &[("a", "1")]);
     let (_folder, sources) = sources(SourceLimits::default());
     let fetch = |server: &Server, ca_bundle: Option<PathBuf>| {
-        let url = format!("https://git.invalid:{}/repos/app/.git", server.port);
+        let url = format!("https://git.invalid:{}/repos/app/.git", server.port());
         let settings = GitSettings { ca_bundle, ..settings(server) };
         let sources = &sources;
         async move {

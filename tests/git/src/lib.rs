@@ -1,5 +1,15 @@
 //! A server of repositories on this machine: `git http-backend` behind the little of HTTP that git needs, and some that behave
 //! badly.
+//!
+//! The first folder of a path says how it is answered: `repos` as it should be, `locked` with the password `token`, `forbidden`,
+//! `redirect`, `broken`, `silent`, `slow` and `endless` as they say.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test whose server does not work has failed"
+)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,21 +36,23 @@ struct Log {
 }
 
 /// Serves the repositories of a folder until it is dropped.
-pub(super) struct Server {
+#[derive(Debug)]
+pub struct Server {
     folder: TempDir,
-    pub(super) port: u16,
+    port: u16,
     log: Arc<Mutex<Log>>,
     stopping: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    /// One without TLS.
+    pub fn start() -> Self {
         Self::of(None)
     }
 
     /// One with TLS, and the file of its certificate.
-    pub(super) fn start_with_tls(name: &str) -> (Self, PathBuf) {
+    pub fn start_with_tls(name: &str) -> (Self, PathBuf) {
         let keys = TempDir::new().unwrap().keep();
         let (key, certificate) = (keys.join("key.pem"), keys.join("certificate.pem"));
         let (subject, also) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
@@ -84,11 +96,12 @@ impl Server {
     }
 
     /// A new repository with these files in one commit on its branch `main`.
-    pub(super) fn repository(&self, name: &str, files: &[(&str, &str)]) -> Repository {
+    pub fn repository(&self, name: &str, files: &[(&str, &str)]) -> Repository {
         self.repository_of("sha1", name, files)
     }
 
-    pub(super) fn repository_of(&self, format: &str, name: &str, files: &[(&str, &str)]) -> Repository {
+    /// The same, whose hashes are `sha1` or `sha256`.
+    pub fn repository_of(&self, format: &str, name: &str, files: &[(&str, &str)]) -> Repository {
         let repository = Repository { folder: self.folder.path().join(name) };
         std::fs::create_dir(&repository.folder).unwrap();
         repository.git(&["init", "--quiet", "--initial-branch=main", &format!("--object-format={format}")]);
@@ -96,20 +109,33 @@ impl Server {
         repository
     }
 
-    /// Under `way`, which is one of those in [`serve`].
-    pub(super) fn url(&self, way: &str, name: &str) -> String {
-        format!("http://127.0.0.1:{}/{way}/{name}/.git", self.port)
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
-    pub(super) fn heads(&self) -> Vec<String> {
+    /// As `git-hosts` names it.
+    pub fn host(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Of a repository that is answered in this way.
+    pub fn url(&self, way: &str, name: &str) -> String {
+        format!("{}/{way}/{name}/.git", self.host())
+    }
+
+    /// The first lines and headers of all requests.
+    pub fn heads(&self) -> Vec<String> {
         self.log.lock().unwrap().heads.clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
         self.log.lock().unwrap().connections
     }
 
-    pub(super) fn left(&self) -> usize {
+    /// How many of them the other side closed while it was waited for.
+    pub fn left(&self) -> usize {
         self.log.lock().unwrap().left
     }
 }
@@ -125,17 +151,19 @@ impl Drop for Server {
 }
 
 /// A repository that is served.
-pub(super) struct Repository {
+#[derive(Debug)]
+pub struct Repository {
     folder: PathBuf,
 }
 
 impl Repository {
     /// Runs git in it, and answers what it writes.
-    pub(super) fn git(&self, arguments: &[&str]) -> String {
+    pub fn git(&self, arguments: &[&str]) -> String {
         self.git_with(arguments, "")
     }
 
-    pub(super) fn git_with(&self, arguments: &[&str], input: &str) -> String {
+    /// The same, with something to read.
+    pub fn git_with(&self, arguments: &[&str], input: &str) -> String {
         let mut child = git(&self.folder).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let done = child.wait_with_output().unwrap();
@@ -144,7 +172,7 @@ impl Repository {
     }
 
     /// Commits these files, and answers the commit.
-    pub(super) fn commit(&self, files: &[(&str, &str)]) -> String {
+    pub fn commit(&self, files: &[(&str, &str)]) -> String {
         for (path, text) in files {
             let path = self.folder.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -154,16 +182,19 @@ impl Repository {
         self.commit_index()
     }
 
-    pub(super) fn commit_index(&self) -> String {
+    /// Commits what was added, and answers the commit.
+    pub fn commit_index(&self) -> String {
         self.git(&["commit", "--quiet", "--allow-empty", "--message=x"]);
         self.git(&["rev-parse", "HEAD"])
     }
 
-    pub(super) fn link(&self, path: &str, to: &str) {
+    /// Makes a symbolic link in it, which is not committed yet.
+    pub fn link(&self, path: &str, to: &str) {
         std::os::unix::fs::symlink(to, self.folder.join(path)).unwrap();
     }
 }
 
+/// Git in a folder, without anybody's configuration.
 fn git(folder: &Path) -> Command {
     let mut git = Command::new("git");
     git.current_dir(folder)
@@ -173,15 +204,6 @@ fn git(folder: &Path) -> Command {
         .envs([("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a@b.example")])
         .envs([("GIT_COMMITTER_NAME", "a"), ("GIT_COMMITTER_EMAIL", "a@b.example")]);
     git
-}
-
-/// Waits until something is so, for as long as a slow machine may take.
-pub(super) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// One that can be waited on without blocking for good.
