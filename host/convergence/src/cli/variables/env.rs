@@ -13,7 +13,7 @@ use super::super::output::{Output, table};
 use super::super::spawn::plain;
 use super::super::spec::variable;
 use super::super::tenant::Tenant;
-use super::{Changing, change, dotenv};
+use super::{Changing, Named, Unset, change, dotenv, gone, once, unless_running};
 
 /// What to do with the variables of a tenant.
 #[derive(Debug, Args)]
@@ -38,13 +38,6 @@ enum Command {
     Apply(Apply),
 }
 
-/// Which tenant.
-#[derive(Debug, Args)]
-struct Named {
-    #[command(flatten)]
-    tenant: Tenant,
-}
-
 #[derive(Debug, Args)]
 struct Set {
     #[command(flatten)]
@@ -52,17 +45,6 @@ struct Set {
     /// Set these variables.
     #[arg(value_name = "NAME=VALUE", value_parser = variable, required = true)]
     variables: Vec<(String, String)>,
-    #[command(flatten)]
-    changing: Changing,
-}
-
-#[derive(Debug, Args)]
-struct Unset {
-    #[command(flatten)]
-    tenant: Tenant,
-    /// Remove these variables.
-    #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
     #[command(flatten)]
     changing: Changing,
 }
@@ -99,15 +81,10 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
             change(client, tenant, (Method::PATCH, "env"), variables, changing, output).await
         }
         Command::Unset(Unset { tenant, names, changing }) => {
-            let there = variables_of(client, tenant).await?;
-            if let Some(absent) = names.iter().find(|name| there.pointer(&format!("/env/{name}")).is_none()) {
-                return Err(Failure::Usage(format!(
-                    "tenant {} has no variable {absent}; `convergence env list {0}` shows which it has",
-                    tenant.as_str()
-                )));
-            }
-            let variables = once(names.iter().map(|name| (name.clone(), Value::Null)))?;
-            change(client, tenant, (Method::PATCH, "env"), variables, changing, output).await
+            let variables = variables_of(client, tenant).await?;
+            let there = variables.get("env").and_then(Value::as_object).into_iter().flatten();
+            let gone = gone(tenant, names, "variable", "env", there.map(|(name, _)| name.as_str()))?;
+            change(client, tenant, (Method::PATCH, "env"), gone, changing, output).await
         }
         Command::Import(Import { tenant, file, replace, changing }) => {
             let text = read(file)?;
@@ -138,14 +115,11 @@ async fn list(client: &Client, tenant: &Tenant, output: &Output) -> Result<(), F
             rows.push(vec![part("name"), format!("(secret, version {})", part("version"))]);
         }
         rows.sort();
-        let mut told = match rows.as_slice() {
+        let told = match rows.as_slice() {
             [] => format!("tenant {} has no variables of its own", tenant.as_str()),
             rows => table(&["NAME", "VALUE"], rows),
         };
-        if variables.get("revision").is_none() {
-            told.push_str("\nThese are not running yet: they are kept for the next deployment, or one is under way.");
-        }
-        told
+        told + unless_running(&variables)
     });
     Ok(())
 }
@@ -167,15 +141,4 @@ fn read(file: &PathBuf) -> Result<String, Failure> {
         return read.map(|_| text).map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")));
     }
     std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", file.display())))
-}
-
-/// Variables by name; a name that is there twice is an error.
-pub(super) fn once(variables: impl Iterator<Item = (String, Value)>) -> Result<Map<String, Value>, Failure> {
-    let mut map = Map::new();
-    for (name, value) in variables {
-        if map.insert(name.clone(), value).is_some() {
-            return Err(Failure::Usage(format!("{name} is given more than once")));
-        }
-    }
-    Ok(map)
 }

@@ -31,6 +31,25 @@ pub(crate) struct Changing {
     watching: Watching,
 }
 
+/// Which tenant.
+#[derive(Debug, Args)]
+struct Named {
+    #[command(flatten)]
+    tenant: Tenant,
+}
+
+/// What is to be removed from which tenant.
+#[derive(Debug, Args)]
+struct Unset {
+    #[command(flatten)]
+    tenant: Tenant,
+    /// Remove these.
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    changing: Changing,
+}
+
 /// Changes variables of a kind, `env` or `secrets`, and watches the revision that has them.
 async fn change(
     client: &Client,
@@ -67,4 +86,41 @@ fn told(tenant: &Tenant, answer: &Value, changing: &Changing) -> String {
             format!("tenant {tenant} is stopped, or is being deployed: its next revision has these variables")
         }
     }
+}
+
+/// What a list ends with where nothing runs with what it has.
+fn unless_running(found: &Value) -> &'static str {
+    match found.get("revision") {
+        Some(_) => "",
+        None => "\nThese are not running yet: they are kept for the next deployment, or one is under way.",
+    }
+}
+
+/// Names that are to be removed, each of which is among those that are `there`.
+fn gone<'a>(
+    tenant: &Tenant,
+    names: &[String],
+    what: &str,
+    command: &str,
+    there: impl Iterator<Item = &'a str>,
+) -> Result<Map<String, Value>, Failure> {
+    let there: Vec<&str> = there.collect();
+    if let Some(absent) = names.iter().find(|name| !there.contains(&name.as_str())) {
+        return Err(Failure::Usage(format!(
+            "tenant {} has no {what} {absent}; `convergence {command} list {0}` shows which it has",
+            tenant.as_str()
+        )));
+    }
+    once(names.iter().map(|name| (name.clone(), Value::Null)))
+}
+
+/// Variables by name; a name that is there twice is an error.
+fn once(variables: impl Iterator<Item = (String, Value)>) -> Result<Map<String, Value>, Failure> {
+    let mut map = Map::new();
+    for (name, value) in variables {
+        if map.insert(name.clone(), value).is_some() {
+            return Err(Failure::Usage(format!("{name} is given more than once")));
+        }
+    }
+    Ok(map)
 }

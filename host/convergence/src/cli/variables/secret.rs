@@ -12,8 +12,7 @@ use super::super::exit::Failure;
 use super::super::output::{Output, table};
 use super::super::spawn::plain;
 use super::super::tenant::Tenant;
-use super::env::once;
-use super::{Changing, change};
+use super::{Changing, Named, Unset, change, gone, once, unless_running};
 
 /// What to do with the secrets of a tenant.
 #[derive(Debug, Args)]
@@ -32,13 +31,6 @@ enum Command {
     Unset(Unset),
 }
 
-/// Which tenant.
-#[derive(Debug, Args)]
-struct Named {
-    #[command(flatten)]
-    tenant: Tenant,
-}
-
 #[derive(Debug, Args)]
 struct Set {
     #[command(flatten)]
@@ -47,17 +39,6 @@ struct Set {
     /// users of this machine do not see it.
     #[arg(value_name = "NAME[=VALUE]", required = true)]
     secrets: Vec<String>,
-    #[command(flatten)]
-    changing: Changing,
-}
-
-#[derive(Debug, Args)]
-struct Unset {
-    #[command(flatten)]
-    tenant: Tenant,
-    /// Remove these secrets.
-    #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
     #[command(flatten)]
     changing: Changing,
 }
@@ -73,18 +54,10 @@ pub(crate) async fn run(client: &Client, arguments: &Arguments, output: &Output)
         }
         Command::Unset(Unset { tenant, names, changing }) => {
             let (_, found) = client.json(client.request(Method::GET, &tenant.path("/secrets"))).await?;
-            let there = |name: &String| {
-                let secrets = found.get("secrets").and_then(Value::as_array).into_iter().flatten();
-                secrets.filter_map(|secret| secret.get("name")).any(|known| known == name.as_str())
-            };
-            if let Some(absent) = names.iter().find(|name| !there(name)) {
-                return Err(Failure::Usage(format!(
-                    "tenant {} has no secret {absent}; `convergence secret list {0}` shows which it has",
-                    tenant.as_str()
-                )));
-            }
-            let secrets = once(names.iter().map(|name| (name.clone(), Value::Null)))?;
-            change(client, tenant, (Method::PATCH, "secrets"), secrets, changing, output).await
+            let there = found.get("secrets").and_then(Value::as_array).into_iter().flatten();
+            let there = there.filter_map(|secret| secret.get("name")?.as_str());
+            let gone = gone(tenant, names, "secret", "secret", there)?;
+            change(client, tenant, (Method::PATCH, "secrets"), gone, changing, output).await
         }
     }
 }
@@ -98,14 +71,11 @@ async fn list(client: &Client, tenant: &Tenant, output: &Output) -> Result<(), F
             vec![part("name"), part("version"), ago(secret, "createdAt"), part("actor")]
         };
         let rows: Vec<_> = secrets.map(row).collect();
-        let mut told = match rows.as_slice() {
+        let told = match rows.as_slice() {
             [] => format!("tenant {0} has no secrets; `convergence secret set {0} NAME` sets one", tenant.as_str()),
             rows => table(&["NAME", "VERSION", "SET", "BY"], rows),
         };
-        if found.get("revision").is_none() {
-            told.push_str("\nThese are not running yet: they are kept for the next deployment, or one is under way.");
-        }
-        told
+        told + unless_running(&found)
     });
     Ok(())
 }
