@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::docker_reconcile::{SOON, docker, exists, operations};
-use crate::harness::{Options, Server, eventually};
-
-/// An image that every machine with the tests' stand-ins has.
-const BASE: &str = "convergence-base/debian:bookworm-slim";
+use crate::harness::{Options, Server, base_image, eventually};
 
 /// The number of a tenant that was destroyed, and the tag of its image.
 async fn former(server: &Server) -> (i64, String) {
@@ -40,7 +37,7 @@ impl Strays {
             |labels: &[&str]| labels.iter().flat_map(|l| ["--label".to_owned(), (*l).to_owned()]).collect::<Vec<_>>();
         for (name, flags) in [(&ours, flags(&labels.each_ref().map(String::as_str))), (&theirs, flags(&foreign))] {
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-            docker(&[&["create", "--name", name], &flags[..], &[BASE, "true"]].concat());
+            docker(&[&["create", "--name", name], &flags[..], &[base_image().as_str(), "true"]].concat());
             docker(&[&["volume", "create"], &flags[..], &[name]].concat());
             docker(&[&["network", "create"], &flags[..], &[name]].concat());
             // An image of its own, or the label would be on that of all tests.
@@ -194,7 +191,7 @@ impl Extra {
         ];
         let labels: Vec<&str> = labels.iter().flat_map(|label| ["--label", label.as_str()]).collect();
         let how: &[&str] = if runs { &["run", "--detach"] } else { &["create"] };
-        docker(&[how, &["--name", &name], &labels[..], &[BASE, "sleep", "600"]].concat());
+        docker(&[how, &["--name", &name], &labels[..], &[base_image().as_str(), "sleep", "600"]].concat());
         Self(name)
     }
 }

@@ -97,6 +97,9 @@ async fn an_image_of_a_registry_with_a_password_is_pulled_after_the_login_alone(
     docker(&["image", "inspect", &image.0]);
     let refused = deploy();
     assert!(!refused.status.success() && said(&refused).contains(&hint), "{}", said(&refused));
+    let digest = docker(&["image", "inspect", "--format", "{{index .RepoDigests 0}}", &image.0]);
+    let refused = server.cli(&["deploy", "--image", &digest, "--name", "by-digest", "--port", "9191", "--json"]);
+    assert!(digest.contains('@') && !refused.status.success() && said(&refused).contains(&hint), "{}", said(&refused));
     assert_eq!(server.ask(&deployed, "/").await.status, 200, "what ran still runs");
     let again = server.cli(&["registry", "logout", &registry.name()]);
     assert!(!again.status.success() && said(&again).contains("there is no such registry"), "{}", said(&again));
@@ -155,6 +158,7 @@ async fn a_registry_that_leads_to_a_private_address_gets_no_answer_of_it_and_no_
     assert!(!told.contains(body), "what is at the private address is shown: {told}");
     assert!(reached.lock().unwrap().iter().any(|head| head.contains("authorization: basic")), "the registry was asked");
     let asked = asked.lock().unwrap().join("\n");
+    assert!(!asked.is_empty(), "the engine followed, or nothing is shown here");
     assert!(!asked.contains("authorization"), "the password was sent on: {asked}");
     let tenants = server.http.get("/api/v1/tenant").await.text;
     assert!(!tenants.contains("led-away"), "{tenants}");

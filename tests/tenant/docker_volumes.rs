@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::docker_reconcile::{docker, exists};
-use crate::harness::{Options, Server};
-
-/// An image that every machine with the tests' stand-ins has.
-const BASE: &str = "convergence-base/debian:bookworm-slim";
+use crate::harness::{Options, Server, base_image};
 
 #[tokio::test]
 async fn a_volume_is_listed_with_its_real_size_and_removed_with_what_is_in_it() {
@@ -25,7 +22,7 @@ async fn a_volume_is_listed_with_its_real_size_and_removed_with_what_is_in_it() 
     docker(&[&["volume", "create"], &labels[..], &[volume.as_str()]].concat());
     let (mount, holder) = (format!("{volume}:/data"), format!("{volume}-holder"));
     let fill = "head -c 3145728 /dev/zero > /data/file";
-    docker(&["run", "--name", &holder, "--volume", &mount, BASE, "sh", "-c", fill]);
+    docker(&["run", "--name", &holder, "--volume", &mount, base_image().as_str(), "sh", "-c", fill]);
     let expected = json!({ "volumes": [
         { "name": "old", "engineName": volume, "sizeBytes": 3 << 20, "inUse": false },
     ] });

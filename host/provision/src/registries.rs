@@ -95,18 +95,32 @@ impl Provisioner {
         let credentials = self.credentials(org, &repository.host).await?;
         // What the operator put in the place of images of another registry is for every organization.
         let is_mapped = ImageRepository::of(asked).is_none_or(|asked| asked.host != repository.host);
-        let ask_registry = !is_mapped
-            && !repository.is_official()
-            && (credentials.is_some() || self.store.is_private_image(&repository).await?);
+        let ask_registry = !repository.is_official()
+            && ((credentials.is_some() && !is_mapped) || self.store.is_private_image(&repository).await?);
         Ok(Pull { credentials, ask_registry })
     }
 
-    /// Remembers that the registry let an organization pull an image, which it may not let others.
-    pub(crate) async fn pulled(&self, reference: &str, pull: &Pull) -> Result<(), StoreError> {
+    /// Remembers, before it is pulled, that a registry may let this organization alone pull an image. Answers the repository
+    /// where that is new, so that it is forgotten where there is no such image.
+    pub(crate) async fn remember_pull(
+        &self,
+        reference: &str,
+        pull: &Pull,
+    ) -> Result<Option<ImageRepository>, StoreError> {
         match ImageRepository::of(reference) {
             Some(repository) if pull.ask_registry && pull.credentials.is_some() => {
-                self.store.add_private_image(&repository).await
+                Ok(self.store.add_private_image(&repository).await?.then_some(repository))
             }
+            _ => Ok(None),
+        }
+    }
+
+    /// Forgets it again where the engine does not have the image: a login to a registry that has none must not take local images
+    /// from others.
+    pub(crate) async fn forget_pull(&self, reference: &str, repository: &ImageRepository) -> Result<(), StoreError> {
+        match self.builder.image_id(reference).await {
+            Ok(None) => self.store.forget_private_image(repository).await,
+            // Another pull brought it, or that cannot be told.
             _ => Ok(()),
         }
     }

@@ -186,15 +186,31 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Keeps that some organization pulls images of this repository with its credentials.
+    /// Keeps that some organization pulls images of this repository with its credentials. Answers whether that is new.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn add_private_image(&self, repository: &ImageRepository) -> Result<()> {
+    pub async fn add_private_image(&self, repository: &ImageRepository) -> Result<bool> {
         self.database
             .retry(|| async move {
                 let mut tx = self.database.begin().await?;
                 let sql = "INSERT INTO private_images (repository) VALUES ($1) ON CONFLICT (repository) DO NOTHING";
+                let added = tx.execute(sql, values![repository.to_string()]).await?;
+                tx.commit().await?;
+                Ok(added > 0)
+            })
+            .await
+    }
+
+    /// Forgets a repository of which no image was pulled after all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_private_image(&self, repository: &ImageRepository) -> Result<()> {
+        self.database
+            .retry(|| async move {
+                let mut tx = self.database.begin().await?;
+                let sql = "DELETE FROM private_images WHERE repository = $1";
                 tx.execute(sql, values![repository.to_string()]).await?;
                 tx.commit().await
             })

@@ -164,9 +164,17 @@ impl Image {
         // An image that somebody else builds is asked for to get what is there now.
         let newest = matches!(work.revision()?.spec.source, Source::Image(_));
         for (asked, reference) in plan.images() {
-            let pull = provisioner.pull_of(work.operation.org, asked, reference).await?;
-            let base = self.base(work, reference, &pull, newest).await?;
-            provisioner.pulled(reference, &pull).await?;
+            let base = loop {
+                let pull = provisioner.pull_of(work.operation.org, asked, reference).await?;
+                let base = self.base(work, reference, &pull, newest).await?;
+                // Another organization's private image may have come into the engine meanwhile.
+                let is_still_public = async || -> Result<bool, StepError> {
+                    Ok(!provisioner.pull_of(work.operation.org, asked, reference).await?.ask_registry)
+                };
+                if pull.ask_registry || is_still_public().await? {
+                    break base;
+                }
+            };
             convergence_render::guard::base_image(&base)
                 .map_err(|violations| StepError::BaseRefused { reference: asked.clone(), violations })?;
             bases.insert(asked.clone(), base);
@@ -174,8 +182,23 @@ impl Image {
         Ok(bases)
     }
 
-    /// Looks an image up, and pulls it where that is needed.
+    /// Looks an image up, and pulls it where that is needed. From the moment the engine may have it, it is known to be private.
     async fn base(&self, work: &Work<'_>, reference: &str, pull: &Pull, newest: bool) -> Result<BaseImage, StepError> {
+        let remembered = work.provisioner.remember_pull(reference, pull).await?;
+        let base = self.look_up(work, reference, pull, newest).await;
+        if let (Err(_), Some(repository)) = (&base, remembered) {
+            work.provisioner.forget_pull(reference, &repository).await?;
+        }
+        base
+    }
+
+    async fn look_up(
+        &self,
+        work: &Work<'_>,
+        reference: &str,
+        pull: &Pull,
+        newest: bool,
+    ) -> Result<BaseImage, StepError> {
         let builder = work.builder()?;
         work.with_progress(self.name(), |lines| async move {
             let mut tell = move |line| drop(lines.try_send(line));
@@ -193,9 +216,10 @@ impl Image {
         for base in &built.bases {
             let pull = work.provisioner.pull_of(work.operation.org, &base.reference, &base.pinned).await?;
             if pull.credentials.is_some() {
-                // The organization built from it before.
+                // The organization built from it before, and may have it where it is there.
+                work.provisioner.remember_pull(&base.pinned, &pull).await?;
                 let pull = Pull { ask_registry: false, ..pull };
-                self.base(work, &base.pinned, &pull, false).await?;
+                self.look_up(work, &base.pinned, &pull, false).await?;
             }
         }
         Ok(())

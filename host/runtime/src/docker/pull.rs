@@ -4,18 +4,18 @@
 //! with a `?` or a `~` at an unlucky place would be taken for none at all.
 
 use bollard::models::CreateImageInfo;
-use bytes::Bytes;
 use convergence_model::build::BuildLine;
 use convergence_model::{ImageRepository, RegistryCredentials};
 use data_encoding::BASE64URL;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::de::IgnoredAny;
 
 use super::build::refusal;
 use super::connect::{Docker, Fault, bounded};
-use super::raw::escape;
+use super::raw::{Body, document, escape, without_a_body};
 use crate::builder::{Progress, Pull};
 use crate::error::RuntimeError;
 
@@ -29,23 +29,40 @@ const LONGEST_LINE: usize = 1 << 20;
 impl Docker {
     /// Has the engine pull an image.
     pub(super) async fn pull(&self, reference: &str, pull: &Pull, progress: Progress<'_>) -> Result<(), RuntimeError> {
-        let path = format!("/images/create?fromImage={}", escape(&with_tag(reference)));
-        let mut request = self.post(&path).await.map_err(|fault| fault.into_error(self))?;
-        // For this host alone, whatever the caller has looked up.
-        let host = ImageRepository::of(reference).map(|repository| repository.host);
-        if let Some(credentials) = pull.credentials.as_ref().filter(|known| Some(&known.host) == host.as_ref()) {
-            request = request.header(CREDENTIALS, authorization(credentials)?);
-        }
-        let request = request
-            .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed())
-            .map_err(|error| RuntimeError::Engine { status: 0, message: error.to_string() })?;
-        let pulled = self.exchange(request, |response| follow(reference, response, progress)).await;
-        pulled.map_err(|fault| match fault {
+        let pulled = async {
+            // An engine that has what a digest names pulls it without asking whether it may.
+            if pull.ask_registry && reference.contains('@') {
+                let path = format!("/distribution/{reference}/json");
+                let request = self.on_behalf(Method::GET, &path, reference, pull).await?;
+                let _: IgnoredAny = self.exchange(request, document).await?;
+            }
+            let path = format!("/images/create?fromImage={}", escape(&with_tag(reference)));
+            let request = self.on_behalf(Method::POST, &path, reference, pull).await?;
+            self.exchange(request, |response| follow(reference, response, progress)).await
+        };
+        pulled.await.map_err(|fault| match fault {
             Fault::Refused { message, .. } => {
                 RuntimeError::PullFailed { reference: reference.to_owned(), message: bounded(&without_body(&message)) }
             }
             fault => fault.into_error(self),
         })
+    }
+
+    /// A request about an image, with the credentials for its registry.
+    async fn on_behalf(
+        &self,
+        method: Method,
+        path: &str,
+        reference: &str,
+        pull: &Pull,
+    ) -> Result<Request<Body>, Fault> {
+        let mut request = self.request_to(method, path).await?;
+        // For this host alone, whatever the caller has looked up.
+        let host = ImageRepository::of(reference).map(|repository| repository.host);
+        if let Some(credentials) = pull.credentials.as_ref().filter(|known| Some(&known.host) == host.as_ref()) {
+            request = request.header(CREDENTIALS, authorization(credentials)?);
+        }
+        without_a_body(request)
     }
 }
 
@@ -112,13 +129,13 @@ fn without_body(message: &str) -> String {
 }
 
 /// The header with which the engine logs in to the registry.
-fn authorization(credentials: &RegistryCredentials) -> Result<HeaderValue, RuntimeError> {
+fn authorization(credentials: &RegistryCredentials) -> Result<HeaderValue, Fault> {
     let RegistryCredentials { host, user, password } = credentials;
     let server = if host.is_hub() { HUB } else { host.as_str() };
     let document =
         serde_json::json!({ "username": user, "password": password.expose(), "serveraddress": server }).to_string();
     let mut value = HeaderValue::try_from(BASE64URL.encode(document.as_bytes()))
-        .map_err(|error| RuntimeError::Engine { status: 0, message: error.to_string() })?;
+        .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })?;
     value.set_sensitive(true);
     Ok(value)
 }

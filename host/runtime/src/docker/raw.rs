@@ -30,7 +30,7 @@ impl Docker {
         self.request_to(Method::POST, path_and_query).await
     }
 
-    async fn request_to(&self, method: Method, path_and_query: &str) -> Result<Builder, Fault> {
+    pub(super) async fn request_to(&self, method: Method, path_and_query: &str) -> Result<Builder, Fault> {
         let version = self.client().await?.client_version();
         let request = Request::builder().method(method).uri(format!("/v{version}{path_and_query}"));
         Ok(request.header(header::HOST, "docker").header(header::CONNECTION, "close"))
@@ -43,10 +43,7 @@ impl Docker {
         path_and_query: &str,
     ) -> Result<T, Fault> {
         let request = self.request_to(method, path_and_query).await?;
-        let request = request
-            .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed())
-            .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })?;
-        self.exchange(request, document).await
+        self.exchange(without_a_body(request)?, document).await
     }
 
     /// Sends a request on a connection of its own, and reads the answer.
@@ -100,8 +97,15 @@ where
     }
 }
 
+/// A request that sends nothing.
+pub(super) fn without_a_body(request: Builder) -> Result<Request<Body>, Fault> {
+    request
+        .body(Empty::<Bytes>::new().map_err(|never| match never {}).boxed())
+        .map_err(|error| Fault::Refused { status: 0, message: error.to_string() })
+}
+
 /// Reads an answer of JSON.
-async fn document<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Fault> {
+pub(super) async fn document<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Fault> {
     let status = response.status();
     let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
     let body = body.map_err(|error| Fault::Lost(error.to_string()))?.to_bytes();

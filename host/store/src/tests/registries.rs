@@ -102,8 +102,10 @@ async fn images_that_need_a_login_are_remembered() {
     let Fixture { store, database: _database } = fixture().await;
     let of = |reference: &str| ImageRepository::of(reference).unwrap();
     assert!(!store.is_private_image(&of("registry.example/app:1")).await.unwrap());
-    store.add_private_image(&of("registry.example/app:1")).await.unwrap();
-    store.add_private_image(&of("registry.example/app:2")).await.unwrap();
+    assert!(store.add_private_image(&of("registry.example/app:1")).await.unwrap());
+    assert!(!store.add_private_image(&of("registry.example/app:2")).await.unwrap(), "it is known");
     assert!(store.is_private_image(&of("registry.example/app@sha256:ab")).await.unwrap());
     assert!(!store.is_private_image(&of("registry.example/other")).await.unwrap());
+    store.forget_private_image(&of("registry.example/app:3")).await.unwrap();
+    assert!(!store.is_private_image(&of("registry.example/app:1")).await.unwrap());
 }
